@@ -1,0 +1,160 @@
+//! Event to (type name, schema version, JSON) and back. The only place that knows the names on
+//! disk. A strict writer and a tolerant reader: unknown fields are ignored, an unknown type or a
+//! newer version is an error that the reader of the stream has to face.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::domain::flow::FlowEvent;
+use crate::domain::schedule::ScheduleEvent;
+use crate::domain::source::SourceEvent;
+use crate::domain::task::TaskEvent;
+use crate::domain::worker::WorkerEvent;
+use crate::log::RecordedEvent;
+
+pub mod upcast;
+
+/// Why an event could not be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// No event of this aggregate has this name.
+    #[error("unknown event type {0}; a newer version of Spark wrote it")]
+    UnknownType(String),
+    /// The stored version is newer than this program.
+    #[error("{event_type} has schema version {stored}, this program knows up to {known}; update Spark")]
+    NewerVersion {
+        /// The type.
+        event_type: &'static str,
+        /// The version on disk.
+        stored: u16,
+        /// The newest version known here.
+        known: u16,
+    },
+    /// The JSON does not have the type's form.
+    #[error("{event_type} cannot be read: {reason}")]
+    Malformed {
+        /// The type.
+        event_type: &'static str,
+        /// What the JSON reader said.
+        reason: String,
+    },
+}
+
+/// An event on its way to disk: name, schema version, JSON.
+pub type Encoded = (&'static str, u16, Bytes);
+
+/// An event enum with its names on disk.
+pub trait DomainEvent: Clone + PartialEq + std::fmt::Debug + Send + Sync + Sized + 'static {
+    /// The names and newest schema versions of all its types.
+    const TYPES: &'static [(&'static str, u16)];
+
+    /// Turns the event into what is stored.
+    ///
+    /// # Errors
+    /// `Malformed` when a value has no JSON form, which no event of ours should have.
+    fn encode(&self) -> Result<Encoded, CodecError>;
+
+    /// Reads a stored event, brought up to the newest schema version first.
+    ///
+    /// # Errors
+    /// Any [`CodecError`].
+    fn decode(event_type: &str, version: u16, data: &[u8]) -> Result<Self, CodecError>;
+
+    /// Reads an event of the log.
+    ///
+    /// # Errors
+    /// Any [`CodecError`].
+    fn from_recorded(event: &RecordedEvent) -> Result<Self, CodecError> {
+        Self::decode(&event.event_type, event.schema_version, &event.data)
+    }
+}
+
+macro_rules! event_types {
+    ($event:ident { $($variant:ident => $name:literal v $version:literal),+ $(,)? }) => {
+        impl DomainEvent for $event {
+            const TYPES: &'static [(&'static str, u16)] = &[$(($name, $version)),+];
+
+            fn encode(&self) -> Result<Encoded, CodecError> {
+                match self {
+                    $(Self::$variant(data) => Ok(($name, $version, to_json($name, data)?)),)+
+                }
+            }
+
+            fn decode(event_type: &str, version: u16, data: &[u8]) -> Result<Self, CodecError> {
+                match event_type {
+                    $($name => from_json($name, $version, version, data).map(Self::$variant),)+
+                    other => Err(CodecError::UnknownType(other.to_owned())),
+                }
+            }
+        }
+    };
+}
+
+event_types!(TaskEvent {
+    Created => "task.created" v 1,
+    Started => "task.started" v 1,
+    Submitted => "task.submitted" v 1,
+    Reattached => "task.reattached" v 1,
+    LogRecorded => "task.log_recorded" v 1,
+    AttemptFailed => "task.attempt_failed" v 1,
+    RetryScheduled => "task.retry_scheduled" v 1,
+    Completed => "task.completed" v 1,
+    Failed => "task.failed" v 1,
+    CancelRequested => "task.cancel_requested" v 1,
+    Cancelled => "task.cancelled" v 1,
+});
+
+event_types!(ScheduleEvent {
+    Created => "schedule.created" v 1,
+    Fired => "schedule.fired" v 1,
+    Skipped => "schedule.skipped" v 1,
+    Triggered => "schedule.triggered" v 1,
+    Paused => "schedule.paused" v 1,
+    Resumed => "schedule.resumed" v 1,
+    Completed => "schedule.completed" v 1,
+    Deleted => "schedule.deleted" v 1,
+});
+
+event_types!(SourceEvent {
+    Added => "source.added" v 1,
+    Updated => "source.updated" v 1,
+    Probed => "source.probed" v 1,
+    Removed => "source.removed" v 1,
+});
+
+event_types!(FlowEvent {
+    Synced => "flow.synced" v 1,
+    Deleted => "flow.deleted" v 1,
+});
+
+event_types!(WorkerEvent {
+    Started => "worker.started" v 1,
+    Stopped => "worker.stopped" v 1,
+    Lost => "worker.lost" v 1,
+});
+
+fn to_json<T: Serialize>(event_type: &'static str, data: &T) -> Result<Bytes, CodecError> {
+    serde_json::to_vec(data)
+        .map(Bytes::from)
+        .map_err(|error| CodecError::Malformed { event_type, reason: error.to_string() })
+}
+
+fn from_json<T: DeserializeOwned>(
+    event_type: &'static str,
+    known: u16,
+    stored: u16,
+    data: &[u8],
+) -> Result<T, CodecError> {
+    let malformed =
+        |error: serde_json::Error| CodecError::Malformed { event_type, reason: error.to_string() };
+    if stored > known {
+        return Err(CodecError::NewerVersion { event_type, stored, known });
+    }
+    if stored == known {
+        return serde_json::from_slice(data).map_err(malformed);
+    }
+    let old: Value = serde_json::from_slice(data).map_err(malformed)?;
+    serde_json::from_value(upcast::to_newest(event_type, stored, old)).map_err(malformed)
+}

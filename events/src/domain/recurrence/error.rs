@@ -1,0 +1,173 @@
+//! What can be wrong with a recurrence. Every text says what is wrong, why, and what to do.
+
+use crate::clock::Timestamp;
+use crate::limits;
+
+/// Why a recurrence was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecurrenceError {
+    /// There is no expression.
+    #[error("the cron expression is empty: give five fields, for example `0 9 * * MON-FRI`")]
+    CronEmpty,
+    /// The expression is longer than the bound.
+    #[error("the cron expression is {bytes} bytes long, at most {max} are allowed: split it into several schedules", max = limits::CRON_EXPRESSION_BYTES_MAX)]
+    CronTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The number of fields is not five, six or seven.
+    #[error(
+        "the cron expression has {count} fields: give 5 (minute hour day-of-month month day-of-week), 6 (seconds first) or 7 (seconds first, year last)"
+    )]
+    FieldCount {
+        /// How many there are.
+        count: usize,
+    },
+    /// One field is wrong.
+    #[error("the {field} field {text:?} is wrong: {problem}; allowed: {allowed}")]
+    Field {
+        /// The name of the field.
+        field: &'static str,
+        /// What was given for it.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What the field may hold.
+        allowed: &'static str,
+    },
+    /// The fields are well formed but cannot be combined.
+    #[error(
+        "the cron expression {expression:?} cannot be used: {problem}; check it field by field"
+    )]
+    Cron {
+        /// What was given.
+        expression: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A name that is not known.
+    #[error(
+        "the name {name:?} is not known: use @hourly, @daily, @weekly, @monthly, @yearly or five fields"
+    )]
+    UnknownName {
+        /// What was given.
+        name: String,
+    },
+    /// `@every` is no clock time.
+    #[error(
+        "`@every` is not a clock time: make this an interval schedule with {every:?} instead of a cron schedule"
+    )]
+    EveryIsAnInterval {
+        /// The distance that was asked for.
+        every: String,
+    },
+    /// A stored expression carries its zone as a prefix.
+    #[error(
+        "the cron expression names a time zone: remove `CRON_TZ=` and put the zone into the time zone field"
+    )]
+    ZoneInExpression,
+    /// Two time zones were given.
+    #[error(
+        "two time zones were given, `CRON_TZ={prefix}` in the expression and {timezone:?} beside it: keep one of them"
+    )]
+    ZoneConflict {
+        /// The zone in the expression.
+        prefix: String,
+        /// The zone given beside it.
+        timezone: String,
+    },
+    /// The time zone is not known.
+    #[error("the time zone {timezone:?} is not known: {}", remedy(.suggestion.as_deref()))]
+    UnknownZone {
+        /// What was given.
+        timezone: String,
+        /// The nearest known name.
+        suggestion: Option<String>,
+    },
+    /// No instant matches.
+    #[error("the recurrence never matches: no such time comes in the next {years} years (as with 31 February, a year that is over, or a time that a clock change always skips): change the day, month, year or hour", years = limits::CRON_SEARCH_YEARS_MAX)]
+    NeverMatches,
+    /// The interval is too short.
+    #[error("the interval of {every_ms} ms is too short: the shortest is {min} ms, because a run takes longer than that", min = limits::INTERVAL_MS_MIN)]
+    IntervalTooShort {
+        /// What was given.
+        every_ms: u64,
+    },
+    /// The interval is too long.
+    #[error("the interval of {every_ms} ms is too long: the longest is {max} ms; use a single instant", max = limits::INTERVAL_MS_MAX)]
+    IntervalTooLong {
+        /// What was given.
+        every_ms: u64,
+    },
+    /// The phase is not less than the interval.
+    #[error(
+        "the phase of {phase_ms} ms is not less than the interval of {every_ms} ms: give the remainder, a phase is an offset within one interval"
+    )]
+    PhaseTooLong {
+        /// The phase.
+        phase_ms: u64,
+        /// The interval.
+        every_ms: u64,
+    },
+    /// A duration without a unit.
+    #[error(
+        "the interval {text:?} has no unit, so it could mean seconds or minutes: write `{text}s`, `{text}m` or `{text}h`"
+    )]
+    EveryWithoutUnit {
+        /// What was given.
+        text: String,
+    },
+    /// A duration that cannot be read.
+    #[error(
+        "the interval {text:?} cannot be read: {problem}; write for example `30s`, `15m`, `1h30m` or `2d`"
+    )]
+    EveryUnreadable {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The instant is over.
+    #[error("the instant {at} is in the past (it is {now}): give a later one, or `now`")]
+    InstantPast {
+        /// What was given.
+        at: Timestamp,
+        /// The current instant.
+        now: Timestamp,
+    },
+    /// An instant without an offset.
+    #[error(
+        "the instant {text:?} has no UTC offset, so it could mean several instants: append `Z` for UTC or an offset such as `+02:00`"
+    )]
+    InstantWithoutOffset {
+        /// What was given.
+        text: String,
+    },
+    /// An instant that cannot be read.
+    #[error(
+        "the instant {text:?} cannot be read: write `now` or an RFC 3339 instant such as `2026-03-08T02:30:00Z`"
+    )]
+    InstantUnreadable {
+        /// What was given.
+        text: String,
+    },
+}
+
+/// A user's text, short enough for a message.
+pub(super) fn excerpt(text: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn remedy(suggestion: Option<&str>) -> String {
+    match suggestion {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => {
+            "give an IANA name such as `Europe/Berlin` or `UTC`, not an abbreviation or an offset"
+                .to_owned()
+        }
+    }
+}

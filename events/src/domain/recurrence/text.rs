@@ -1,0 +1,166 @@
+//! Reads intervals (`1h30m`) and instants (`now`, RFC 3339) as people type them. Refuses what could
+//! mean two things.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+
+use super::error::{RecurrenceError, excerpt};
+use crate::clock::{Timestamp, micros};
+use crate::limits;
+
+/// Reads an interval such as `5s`, `30m` or `1h30m`, in milliseconds.
+///
+/// # Errors
+/// A number without a unit, a unit without a fixed length (months, years), a text that cannot be
+/// read, or an interval outside the bounds.
+pub fn parse_every(text: &str) -> Result<u64, RecurrenceError> {
+    let text = text.trim();
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.') {
+        return Err(RecurrenceError::EveryWithoutUnit {
+            text: excerpt(text),
+        });
+    }
+    let unreadable = |problem: &str| RecurrenceError::EveryUnreadable {
+        text: excerpt(text),
+        problem: problem.to_owned(),
+    };
+    // `humantime` overflows in a corner of the very large numbers; nothing that long is meant.
+    if text.len() > 64
+        || text
+            .split(|c: char| !c.is_ascii_digit())
+            .any(|n| n.len() > 13)
+    {
+        return Err(unreadable("it is too long"));
+    }
+    let months_or_years =
+        |unit: &str| unit == "M" || unit.starts_with("month") || unit.starts_with('y');
+    if text
+        .split(|c: char| !c.is_alphabetic())
+        .any(months_or_years)
+    {
+        return Err(unreadable(
+            "months and years have no fixed length, use a cron expression",
+        ));
+    }
+    let every = humantime::parse_duration(text).map_err(|error| unreadable(&error.to_string()))?;
+    if every.subsec_nanos() % 1_000_000 != 0 {
+        return Err(unreadable("whole milliseconds are the finest"));
+    }
+    let every_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+    check_interval(every_ms)?;
+    Ok(every_ms)
+}
+
+/// Checks an interval against its bounds.
+pub(super) fn check_interval(every_ms: u64) -> Result<(), RecurrenceError> {
+    if every_ms < limits::INTERVAL_MS_MIN {
+        return Err(RecurrenceError::IntervalTooShort { every_ms });
+    }
+    if every_ms > limits::INTERVAL_MS_MAX {
+        return Err(RecurrenceError::IntervalTooLong { every_ms });
+    }
+    Ok(())
+}
+
+/// Reads an instant: `now`, or RFC 3339 with an offset. In whole microseconds.
+///
+/// # Errors
+/// An instant without an offset, or a text that cannot be read.
+pub fn parse_at(text: &str, now: Timestamp) -> Result<Timestamp, RecurrenceError> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("now") {
+        return Ok(micros(now));
+    }
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(at) => Ok(micros(at.with_timezone(&Utc))),
+        Err(_) if is_naive(text) => Err(RecurrenceError::InstantWithoutOffset {
+            text: excerpt(text),
+        }),
+        Err(_) => Err(RecurrenceError::InstantUnreadable {
+            text: excerpt(text),
+        }),
+    }
+}
+
+fn is_naive(text: &str) -> bool {
+    [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+    ]
+    .iter()
+    .any(|format| NaiveDateTime::parse_from_str(text, format).is_ok())
+        || NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals() {
+        for (text, expected) in [
+            ("5s", 5_000),
+            ("30m", 1_800_000),
+            ("1h30m", 5_400_000),
+            (" 1h 30min ", 5_400_000),
+            ("90 seconds", 90_000),
+            ("1500ms", 1_500),
+            ("2d", 172_800_000),
+            ("1s", limits::INTERVAL_MS_MIN),
+        ] {
+            assert_eq!(parse_every(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn refused_intervals_say_what_to_do() {
+        for (text, part) in [
+            ("90", "write `90s`, `90m` or `90h`"),
+            ("0", "no unit"),
+            ("1.5", "no unit"),
+            ("", "empty"),
+            ("soon", "write for example"),
+            ("5 parsecs", "unknown time unit"),
+            ("-5m", "write for example"),
+            ("1M", "use a cron expression"),
+            ("2years", "use a cron expression"),
+            ("999ms", "the shortest is 1000 ms"),
+            ("0s", "the shortest is 1000 ms"),
+            ("1000001us", "whole milliseconds"),
+            ("99999999d", "the longest is"),
+            ("18446744073709551615s 1000ms", "too long"),
+        ] {
+            let refused = parse_every(text).unwrap_err().to_string();
+            assert!(refused.contains(part), "{text:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn instants() {
+        let now: Timestamp = "2026-05-05T10:00:00.123456Z".parse().unwrap();
+        for (text, expected) in [
+            ("now", "2026-05-05T10:00:00.123456Z"),
+            (" NOW ", "2026-05-05T10:00:00.123456Z"),
+            ("2026-03-08T02:30:00Z", "2026-03-08T02:30:00Z"),
+            ("2026-03-08t02:30:00-05:00", "2026-03-08T07:30:00Z"),
+            (
+                "2026-03-08T02:30:00.1234567Z",
+                "2026-03-08T02:30:00.123456Z",
+            ),
+        ] {
+            assert_eq!(
+                parse_at(text, now).unwrap(),
+                expected.parse::<Timestamp>().unwrap()
+            );
+        }
+        for text in ["2026-03-08T02:30:00", "2026-03-08 02:30", "2026-03-08"] {
+            let refused = parse_at(text, now).unwrap_err().to_string();
+            assert!(refused.contains("append `Z`"), "{text}: {refused}");
+        }
+        for text in ["", "tomorrow", "2026-13-01T00:00:00Z", "2026-02-30"] {
+            let refused = parse_at(text, now).unwrap_err().to_string();
+            assert!(refused.contains("RFC 3339"), "{text}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A source: a LangFlow server that Spark talks to.
+
+use serde::{Deserialize, Serialize};
+
+use super::Aggregate;
+use super::failure::FailureClass;
+use crate::clock::Timestamp;
+use crate::ids::SourceId;
+use crate::limits;
+
+/// A source's API key, sealed. Only its holder can open it; this crate cannot.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedKey(pub String);
+
+impl std::fmt::Debug for SealedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedKey(..)")
+    }
+}
+
+/// What a source was found to offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// LangFlow's version, such as `1.13.0`.
+    pub version: String,
+    /// Whether the background job API (v2) can be used.
+    pub background_jobs: bool,
+    /// Whether runs leave traces that can be fetched.
+    pub traces: bool,
+    /// Whether a direct run can be streamed, and so be cancelled by closing the connection.
+    pub stream: bool,
+}
+
+/// What the last probe found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Probe {
+    /// It answers.
+    Up {
+        /// What it offers.
+        capabilities: Capabilities,
+    },
+    /// It does not, or refuses the key.
+    Down {
+        /// In which way.
+        class: FailureClass,
+        /// What was seen.
+        message: String,
+    },
+}
+
+/// What can be asked of a source.
+#[derive(Debug, Clone)]
+pub enum SourceCommand {
+    /// Connect it. It was probed before.
+    Add(Box<SourceAdded>),
+    /// Change what is given, keep the rest.
+    Update(SourceUpdated),
+    /// A probe brought this.
+    RecordProbe(Probe),
+    /// Forget it.
+    Remove,
+}
+
+/// Why a source refused a command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceRejection {
+    /// There is no such source.
+    #[error("there is no such source")]
+    Absent,
+    /// There is one with this id.
+    #[error("a source with this id exists already")]
+    Exists,
+    /// It was removed.
+    #[error("the source was removed; add it again")]
+    Removed,
+    /// The name is empty or too long.
+    #[error("a source's name must have 1 to {max} characters without control characters", max = limits::NAME_BYTES_MAX)]
+    BadName,
+    /// The limit of runs at once is out of bounds.
+    #[error("the limit of runs at once must be from 1 to {max}, got {0}", max = limits::SOURCE_RUNS_MAX)]
+    BadRunsMax(u32),
+}
+
+/// An event of a source.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SourceEvent {
+    /// It was connected.
+    Added(Box<SourceAdded>),
+    /// Something about it was changed.
+    Updated(SourceUpdated),
+    /// A probe found it otherwise than the one before.
+    Probed(SourceProbed),
+    /// It was forgotten.
+    Removed(SourceRemoved),
+}
+
+/// See [`SourceEvent::Added`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceAdded {
+    /// A name for people, unique among sources.
+    pub name: String,
+    /// Base URL without a trailing slash.
+    pub url: String,
+    /// The API key, if one is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<SealedKey>,
+    /// Runs at once.
+    pub runs_max: u32,
+    /// What the probe found.
+    pub probe: Probe,
+}
+
+/// See [`SourceEvent::Updated`]. `None` means unchanged.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceUpdated {
+    /// The new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The new base URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The new API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<SealedKey>,
+    /// The new limit of runs at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_max: Option<u32>,
+}
+
+/// See [`SourceEvent::Probed`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceProbed {
+    /// What was found.
+    pub probe: Probe,
+}
+
+/// See [`SourceEvent::Removed`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceRemoved {}
+
+/// A source: its state.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Source {
+    /// Before its first event.
+    #[default]
+    Absent,
+    /// Connected. The newest value of every field.
+    Connected(Box<SourceAdded>),
+    /// Forgotten.
+    Removed,
+}
+
+impl Source {
+    fn connected(&self) -> Result<&SourceAdded, SourceRejection> {
+        match self {
+            Self::Absent => Err(SourceRejection::Absent),
+            Self::Removed => Err(SourceRejection::Removed),
+            Self::Connected(source) => Ok(source),
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<(), SourceRejection> {
+    let length = 1..=limits::NAME_BYTES_MAX;
+    if !length.contains(&name.trim().len()) || name.chars().any(char::is_control) {
+        return Err(SourceRejection::BadName);
+    }
+    Ok(())
+}
+
+fn check_runs_max(runs_max: u32) -> Result<(), SourceRejection> {
+    if !(1..=limits::SOURCE_RUNS_MAX).contains(&runs_max) {
+        return Err(SourceRejection::BadRunsMax(runs_max));
+    }
+    Ok(())
+}
+
+impl Aggregate for Source {
+    const CATEGORY: &'static str = SourceId::CATEGORY;
+    type Command = SourceCommand;
+    type Event = SourceEvent;
+    type Rejection = SourceRejection;
+
+    fn decide(
+        &self,
+        command: SourceCommand,
+        _now: Timestamp,
+    ) -> Result<Vec<SourceEvent>, SourceRejection> {
+        match command {
+            SourceCommand::Add(added) => {
+                if *self != Self::Absent {
+                    return Err(SourceRejection::Exists);
+                }
+                check_name(&added.name)?;
+                check_runs_max(added.runs_max)?;
+                Ok(vec![SourceEvent::Added(added)])
+            }
+            SourceCommand::Update(patch) => {
+                let current = self.connected()?;
+                patch.name.as_deref().map_or(Ok(()), check_name)?;
+                patch.runs_max.map_or(Ok(()), check_runs_max)?;
+                if patched(current.clone(), &patch) == *current {
+                    return Ok(vec![]);
+                }
+                Ok(vec![SourceEvent::Updated(patch)])
+            }
+            SourceCommand::RecordProbe(probe) => {
+                if self.connected()?.probe == probe {
+                    return Ok(vec![]);
+                }
+                Ok(vec![SourceEvent::Probed(SourceProbed { probe })])
+            }
+            SourceCommand::Remove => match self {
+                Self::Removed => Ok(vec![]),
+                Self::Absent | Self::Connected(_) => {
+                    self.connected()?;
+                    Ok(vec![SourceEvent::Removed(SourceRemoved {})])
+                }
+            },
+        }
+    }
+
+    fn evolve(self, event: &SourceEvent) -> Self {
+        match (self, event) {
+            (Self::Absent, SourceEvent::Added(added)) => Self::Connected(added.clone()),
+            (Self::Connected(source), SourceEvent::Updated(patch)) => {
+                Self::Connected(Box::new(patched(*source, patch)))
+            }
+            (Self::Connected(mut source), SourceEvent::Probed(e)) => {
+                source.probe = e.probe.clone();
+                Self::Connected(source)
+            }
+            (Self::Connected(_), SourceEvent::Removed(_)) => Self::Removed,
+            (state, _) => state,
+        }
+    }
+}
+
+fn patched(mut source: SourceAdded, patch: &SourceUpdated) -> SourceAdded {
+    if let Some(name) = &patch.name {
+        source.name.clone_from(name);
+    }
+    if let Some(url) = &patch.url {
+        source.url.clone_from(url);
+    }
+    if let Some(api_key) = &patch.api_key {
+        source.api_key = Some(api_key.clone());
+    }
+    if let Some(runs_max) = patch.runs_max {
+        source.runs_max = runs_max;
+    }
+    source
+}

@@ -1,0 +1,234 @@
+//! Every bound in one file. Sizes in bytes, durations in milliseconds, as the names say. Past a
+//! bound there is always a typed error, never a silent cut.
+
+/// The longest name of a stream.
+pub const STREAM_NAME_BYTES_MAX: usize = 200;
+/// The largest single event (its JSON). KurrentDB refuses more than 1 MiB per append by default.
+pub const EVENT_BYTES_MAX: usize = 768 * 1024;
+/// The most events in one append.
+pub const APPEND_EVENTS_MAX: usize = 256;
+/// The most bytes of JSON in one append. KurrentDB counts metadata too, hence the room below 1 MiB.
+pub const APPEND_BYTES_MAX: usize = 896 * 1024;
+/// The most events one read returns.
+pub const READ_EVENTS_MAX: usize = 4096;
+/// Appends waiting for the embedded log's writer; a further one waits for room.
+pub const LOG_QUEUE_MAX: usize = 8192;
+/// Appends that share one commit of the embedded log.
+pub const GROUP_COMMIT_MAX: usize = 1024;
+/// Bytes of JSON after which a commit of the embedded log takes no further append.
+pub const GROUP_COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long the embedded log waits for a foreign lock on its file before it gives up.
+pub const LOG_LOCK_WAIT_MS_MAX: u64 = 2_000;
+/// Connections that read the embedded log at once.
+pub const LOG_READERS_MAX: usize = 3;
+/// Streams whose last revision the embedded log's writer keeps in memory.
+pub const LOG_STREAMS_CACHED_MAX: usize = 65_536;
+/// Recent events that the embedded log keeps in memory for its live readers.
+pub const LOG_TAIL_EVENTS_MAX: usize = 16_384;
+/// Bytes of JSON in those recent events.
+pub const LOG_TAIL_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Batches a subscription may be ahead of its reader.
+pub const SUBSCRIPTION_BATCHES_MAX: usize = 4;
+/// Events in one batch of a subscription.
+pub const SUBSCRIPTION_BATCH_EVENTS_MAX: usize = 2048;
+/// Bytes of JSON after which a batch of a subscription takes no further event.
+pub const SUBSCRIPTION_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A payload larger than this is stored once in a `blob-` stream and referenced.
+pub const PAYLOAD_INLINE_BYTES_MAX: usize = 32 * 1024;
+/// One chunk of a stored payload, after compression.
+pub const PAYLOAD_CHUNK_BYTES_MAX: usize = 512 * 1024;
+/// The largest payload of any kind (flow definition, run output), before compression.
+pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The longest input of a task.
+pub const TASK_INPUT_BYTES_MAX: usize = 1024 * 1024;
+/// The largest answer read from a LangFlow server.
+pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long connecting to a source may take.
+pub const SOURCE_CONNECT_MS_MAX: u64 = 5_000;
+/// How long one short call to a source may take (a probe, a submission, a poll).
+pub const SOURCE_CALL_MS_MAX: u64 = 30_000;
+/// How long a source may take to list its flows or its catalogue of components.
+pub const SOURCE_LIST_MS_MAX: u64 = 60_000;
+/// Redirects that are followed within one source.
+pub const SOURCE_REDIRECTS_MAX: usize = 3;
+/// How long an unused connection to a source is kept. LangFlow's own server closes it after 5 s.
+pub const SOURCE_IDLE_MS_MAX: u64 = 4_000;
+/// The first pause between two looks at a background job.
+pub const JOB_POLL_MS_MIN: u64 = 50;
+/// The longest pause between two looks at a background job.
+pub const JOB_POLL_MS_MAX: u64 = 1_000;
+/// How long a source may be away while a background job of ours lives there. LangFlow takes up to
+/// 80 s to start.
+pub const JOB_UNREACHABLE_MS_MAX: u64 = 120_000;
+/// How long a background job may stay queued after LangFlow was away. LangFlow forgets the jobs
+/// that were queued when it went down, but goes on calling them queued.
+pub const JOB_QUEUED_AFTER_OUTAGE_MS_MAX: u64 = 60_000;
+/// How often the submission of a background job is repeated, when its answer was lost.
+pub const JOB_SUBMIT_RETRIES_MAX: u32 = 5;
+/// How often a job that failed without a reason is looked at again: right after a stop LangFlow
+/// says so for a moment.
+pub const JOB_UNEXPLAINED_LOOKS_MAX: u32 = 3;
+/// How long the stop of a background job may take to be confirmed.
+pub const JOB_STOP_MS_MAX: u64 = 8_000;
+/// How long fetching a run's log of components may take.
+pub const ATTEMPT_LOG_MS_MAX: u64 = 2_000;
+/// How much of an error body is kept.
+pub const ERROR_BODY_BYTES_MAX: usize = 4 * 1024;
+/// The longest message of a failure.
+pub const FAILURE_MESSAGE_BYTES_MAX: usize = 8 * 1024;
+/// Component entries recorded for one attempt.
+pub const ATTEMPT_LOG_ENTRIES_MAX: usize = 200;
+/// The largest body of an API request.
+pub const REQUEST_BODY_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// The longest name or reason a user may give.
+pub const NAME_BYTES_MAX: usize = 200;
+/// The longest reason or note a user may give.
+pub const REASON_BYTES_MAX: usize = 2_000;
+
+/// The most attempts a retry policy may allow.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// The longest delay between two attempts.
+pub const RETRY_DELAY_MS_MAX: u64 = 7 * 24 * 3_600_000;
+/// The default and the longest time of one attempt.
+pub const ATTEMPT_TIMEOUT_MS_DEFAULT: u64 = 600_000;
+/// The longest time one attempt may be given.
+pub const ATTEMPT_TIMEOUT_MS_MAX: u64 = 24 * 3_600_000;
+
+/// The shortest interval of a schedule.
+pub const INTERVAL_MS_MIN: u64 = 1_000;
+/// The longest interval of a schedule: 100 years.
+pub const INTERVAL_MS_MAX: u64 = 100 * 366 * 24 * 3_600_000;
+/// The longest cron expression.
+pub const CRON_EXPRESSION_BYTES_MAX: usize = 256;
+/// How far ahead a cron expression's next match is searched. A 29 February on a given weekday is up
+/// to 40 years away.
+pub const CRON_SEARCH_YEARS_MAX: i32 = 48;
+/// The shortest catch-up window.
+pub const CATCH_UP_MS_MIN: u64 = 10_000;
+/// Our default catch-up window: this or one interval, whichever is longer.
+pub const CATCH_UP_MS_DEFAULT: u64 = 3_600_000;
+/// The longest catch-up window.
+pub const CATCH_UP_MS_MAX: u64 = 365 * 24 * 3_600_000;
+/// Due instants walked in one wake of a schedule. What is left is walked by the next wake, at once.
+pub const DUE_WALK_MAX: usize = 1_000;
+/// Instants listed one by one in one `schedule.missed` event; the count covers all of them.
+pub const MISSED_LISTED_MAX: usize = 100;
+/// Instants one preview returns.
+pub const PREVIEW_MAX: usize = 100;
+/// How far ahead a schedule's timer is armed at most; then it is recomputed from the wall clock.
+pub const TIMER_AHEAD_MS_MAX: u64 = 60_000;
+
+/// How often an append is decided again after a conflict.
+pub const CONFLICT_RETRIES_MAX: u32 = 8;
+/// Commands under way at once; a further one is refused as overloaded.
+pub const COMMANDS_IN_FLIGHT_MAX: usize = 4_096;
+/// Open tasks at once; a further one is refused as overloaded.
+pub const OPEN_TASKS_MAX: usize = 1_000_000;
+/// Task actors alive at once; further open tasks wait as ids.
+pub const LIVE_TASK_ACTORS_MAX: usize = 4_096;
+/// How long a command may take before its caller is told it timed out (it may still happen).
+pub const COMMAND_TIMEOUT_MS: u64 = 30_000;
+/// Runs at once against one source unless it says otherwise.
+pub const SOURCE_RUNS_DEFAULT: u32 = 4;
+/// The highest limit of runs at once that a source may be given.
+pub const SOURCE_RUNS_MAX: u32 = 1_000;
+/// Runs at once in the built-in worker unless it says otherwise.
+pub const WORKER_SLOTS_DEFAULT: u32 = 64;
+/// The first and the longest pause while the log is unavailable.
+pub const LOG_RETRY_MS_MIN: u64 = 50;
+/// The longest pause while the log is unavailable.
+pub const LOG_RETRY_MS_MAX: u64 = 5_000;
+/// The first pause before a crashed actor is started again.
+pub const CRASH_BACKOFF_MS_MIN: u64 = 100;
+/// The longest pause before a crashed actor is started again.
+pub const CRASH_BACKOFF_MS_MAX: u64 = 60_000;
+/// How long each level of the supervision tree may take to drain at shutdown.
+pub const DRAIN_MS_MAX: u64 = 10_000;
+/// Events after which the start-up index is written anew.
+pub const INDEX_EVENTS_MAX: u64 = 50_000;
+
+/// Rows of one page.
+pub const PAGE_MAX: usize = 100;
+/// Rows of one page when the caller does not say.
+pub const PAGE_DEFAULT: usize = 50;
+/// How long a read waits for the position it asked for.
+pub const READ_WAIT_MS_MAX: u64 = 10_000;
+/// Connections that read the read models at once.
+pub const READS_CONNECTIONS_MAX: usize = 4;
+/// How long a read or a commit of the read models waits for a foreign lock on their file.
+pub const READS_LOCK_WAIT_MS_MAX: u64 = 2_000;
+/// Pages of the read models' write-ahead log before they are moved into the file.
+pub const READS_WAL_PAGES_MAX: u32 = 4_096;
+/// Events that the read models take in one transaction.
+pub const PROJECTION_BATCH_EVENTS_MAX: usize = 4_096;
+/// Things named when a text fits more than one.
+pub const FIND_CANDIDATES_MAX: usize = 10;
+/// Near misses named when a text fits nothing.
+pub const FIND_SUGGESTIONS_MAX: usize = 3;
+/// Names searched for a near miss.
+pub const FIND_NAMES_MAX: usize = 10_000;
+/// The shortest start of an id that may stand for it, in hexadecimal digits.
+pub const FIND_PREFIX_DIGITS_MIN: usize = 4;
+/// Outcomes of due instants kept with a schedule's row, the newest ones.
+pub const OUTCOMES_KEPT_MAX: usize = 10;
+/// Connections that the API serves at once; a further one waits to be accepted. A connection has at
+/// most one request under way, so this bounds requests too.
+pub const CONNECTIONS_MAX: usize = 4_096;
+/// How long a connection may stay silent between requests, or take for a request's head.
+pub const CONNECTION_IDLE_MS_MAX: u64 = 75_000;
+/// The largest head (request line and header fields) of an API request.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How long the body of an API request may take to arrive.
+pub const REQUEST_BODY_MS_MAX: u64 = 30_000;
+/// How long open API requests may take to end at shutdown.
+pub const API_DRAIN_MS_MAX: u64 = 10_000;
+/// The longest `X-Request-Id` that is taken from a caller.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// How long one API request may wait for a task to end; the CLI asks again.
+pub const TASK_WAIT_MS_MAX: u64 = 60_000;
+
+/// How long the CLI tries to connect to the server.
+pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
+/// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
+pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// How often the CLI looks again while it watches.
+pub const CLI_WATCH_MS: u64 = 1_000;
+
+/// How long a LangFlow that Spark runs itself may take until it answers.
+pub const LANGFLOW_START_MS_MAX: u64 = 240_000;
+/// How long a LangFlow left over by an earlier process may take to answer before it is ended.
+pub const LANGFLOW_ADOPT_MS_MAX: u64 = 15_000;
+/// How long a LangFlow that Spark runs itself may take to end before it is killed.
+pub const LANGFLOW_STOP_MS_MAX: u64 = 10_000;
+/// How long one question to a LangFlow that Spark runs itself may take.
+pub const LANGFLOW_ANSWER_MS_MAX: u64 = 5_000;
+/// The first pause before a LangFlow that ended is started again.
+pub const LANGFLOW_BACKOFF_MS_MIN: u64 = 1_000;
+/// The longest pause before a LangFlow that ended is started again.
+pub const LANGFLOW_BACKOFF_MS_MAX: u64 = 60_000;
+/// A LangFlow that was up this long begins again with the shortest pause.
+pub const LANGFLOW_STEADY_MS: u64 = 60_000;
+/// The size at which LangFlow's log is set aside at its next start.
+pub const LANGFLOW_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// How much of the end of LangFlow's log is shown in an error.
+pub const LANGFLOW_LOG_TAIL_BYTES_MAX: u64 = 4 * 1024;
+
+// Relations that must hold between the bounds.
+const _: () = assert!(PAYLOAD_INLINE_BYTES_MAX * 4 < EVENT_BYTES_MAX);
+const _: () = assert!(PAYLOAD_CHUNK_BYTES_MAX * 4 / 3 < EVENT_BYTES_MAX);
+const _: () = assert!(EVENT_BYTES_MAX < APPEND_BYTES_MAX);
+const _: () = assert!(SUBSCRIPTION_BATCH_EVENTS_MAX < LOG_TAIL_EVENTS_MAX);
+const _: () = assert!(TASK_INPUT_BYTES_MAX < REQUEST_BODY_BYTES_MAX as usize);
+const _: () = assert!(RESPONSE_BYTES_MAX <= PAYLOAD_BYTES_MAX);
+const _: () = assert!(GROUP_COMMIT_MAX <= LOG_QUEUE_MAX);
+const _: () = assert!(JOB_POLL_MS_MIN < JOB_POLL_MS_MAX && JOB_POLL_MS_MAX < JOB_STOP_MS_MAX);
+const _: () = assert!(SOURCE_CONNECT_MS_MAX < SOURCE_CALL_MS_MAX);
+const _: () = assert!(MISSED_LISTED_MAX <= DUE_WALK_MAX);
+const _: () = assert!(CATCH_UP_MS_MIN < CATCH_UP_MS_DEFAULT && CATCH_UP_MS_DEFAULT < CATCH_UP_MS_MAX);
+const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
+const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
+const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
+const _: () = assert!(LANGFLOW_BACKOFF_MS_MIN < LANGFLOW_BACKOFF_MS_MAX);
+const _: () = assert!(CLI_ANSWER_MS_MAX > COMMAND_TIMEOUT_MS + READ_WAIT_MS_MAX);
