@@ -14,6 +14,8 @@ use crate::domain::task::TaskEvent;
 use crate::domain::worker::WorkerEvent;
 use crate::log::RecordedEvent;
 
+#[cfg(test)]
+mod golden;
 pub mod upcast;
 
 /// Why an event could not be written or read.

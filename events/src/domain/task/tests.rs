@@ -6,6 +6,7 @@ use super::*;
 use crate::codec::DomainEvent;
 use crate::domain::failure::FailureClass;
 use crate::domain::fold;
+use crate::domain::retry::{BadRetryPolicy, GiveUp};
 use uuid::Uuid;
 
 fn at(second: i64) -> Timestamp {
