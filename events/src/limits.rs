@@ -189,6 +189,8 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// How long one API request may wait for a task to end; the CLI asks again.
 pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 
+/// How long the event log may take to close at shutdown.
+pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 /// How long the CLI tries to connect to the server.
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.

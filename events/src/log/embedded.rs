@@ -60,7 +60,8 @@ impl EmbeddedLog {
     /// Opens the log at `path`, and creates it where there is none. Blocks on the file system.
     ///
     /// A lock beside the file keeps a second process from opening it; reading it with another
-    /// tool is harmless.
+    /// tool is harmless. A lock that is taken is waited for, up to
+    /// [`crate::limits::LOG_LOCK_WAIT_MS_MAX`]: a killed predecessor may not be quite gone.
     ///
     /// # Errors
     /// `Unavailable` when the file cannot be opened, is in use by another process, or was written

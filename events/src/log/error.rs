@@ -36,7 +36,7 @@ pub enum LogError {
     /// An event or a batch is over a bound. Nothing was stored.
     #[error("{what} is {actual}, over the bound of {max}")]
     TooLarge {
-        /// What is too large: `event bytes` or `events in one append`.
+        /// What is too large: `event bytes`, `events in one append` or `bytes in one append`.
         what: &'static str,
         /// Its size.
         actual: usize,

@@ -16,6 +16,9 @@ const SCHEMA_VERSION: i64 = 1;
 /// Marks the file as an event log of Spark: "SPRK".
 const APPLICATION_ID: i64 = 0x5350_524B;
 
+/// Between two tries to get the lock of this process.
+const LOCK_PAUSE_MS: u64 = 20;
+
 /// `events` holds numbers where `streams` and `event_types` hold names, and leaves out a
 /// causation that equals the correlation, to be small; `history` shows it all to a human. The
 /// triggers refuse what would change the past.
@@ -94,17 +97,23 @@ pub(super) fn lock(path: &Path) -> Result<File, LogError> {
         LogError::unavailable(reason, error)
     };
     let file = File::create(&name).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-        Err(TryLockError::WouldBlock) => Err(LogError::Unavailable {
-            reason: format!(
-                "{} is in use by another process; stop that one, or use another data directory",
-                path.display()
-            ),
-            source: None,
-        }),
+    for _ in 0..LOG_LOCK_WAIT_MS_MAX / LOCK_PAUSE_MS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            // A killed predecessor holds it until the kernel has ended its last write.
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(Duration::from_millis(LOCK_PAUSE_MS));
+            }
+        }
     }
+    Err(LogError::Unavailable {
+        reason: format!(
+            "{} is in use by another process; stop that one, or use another data directory",
+            path.display()
+        ),
+        source: None,
+    })
 }
 
 /// The one connection that writes; creates the file and its tables where there are none.

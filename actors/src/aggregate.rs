@@ -1,0 +1,208 @@
+//! The aggregate shell: recover, decide, append, adopt. Written once for every aggregate; it
+//! branches on no domain state and starts no effect.
+
+use std::time::Duration;
+
+use spark_events::codec::{CodecError, DomainEvent};
+use spark_events::limits::{CONFLICT_RETRIES_MAX, LOG_RETRY_MS_MAX, LOG_RETRY_MS_MIN, READ_EVENTS_MAX};
+use spark_events::log::Direction;
+use spark_events::{
+    Aggregate, ExpectedRevision, LogError, Metadata, NewEvent, Position, Revision, SharedClock,
+    SharedLog, StreamName, ids,
+};
+
+/// What to do while the log is unavailable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Tell the caller at once: somebody waits for the answer.
+    FailFast,
+    /// Wait until the log is back: the command must happen, and nobody waits.
+    WaitOut,
+}
+
+/// What a command led to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Executed<E> {
+    /// The new events, already durable and adopted; none where the command was already true.
+    pub events: Vec<E>,
+    /// Where the last of them is.
+    pub position: Option<Position>,
+}
+
+/// Why a command did not happen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShellError<R> {
+    /// A rule said no.
+    #[error(transparent)]
+    Rejected(R),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The stream holds something this program cannot read.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// One aggregate in memory: its state, and the revision that the state stands for.
+pub(crate) struct Shell<A: Aggregate> {
+    log: SharedLog,
+    clock: SharedClock,
+    stream: StreamName,
+    state: A,
+    revision: Option<Revision>,
+}
+
+impl<A: Aggregate> Shell<A> {
+    /// An aggregate that is believed to have no events yet. A wrong belief is found out by the
+    /// first append, which then reads what is there.
+    pub(crate) fn new(log: SharedLog, clock: SharedClock, stream: StreamName) -> Self {
+        Self { log, clock, stream, state: A::default(), revision: None }
+    }
+
+    /// An aggregate whose state is known up to a revision. Later events are found in the same way.
+    pub(crate) fn known(mut self, state: A, revision: Revision) -> Self {
+        self.state = state;
+        self.revision = Some(revision);
+        self
+    }
+
+    /// The state after the last event this shell has seen.
+    pub(crate) fn state(&self) -> &A {
+        &self.state
+    }
+
+    /// The revision of the last event this shell has seen.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.revision
+    }
+
+    /// Reads what the stream holds beyond the known revision. A missing stream is no error.
+    ///
+    /// # Errors
+    /// `Log`, `Codec`.
+    pub(crate) async fn recover(&mut self, patience: Patience) -> Result<(), ShellError<A::Rejection>> {
+        let mut pause = Backoff::default();
+        loop {
+            let from = self.revision.map_or(Revision(0), |r| Revision(r.0 + 1));
+            let read = self
+                .log
+                .read_stream(&self.stream, Some(from), Direction::Forward, READ_EVENTS_MAX)
+                .await;
+            let events = match read {
+                Ok(events) => events,
+                Err(LogError::StreamNotFound(_)) => return Ok(()),
+                Err(error) if error.is_retryable() && patience == Patience::WaitOut => {
+                    pause.wait(&self.stream, &error).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let complete = events.len() < READ_EVENTS_MAX;
+            for recorded in events {
+                let expected = self.revision.map_or(0, |r| r.0 + 1);
+                assert_eq!(recorded.revision.0, expected, "{} has a gap", self.stream);
+                let event = A::Event::from_recorded(&recorded)?;
+                self.state = std::mem::take(&mut self.state).evolve(&event);
+                self.revision = Some(recorded.revision);
+            }
+            if complete {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Decides a command and makes what follows durable; only then adopts the new state. On a
+    /// conflict the missing tail is read and the command decided again, at most
+    /// [`CONFLICT_RETRIES_MAX`] times.
+    ///
+    /// # Errors
+    /// `Rejected`; `Log` (with [`Patience::WaitOut`] never `Unavailable`); `Codec`.
+    pub(crate) async fn execute(
+        &mut self,
+        command: A::Command,
+        metadata: &Metadata,
+        patience: Patience,
+    ) -> Result<Executed<A::Event>, ShellError<A::Rejection>> {
+        let mut conflicts = 0;
+        loop {
+            let now = self.clock.now();
+            let events =
+                self.state.decide(command.clone(), now).map_err(ShellError::Rejected)?;
+            if events.is_empty() {
+                return Ok(Executed { events, position: None });
+            }
+            match self.append(&events, metadata, patience).await {
+                Ok(position) => {
+                    let state = std::mem::take(&mut self.state);
+                    self.state = events.iter().fold(state, A::evolve);
+                    return Ok(Executed { events, position: Some(position) });
+                }
+                Err(ShellError::Log(LogError::WrongRevision { .. }))
+                    if conflicts < CONFLICT_RETRIES_MAX =>
+                {
+                    conflicts += 1;
+                    self.recover(patience).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn append(
+        &mut self,
+        events: &[A::Event],
+        metadata: &Metadata,
+        patience: Patience,
+    ) -> Result<Position, ShellError<A::Rejection>> {
+        let expected = self.revision.map_or(ExpectedRevision::NoStream, ExpectedRevision::Exact);
+        let batch = events
+            .iter()
+            .map(|event| {
+                let (event_type, schema_version, data) = event.encode()?;
+                let metadata = metadata.clone();
+                Ok(NewEvent { id: ids::new_uuid(), event_type, schema_version, data, metadata })
+            })
+            .collect::<Result<Vec<_>, CodecError>>()?;
+        let mut pause = Backoff::default();
+        loop {
+            // The same ids again: where the first try was stored although its answer was lost,
+            // the log recognises the batch.
+            let attempt = match patience {
+                Patience::FailFast => self.log.append(&self.stream, expected, batch).await,
+                Patience::WaitOut => {
+                    let appended = self.log.append(&self.stream, expected, batch.clone()).await;
+                    match appended {
+                        Err(error) if error.is_retryable() => {
+                            pause.wait(&self.stream, &error).await;
+                            continue;
+                        }
+                        other => other,
+                    }
+                }
+            };
+            let appended = attempt?;
+            self.revision = Some(appended.revision);
+            return Ok(appended.position);
+        }
+    }
+}
+
+/// Pauses that double while the log is away.
+#[derive(Debug)]
+struct Backoff {
+    next_ms: u64,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { next_ms: LOG_RETRY_MS_MIN }
+    }
+}
+
+impl Backoff {
+    async fn wait(&mut self, stream: &StreamName, error: &LogError) {
+        tracing::warn!(%stream, %error, wait_ms = self.next_ms, "waiting for the event log");
+        tokio::time::sleep(Duration::from_millis(self.next_ms)).await;
+        self.next_ms = (self.next_ms * 2).min(LOG_RETRY_MS_MAX);
+    }
+}

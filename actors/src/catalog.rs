@@ -1,0 +1,134 @@
+//! Sources and flows as an attempt needs them: kept in memory, filled from the log at start,
+//! changed by the commands that change them. Holds no state of its own that the log does not have.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use spark_events::domain::flow::FlowSynced;
+use spark_events::domain::source::{Probe, SourceAdded};
+use spark_events::{FlowId, SourceId};
+
+use crate::error::DispatchError;
+use crate::langflow::LangFlow;
+use crate::seal::Sealer;
+
+/// A source, ready to be called.
+#[derive(Debug, Clone)]
+pub(crate) struct SourceEntry {
+    /// As the log has it.
+    pub(crate) source: SourceAdded,
+    /// The client; an error text when the URL or the sealed key cannot be used.
+    pub(crate) client: Result<LangFlow, String>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    sources: HashMap<SourceId, SourceEntry>,
+    flows: HashMap<FlowId, std::sync::Arc<FlowSynced>>,
+}
+
+/// All sources and flows.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    http: reqwest::Client,
+    sealer: Sealer,
+    // A std lock: it is held for map look-ups only, never across an await.
+    entries: RwLock<Entries>,
+}
+
+impl Catalog {
+    pub(crate) fn new(http: reqwest::Client, sealer: Sealer) -> Self {
+        Self { http, sealer, entries: RwLock::default() }
+    }
+
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
+        look(&self.entries.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Entries)) {
+        change(&mut self.entries.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn put_source(&self, id: SourceId, source: SourceAdded) {
+        let client = self.client(&source);
+        self.write(|entries| {
+            entries.sources.insert(id, SourceEntry { source, client });
+        });
+    }
+
+    fn client(&self, source: &SourceAdded) -> Result<LangFlow, String> {
+        let key = match &source.api_key {
+            None => None,
+            Some(sealed) => Some(self.sealer.open_key(sealed).ok_or(
+                "its API key cannot be opened: the sealing key in the data directory was \
+                 replaced; give the source its key again: automagik source update NAME --api-key KEY",
+            )?),
+        };
+        LangFlow::new(self.http.clone(), &source.url, key).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn drop_source(&self, id: SourceId) {
+        self.write(|entries| {
+            entries.sources.remove(&id);
+        });
+    }
+
+    pub(crate) fn put_flow(&self, id: FlowId, flow: FlowSynced) {
+        self.write(|entries| {
+            entries.flows.insert(id, flow.into());
+        });
+    }
+
+    pub(crate) fn drop_flow(&self, id: FlowId) {
+        self.write(|entries| {
+            entries.flows.remove(&id);
+        });
+    }
+
+    pub(crate) fn source(&self, id: SourceId) -> Result<SourceEntry, DispatchError> {
+        self.read(|entries| entries.sources.get(&id).cloned())
+            .ok_or_else(|| DispatchError::NotFound { kind: "source", id: id.to_string() })
+    }
+
+    pub(crate) fn flow(&self, id: FlowId) -> Result<std::sync::Arc<FlowSynced>, DispatchError> {
+        self.read(|entries| entries.flows.get(&id).cloned())
+            .ok_or_else(|| DispatchError::NotFound { kind: "flow", id: id.to_string() })
+    }
+
+    pub(crate) fn sources(&self) -> Vec<(SourceId, SourceAdded)> {
+        self.read(|entries| {
+            entries.sources.iter().map(|(id, entry)| (*id, entry.source.clone())).collect()
+        })
+    }
+
+    /// The first source other than `id` that has this name or this URL.
+    pub(crate) fn source_like(&self, id: SourceId, name: &str, url: &str) -> Option<SourceAdded> {
+        self.read(|entries| {
+            let mut others = entries.sources.iter().filter(|(other, _)| **other != id);
+            others
+                .find(|(_, entry)| entry.source.name == name || entry.source.url == url)
+                .map(|(_, entry)| entry.source.clone())
+        })
+    }
+
+    /// Ids of the flows of a source, by their id there.
+    pub(crate) fn flows_of(&self, source: SourceId) -> HashMap<String, FlowId> {
+        self.read(|entries| {
+            let flows = entries.flows.iter().filter(|(_, flow)| flow.source_id == source);
+            flows.map(|(id, flow)| (flow.remote_id.clone(), *id)).collect()
+        })
+    }
+}
+
+/// Whether the last probe found the source answering.
+pub(crate) fn is_up(probe: &Probe) -> bool {
+    matches!(probe, Probe::Up { .. })
+}

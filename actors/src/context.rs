@@ -1,0 +1,35 @@
+//! What every actor is given: the log, the clock, and the tables they share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use spark_events::{SharedClock, SharedLog, WorkerId};
+
+use crate::catalog::Catalog;
+use crate::open_tasks::OpenTasks;
+use crate::supervision::CrashCount;
+
+/// Handed to every actor.
+pub(crate) struct Context {
+    pub(crate) log: SharedLog,
+    pub(crate) clock: SharedClock,
+    pub(crate) catalog: Catalog,
+    pub(crate) open_tasks: OpenTasks,
+    pub(crate) crashes: CrashCount,
+    /// Tasks that hold a slot; kept by the tasks' supervisor.
+    pub(crate) running_tasks: AtomicU64,
+    /// Schedules with a next instant; kept by the schedules' supervisor.
+    pub(crate) active_schedules: AtomicU64,
+    /// The built-in worker.
+    pub(crate) worker_id: WorkerId,
+}
+
+/// A cheap handle to it.
+pub(crate) type Shared = Arc<Context>;
+
+/// A random number below 1,000,000, for the jitter of a retry. Taken from the random part of a
+/// new id, so that no second source of randomness is needed.
+pub(crate) fn jitter_ppm() -> u32 {
+    let random = spark_events::ids::new_uuid().as_u128() & u128::from(u32::MAX);
+    u32::try_from(random * 1_000_000 / (u128::from(u32::MAX) + 1)).unwrap_or(0)
+}

@@ -1,0 +1,263 @@
+//! The start-up index: what is open or scheduled, folded from the whole log. Kept in a file that
+//! can be thrown away: without it the fold starts at the beginning.
+//!
+//! It is brought forward by reading the log from the file's position on, at start and now and
+//! then, so that a start never has to read much.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use spark_events::codec::DomainEvent;
+use spark_events::domain::flow::FlowEvent;
+use spark_events::domain::schedule::ScheduleEvent;
+use spark_events::domain::source::{Source, SourceEvent};
+use spark_events::domain::task::TaskEvent;
+use spark_events::domain::worker::WorkerEvent;
+use spark_events::limits::READ_EVENTS_MAX;
+use spark_events::{
+    Aggregate, CodecError, EventLog, FlowId, LogError, Position, RecordedEvent, Revision,
+    ScheduleId, SourceId, TaskId, Timestamp, WorkerId,
+};
+
+use crate::schedule::{Dormant, Stage};
+
+mod file;
+
+/// Where an open task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum TaskStage {
+    Pending,
+    Running,
+    Waiting { not_before_us: i64 },
+}
+
+/// An open task, as far as the queue needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OpenTask {
+    pub(crate) source: SourceId,
+    pub(crate) schedule: Option<ScheduleId>,
+    pub(crate) stage: TaskStage,
+}
+
+/// A schedule, as far as the timetable needs it. Instants in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct ScheduleNote {
+    revision: u64,
+    stage: NoteStage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum NoteStage {
+    Active(i64),
+    Paused(i64),
+    Completed,
+}
+
+/// A task that was fired and is not known to have been created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HandOver {
+    pub(crate) schedule: ScheduleId,
+    due_at_us: Option<i64>,
+}
+
+impl HandOver {
+    pub(crate) fn due_at(&self) -> Option<Timestamp> {
+        self.due_at_us.and_then(Timestamp::from_timestamp_micros)
+    }
+}
+
+/// The fold of the log.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Index {
+    position: u64,
+    /// Events of each source, as JSON with their types: a source has few.
+    sources: BTreeMap<SourceId, Vec<(String, u16, Vec<u8>)>>,
+    /// The last `flow.synced` of each flow.
+    flows: BTreeMap<FlowId, (u16, Vec<u8>)>,
+    schedules: HashMap<ScheduleId, ScheduleNote>,
+    pub(crate) tasks: BTreeMap<TaskId, OpenTask>,
+    pub(crate) hand_overs: BTreeMap<TaskId, HandOver>,
+    /// Workers that have not said goodbye.
+    pub(crate) workers: BTreeSet<WorkerId>,
+}
+
+/// Why the log could not be folded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IndexError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("position {position}: {error}")]
+    Codec { position: Position, error: CodecError },
+}
+
+impl Index {
+    /// Reads the file, if there is a good one, and folds what the log holds beyond it; writes the
+    /// file anew where at least `write_after` events were folded.
+    pub(crate) async fn advance(
+        log: &dyn EventLog,
+        path: &Path,
+        write_after: u64,
+    ) -> Result<Self, IndexError> {
+        let mut index = file::read(path).unwrap_or_default();
+        let mut folded = 0;
+        loop {
+            let events = log.read_all(Position(index.position), READ_EVENTS_MAX).await?;
+            for event in &events {
+                let position = event.position;
+                index.take(event).map_err(|error| IndexError::Codec { position, error })?;
+            }
+            folded += events.len() as u64;
+            if events.len() < READ_EVENTS_MAX {
+                break;
+            }
+        }
+        if folded >= write_after {
+            file::write(path, &index);
+        }
+        Ok(index)
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position(self.position)
+    }
+
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (SourceId, Source)> + '_ {
+        self.sources.iter().map(|(id, events)| {
+            let events = events.iter().filter_map(|(event_type, version, data)| {
+                SourceEvent::decode(event_type, *version, data).ok()
+            });
+            (*id, events.fold(Source::default(), |state, event| state.evolve(&event)))
+        })
+    }
+
+    pub(crate) fn flows(&self) -> impl Iterator<Item = (FlowId, FlowEvent)> + '_ {
+        self.flows.iter().filter_map(|(id, (version, data))| {
+            let synced = FlowEvent::TYPES[0].0;
+            FlowEvent::decode(synced, *version, data).ok().map(|event| (*id, event))
+        })
+    }
+
+    pub(crate) fn schedules(&self) -> impl Iterator<Item = (ScheduleId, Dormant)> + '_ {
+        let at = |us| Timestamp::from_timestamp_micros(us).unwrap_or(Timestamp::MAX_UTC);
+        self.schedules.iter().map(move |(id, note)| {
+            let stage = match note.stage {
+                NoteStage::Active(us) => Stage::Active { next_due_at: at(us) },
+                NoteStage::Paused(us) => Stage::Paused { since: at(us) },
+                NoteStage::Completed => Stage::Completed,
+            };
+            (*id, Dormant { revision: Revision(note.revision), stage })
+        })
+    }
+
+    fn take(&mut self, event: &RecordedEvent) -> Result<(), CodecError> {
+        self.position = event.position.0;
+        let Some(id) = event.stream.uuid() else { return Ok(()) };
+        match event.stream.category() {
+            TaskId::CATEGORY => self.task(TaskId(id), event)?,
+            ScheduleId::CATEGORY => self.schedule(ScheduleId(id), event)?,
+            SourceId::CATEGORY => {
+                let stored =
+                    (event.event_type.to_string(), event.schema_version, event.data.to_vec());
+                match SourceEvent::from_recorded(event)? {
+                    SourceEvent::Removed(_) => {
+                        self.sources.remove(&SourceId(id));
+                    }
+                    SourceEvent::Added(_) | SourceEvent::Updated(_) => {
+                        self.sources.entry(SourceId(id)).or_default().push(stored);
+                    }
+                    SourceEvent::Probed(_) => {
+                        // Only the last probe counts.
+                        let events = self.sources.entry(SourceId(id)).or_default();
+                        events.retain(|(event_type, ..)| *event_type != stored.0);
+                        events.push(stored);
+                    }
+                }
+            }
+            FlowId::CATEGORY => match FlowEvent::from_recorded(event)? {
+                FlowEvent::Synced(_) => {
+                    let stored = (event.schema_version, event.data.to_vec());
+                    self.flows.insert(FlowId(id), stored);
+                }
+                FlowEvent::Deleted(_) => {
+                    self.flows.remove(&FlowId(id));
+                }
+            },
+            WorkerId::CATEGORY => match WorkerEvent::from_recorded(event)? {
+                WorkerEvent::Started(_) => {
+                    self.workers.insert(WorkerId(id));
+                }
+                WorkerEvent::Stopped(_) | WorkerEvent::Lost(_) => {
+                    self.workers.remove(&WorkerId(id));
+                }
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn task(&mut self, id: TaskId, event: &RecordedEvent) -> Result<(), CodecError> {
+        let stage = match TaskEvent::from_recorded(event)? {
+            TaskEvent::Created(spec) => {
+                self.hand_overs.remove(&id);
+                let schedule = spec.trigger.schedule_id();
+                let stage = TaskStage::Pending;
+                self.tasks.insert(id, OpenTask { source: spec.source_id, schedule, stage });
+                return Ok(());
+            }
+            TaskEvent::Started(_) => TaskStage::Running,
+            TaskEvent::RetryScheduled(e) => {
+                TaskStage::Waiting { not_before_us: e.not_before.timestamp_micros() }
+            }
+            TaskEvent::Completed(_) | TaskEvent::Failed(_) | TaskEvent::Cancelled(_) => {
+                self.tasks.remove(&id);
+                return Ok(());
+            }
+            TaskEvent::Submitted(_)
+            | TaskEvent::Reattached(_)
+            | TaskEvent::LogRecorded(_)
+            | TaskEvent::AttemptFailed(_)
+            | TaskEvent::CancelRequested(_) => return Ok(()),
+        };
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.stage = stage;
+        }
+        Ok(())
+    }
+
+    fn schedule(&mut self, id: ScheduleId, event: &RecordedEvent) -> Result<(), CodecError> {
+        let active = |at: Timestamp| NoteStage::Active(at.timestamp_micros());
+        let stage = match ScheduleEvent::from_recorded(event)? {
+            ScheduleEvent::Created(e) => Some(active(e.next_due_at)),
+            ScheduleEvent::Fired(e) => {
+                let due_at_us = Some(e.due_at.timestamp_micros());
+                self.hand_overs.insert(e.task_id, HandOver { schedule: id, due_at_us });
+                e.next_due_at.map(active)
+            }
+            ScheduleEvent::Skipped(e) => e.next_due_at.map(active),
+            ScheduleEvent::Triggered(e) => {
+                self.hand_overs.insert(e.task_id, HandOver { schedule: id, due_at_us: None });
+                None
+            }
+            ScheduleEvent::Paused(e) => Some(NoteStage::Paused(e.at.timestamp_micros())),
+            ScheduleEvent::Resumed(e) => e.next_due_at.map(active),
+            ScheduleEvent::Completed(_) => Some(NoteStage::Completed),
+            ScheduleEvent::Deleted(_) => {
+                self.schedules.remove(&id);
+                return Ok(());
+            }
+        };
+        let revision = event.revision.0;
+        match (self.schedules.get_mut(&id), stage) {
+            (Some(note), stage) => {
+                note.revision = revision;
+                note.stage = stage.unwrap_or(note.stage);
+            }
+            (None, Some(stage)) => {
+                self.schedules.insert(id, ScheduleNote { revision, stage });
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+}

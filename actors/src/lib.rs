@@ -1,0 +1,41 @@
+//! The supervision tree of Spark: an actor per schedule, per task and per worker, and the
+//! LangFlow client they call.
+//!
+//! # Layout
+//! - [`Spark`] (`spark.rs`): the cheap handle; everything outside talks to it. No actor reference
+//!   leaves this crate.
+//! - `root.rs`: the tree, its start from the log and its ordered end. `supervision.rs`: what all
+//!   supervisors share.
+//! - `aggregate.rs`: the shell around every aggregate: recover, decide, append, adopt.
+//! - `tasks.rs`, `task.rs`, `dispatch.rs`, `open_tasks.rs`: tasks, their attempts and their queue.
+//! - `schedules.rs`, `schedule.rs`: timetable and timers.
+//! - `worker.rs`: makes the calls. `sync.rs`: sources and flows from LangFlow.
+//! - `langflow.rs`: the client, one file per API generation. `seal.rs`: source keys at rest.
+//! - `index.rs`: what is open or scheduled, folded from the log for a quick start.
+
+mod aggregate;
+mod catalog;
+mod context;
+mod dispatch;
+mod error;
+mod index;
+pub mod langflow;
+mod open_tasks;
+mod requests;
+mod root;
+mod schedule;
+mod schedules;
+mod seal;
+mod spark;
+mod supervision;
+mod sync;
+mod task;
+mod tasks;
+mod worker;
+
+pub use error::{DispatchError, Rejection};
+pub use requests::{
+    AddSource, Done, NewSchedule, NewTask, RemoteListing, RunOptions, SparkHealth, SyncFlow,
+    TaskEnd, UpdateSource, Who,
+};
+pub use spark::{Spark, SparkConfig};

@@ -1,0 +1,420 @@
+//! The handle to a running Spark: admission, and the way of each command to its actor.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ractor::{ActorRef, Message, RpcReplyPort};
+use spark_events::codec::DomainEvent;
+use spark_events::domain::component;
+use spark_events::domain::schedule::{ScheduleCommand, ScheduleSpec};
+use spark_events::domain::task::{Task, TaskSpec, TaskStatus, Trigger};
+use spark_events::limits::{
+    ATTEMPT_TIMEOUT_MS_DEFAULT, COMMAND_TIMEOUT_MS, COMMANDS_IN_FLIGHT_MAX, TASK_INPUT_BYTES_MAX,
+};
+use spark_events::log::Direction;
+use spark_events::payload::{self, Payload};
+use spark_events::{
+    Aggregate, FlowId, LogError, Metadata, ScheduleId, SharedClock, SharedLog, TaskId,
+    WorkerId,
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::catalog::Catalog;
+use crate::context::{Context, Shared};
+use crate::error::DispatchError;
+use crate::langflow::http_client;
+use crate::open_tasks::OpenTasks;
+use crate::requests::{Done, NewSchedule, NewTask, RunOptions, SparkHealth, TaskEnd, Who};
+use crate::root::{BuiltIn, Tree};
+use crate::schedules::SchedulesMessage;
+use crate::seal::Sealer;
+use crate::supervision::CrashCount;
+use crate::sync::Sync;
+use crate::tasks::TasksMessage;
+
+/// How long an actor may be silent before it is asked whether the log is the reason.
+const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
+
+/// What a Spark is started with.
+pub struct SparkConfig {
+    /// The event log. The caller closes it after [`Spark::shutdown`].
+    pub log: SharedLog,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Where the sealing key and the start-up index are kept.
+    pub data_dir: PathBuf,
+    /// Runs at once of the built-in worker.
+    pub worker_slots: u32,
+    /// This machine's name, for the worker's record.
+    pub hostname: String,
+}
+
+/// A running Spark. Clones are cheap and mean the same one.
+#[derive(Clone)]
+pub struct Spark(Arc<Inner>);
+
+struct Inner {
+    context: Shared,
+    tree: Tree,
+    sync: Sync,
+    admission: Semaphore,
+    stopping: AtomicBool,
+}
+
+impl Spark {
+    /// Starts everything from what the log holds.
+    ///
+    /// # Errors
+    /// `Unavailable` when the log cannot be read; `Internal` when it holds something unreadable or
+    /// the sealing key cannot be used.
+    pub async fn start(config: SparkConfig) -> Result<Self, DispatchError> {
+        let internal = |error: &dyn std::fmt::Display| DispatchError::Internal(error.to_string());
+        let sealer = Sealer::open(&config.data_dir.join("seal.key")).map_err(|e| internal(&e))?;
+        let http = http_client().map_err(|e| internal(&e))?;
+        let context = Arc::new(Context {
+            log: config.log,
+            clock: config.clock,
+            catalog: Catalog::new(http, sealer),
+            open_tasks: OpenTasks::default(),
+            crashes: CrashCount::default(),
+            running_tasks: AtomicU64::new(0),
+            active_schedules: AtomicU64::new(0),
+            worker_id: WorkerId::random(),
+        });
+        let built_in = BuiltIn { hostname: config.hostname, slots: config.worker_slots };
+        let index_path = config.data_dir.join("index.bin");
+        let tree = Tree::start(&context, built_in, index_path).await?;
+        let sync = Sync::start(context.clone(), tree.tasks.clone());
+        let admission = Semaphore::new(COMMANDS_IN_FLIGHT_MAX);
+        let stopping = AtomicBool::new(false);
+        Ok(Self(Arc::new(Inner { context, tree, sync, admission, stopping })))
+    }
+
+    /// The event log.
+    #[must_use]
+    pub fn log(&self) -> &SharedLog {
+        &self.0.context.log
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &SharedClock {
+        &self.0.context.clock
+    }
+
+    /// How Spark itself is doing. Nothing is read from disk.
+    #[must_use]
+    pub fn health(&self) -> SparkHealth {
+        let context = &self.0.context;
+        SparkHealth {
+            log_trouble: context.log.health().trouble,
+            open_tasks: context.open_tasks.count() as u64,
+            running_tasks: context.running_tasks.load(Ordering::Relaxed),
+            active_schedules: context.active_schedules.load(Ordering::Relaxed),
+            crashes: context.crashes.count(),
+            last_crash: context.crashes.last(),
+        }
+    }
+
+    /// Ends the tree in order, leaves first. Commands answer `ShuttingDown` from now on. Does not
+    /// close the log. Calling it again does nothing.
+    pub async fn shutdown(&self) {
+        if !self.0.stopping.swap(true, Ordering::SeqCst) {
+            self.0.sync.stop();
+            self.0.tree.stop(&self.0.context).await;
+        }
+    }
+
+    /// Runs a flow once.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid` (input, tweaks, policies), `Overloaded`, `Unavailable`,
+    /// `ShuttingDown`, `Timeout`.
+    pub async fn create_task(
+        &self,
+        request: NewTask,
+        who: &Who,
+    ) -> Result<Done<TaskId>, DispatchError> {
+        let _permit = self.admit()?;
+        let spec = self.task_spec(request, Trigger::Manual, who).await?;
+        self.submit(TaskId::random(), spec, who.metadata()).await
+    }
+
+    /// Tries an ended task again, as a new task with the same input that names the old one.
+    ///
+    /// # Errors
+    /// As [`Self::create_task`]; `Conflict` while the old task is open.
+    pub async fn retry_task(&self, id: TaskId, who: &Who) -> Result<Done<TaskId>, DispatchError> {
+        let _permit = self.admit()?;
+        let task = self.read_task(id).await?;
+        let Some(spec) = task.spec().cloned() else {
+            return Err(DispatchError::NotFound { kind: "task", id: id.to_string() });
+        };
+        if task.status().is_some_and(|status| !status.is_ended()) {
+            return Err(DispatchError::Conflict(format!(
+                "task {id} is still {}; wait for its end or cancel it first",
+                task.status().map_or("open", TaskStatus::as_str)
+            )));
+        }
+        // The flow may have moved to another source by a new sync; it must still be here.
+        self.0.context.catalog.flow(spec.flow_id)?;
+        let spec = TaskSpec { trigger: Trigger::RetryOf { task_id: id }, ..spec };
+        self.submit(TaskId::random(), spec, who.metadata()).await
+    }
+
+    /// Stops a task: at once where no attempt is running, else as soon as the source has stopped.
+    ///
+    /// # Errors
+    /// `NotFound`, `Rejected` when it has ended, `Unavailable`, `ShuttingDown`, `Timeout`.
+    pub async fn cancel_task(&self, id: TaskId, who: &Who) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        let metadata = who.metadata();
+        self.ask(&self.0.tree.tasks, |reply| TasksMessage::Cancel { id, metadata, reply }).await
+    }
+
+    /// Waits for the end of a task. `None` when it has not ended within the timeout. Cancel-safe.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `ShuttingDown`.
+    pub async fn wait_task(
+        &self,
+        id: TaskId,
+        timeout: Duration,
+    ) -> Result<Option<TaskEnd>, DispatchError> {
+        if let Some(end) = self.0.context.open_tasks.wait(id) {
+            match tokio::time::timeout(timeout, end).await {
+                Err(_) => return Ok(None),
+                Ok(Ok(end)) => return Ok(Some(end)),
+                // It closed without an end of its own: the log knows.
+                Ok(Err(_)) => {}
+            }
+        }
+        let stream = id.stream();
+        let task = self.read_task(id).await?;
+        let last = self.0.context.log.read_stream(&stream, None, Direction::Backward, 1).await?;
+        let status = task.status().filter(|status| status.is_ended());
+        let position = last.first().map(|event| event.position);
+        Ok(status
+            .zip(position)
+            .map(|(status, position)| TaskEnd { task_id: id, status, position }))
+    }
+
+    /// Runs a flow again and again.
+    ///
+    /// # Errors
+    /// As [`Self::create_task`], and `Rejected` for a recurrence that cannot work.
+    pub async fn create_schedule(
+        &self,
+        request: NewSchedule,
+        who: &Who,
+    ) -> Result<Done<ScheduleId>, DispatchError> {
+        let _permit = self.admit()?;
+        let flow = self.0.context.catalog.flow(request.flow_id)?;
+        let options = self.options(request.flow_id, request.options, who).await?;
+        let default_catch_up_ms = ScheduleSpec::default_catch_up_ms(&request.recurrence);
+        let spec = ScheduleSpec {
+            name: request.name,
+            flow_id: request.flow_id,
+            source_id: flow.source_id,
+            catch_up_ms: request.catch_up_ms.unwrap_or(default_catch_up_ms),
+            recurrence: request.recurrence,
+            input: options.input,
+            tweaks: options.tweaks,
+            overlap: request.overlap,
+            retry: options.retry,
+            timeout_ms: options.timeout_ms,
+        };
+        let id = ScheduleId::random();
+        let done = self.schedule(id, ScheduleCommand::Create(Box::new(spec)), who).await?;
+        Ok(Done { value: id, position: done.position })
+    }
+
+    /// Stops a schedule from firing until it is resumed.
+    ///
+    /// # Errors
+    /// `NotFound`, `Rejected`, `Unavailable`, `ShuttingDown`, `Timeout`.
+    pub async fn pause_schedule(
+        &self,
+        id: ScheduleId,
+        who: &Who,
+    ) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        self.schedule(id, ScheduleCommand::Pause, who).await
+    }
+
+    /// Lets a paused schedule fire again, from now on; what came due meanwhile is not made up for.
+    ///
+    /// # Errors
+    /// As [`Self::pause_schedule`].
+    pub async fn resume_schedule(
+        &self,
+        id: ScheduleId,
+        who: &Who,
+    ) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        self.schedule(id, ScheduleCommand::Resume, who).await
+    }
+
+    /// Starts a task of a schedule now. Takes no occurrence and works while paused.
+    ///
+    /// # Errors
+    /// As [`Self::pause_schedule`].
+    pub async fn trigger_schedule(
+        &self,
+        id: ScheduleId,
+        who: &Who,
+    ) -> Result<Done<TaskId>, DispatchError> {
+        let _permit = self.admit()?;
+        let task_id = TaskId::random();
+        let done = self.schedule(id, ScheduleCommand::Trigger { task_id }, who).await?;
+        Ok(Done { value: task_id, position: done.position })
+    }
+
+    /// Deletes a schedule; its history and its tasks stay.
+    ///
+    /// # Errors
+    /// As [`Self::pause_schedule`].
+    pub async fn delete_schedule(
+        &self,
+        id: ScheduleId,
+        who: &Who,
+    ) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        self.schedule(id, ScheduleCommand::Delete, who).await
+    }
+
+    pub(crate) fn sync(&self) -> &Sync {
+        &self.0.sync
+    }
+
+    pub(crate) fn admit(&self) -> Result<SemaphorePermit<'_>, DispatchError> {
+        if self.0.stopping.load(Ordering::SeqCst) {
+            return Err(DispatchError::ShuttingDown);
+        }
+        let full = |_| DispatchError::Overloaded { what: "commands" };
+        self.0.admission.try_acquire().map_err(full)
+    }
+
+    async fn schedule(
+        &self,
+        id: ScheduleId,
+        command: ScheduleCommand,
+        who: &Who,
+    ) -> Result<Done<()>, DispatchError> {
+        let metadata = who.metadata();
+        let message = |reply| SchedulesMessage::Execute { id, command, metadata, reply };
+        self.ask(&self.0.tree.schedules, message).await
+    }
+
+    async fn submit(
+        &self,
+        id: TaskId,
+        spec: TaskSpec,
+        metadata: Metadata,
+    ) -> Result<Done<TaskId>, DispatchError> {
+        self.0.context.open_tasks.open(id, spec.trigger.schedule_id())?;
+        let spec = Box::new(spec);
+        let message = |reply| TasksMessage::Create { id, spec, metadata, reply: Some(reply) };
+        let done = self.ask(&self.0.tree.tasks, message).await?;
+        Ok(Done { value: id, position: done.position })
+    }
+
+    async fn task_spec(
+        &self,
+        request: NewTask,
+        trigger: Trigger,
+        who: &Who,
+    ) -> Result<TaskSpec, DispatchError> {
+        let flow = self.0.context.catalog.flow(request.flow_id)?;
+        let options = self.options(request.flow_id, request.options, who).await?;
+        let CheckedOptions { input, tweaks, retry, timeout_ms } = options;
+        let (flow_id, source_id) = (request.flow_id, flow.source_id);
+        Ok(TaskSpec { flow_id, source_id, input, tweaks, trigger, retry, timeout_ms })
+    }
+
+    /// Checks input and tweaks against the flow, and fills in our defaults.
+    async fn options(
+        &self,
+        flow_id: FlowId,
+        options: RunOptions,
+        who: &Who,
+    ) -> Result<CheckedOptions, DispatchError> {
+        let context = &self.0.context;
+        if options.input.len() > TASK_INPUT_BYTES_MAX {
+            return Err(DispatchError::Invalid(format!(
+                "the input has {} bytes, over the bound of {TASK_INPUT_BYTES_MAX}; put it into a \
+                 file that the flow reads",
+                options.input.len()
+            )));
+        }
+        if let Some(tweaks) = &options.tweaks {
+            let flow = context.catalog.flow(flow_id)?;
+            component::check_tweaks(&flow.components, tweaks)
+                .map_err(|error| DispatchError::Invalid(error.to_string()))?;
+        }
+        let input = options.input.into();
+        let input = payload::store(context.log.as_ref(), input, who.metadata()).await?;
+        Ok(CheckedOptions {
+            input,
+            tweaks: options.tweaks,
+            retry: options.retry.unwrap_or_default(),
+            timeout_ms: options.timeout_ms.unwrap_or(ATTEMPT_TIMEOUT_MS_DEFAULT),
+        })
+    }
+
+    /// The state of a task, from its stream.
+    async fn read_task(&self, id: TaskId) -> Result<Task, DispatchError> {
+        let limit = spark_events::limits::READ_EVENTS_MAX;
+        let stream = id.stream();
+        let read = self.0.context.log.read_stream(&stream, None, Direction::Forward, limit).await;
+        let events = read.map_err(|error| match error {
+            LogError::StreamNotFound(_) => {
+                DispatchError::NotFound { kind: "task", id: id.to_string() }
+            }
+            other => other.into(),
+        })?;
+        let mut task = Task::default();
+        for event in &events {
+            task = task.evolve(&DomainEvent::from_recorded(event)?);
+        }
+        Ok(task)
+    }
+
+    /// Asks an actor and waits for its answer. Where the answer is late because the log is away,
+    /// the caller is told that rather than left waiting.
+    async fn ask<M: Message, T: Send + 'static>(
+        &self,
+        actor: &ActorRef<M>,
+        message: impl FnOnce(RpcReplyPort<Result<T, DispatchError>>) -> M,
+    ) -> Result<T, DispatchError> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        actor.cast(message(sender.into())).map_err(|_| DispatchError::ShuttingDown)?;
+        tokio::pin!(receiver);
+        let answered = tokio::time::timeout(LOOK_AT_LOG_AFTER, &mut receiver).await;
+        let answered = match answered {
+            Ok(answered) => answered,
+            Err(_) => {
+                if let Some(reason) = self.0.context.log.health().trouble {
+                    return Err(DispatchError::Unavailable { reason });
+                }
+                let rest = Duration::from_millis(COMMAND_TIMEOUT_MS);
+                let late = |_| DispatchError::Timeout { ms: COMMAND_TIMEOUT_MS };
+                tokio::time::timeout(rest, receiver).await.map_err(late)?
+            }
+        };
+        answered.unwrap_or_else(|_| {
+            Err(DispatchError::Internal("the actor ended before it answered".into()))
+        })
+    }
+}
+
+/// Input and policies that have been checked and filled in.
+struct CheckedOptions {
+    input: Payload,
+    tweaks: Option<serde_json::Value>,
+    retry: spark_events::domain::retry::RetryPolicy,
+    timeout_ms: u64,
+}
+

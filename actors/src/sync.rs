@@ -1,0 +1,395 @@
+//! Sources and flows from LangFlow: probing, listing, syncing. These aggregates have neither
+//! timers nor effects, so they need no actor: a shell is loaded, asked and dropped, and the
+//! expected revision keeps two callers apart.
+
+use std::time::Duration;
+
+use ractor::ActorRef;
+use sha2::{Digest, Sha256};
+use spark_events::domain::component;
+use spark_events::domain::failure::Failure;
+use spark_events::domain::flow::{Flow, FlowCommand, FlowSynced};
+use spark_events::domain::source::{
+    Probe, Source, SourceAdded, SourceCommand, SourceUpdated,
+};
+use spark_events::limits::SOURCE_RUNS_DEFAULT;
+use spark_events::{Aggregate, FlowId, Position, SourceId, StreamName, payload};
+use tokio::task::AbortHandle;
+
+use crate::aggregate::{Patience, Shell};
+use crate::catalog::{Catalog, SourceEntry, is_up};
+use crate::context::Shared;
+use crate::error::DispatchError;
+use crate::langflow::{LangFlow, RemoteFlow};
+use crate::requests::{AddSource, Done, RemoteListing, SyncFlow, UpdateSource, Who};
+use crate::spark::Spark;
+use crate::tasks::TasksMessage;
+
+/// How often every source is probed.
+const PROBE_EVERY: Duration = Duration::from_secs(60);
+
+/// Sources and flows, and the loop that probes the sources.
+pub(crate) struct Sync {
+    context: Shared,
+    tasks: ActorRef<TasksMessage>,
+    prober: AbortHandle,
+    /// Adding and renaming sources is done by one caller at a time, because a name and a URL may
+    /// be taken only once and no stream guards that.
+    naming: tokio::sync::Mutex<()>,
+}
+
+impl Sync {
+    pub(crate) fn start(context: Shared, tasks: ActorRef<TasksMessage>) -> Self {
+        let looped = context.clone();
+        #[expect(clippy::disallowed_methods, reason = "the handle is kept and aborted at the end")]
+        let prober = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(PROBE_EVERY).await;
+                for (id, _) in looped.catalog.sources() {
+                    if let Err(error) = probe(&looped, id, &Who::system()).await {
+                        tracing::debug!(source = %id, %error, "a source could not be probed");
+                    }
+                }
+            }
+        })
+        .abort_handle();
+        Self { context, tasks, prober, naming: tokio::sync::Mutex::new(()) }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.prober.abort();
+    }
+
+    fn limit(&self, source: SourceId, runs_max: u32) {
+        let _ = self.tasks.cast(TasksMessage::SetLimit { source, runs_max });
+    }
+}
+
+impl Spark {
+    /// Connects a source. It is probed first and refused with the reason when it does not answer
+    /// as LangFlow or refuses the key.
+    ///
+    /// # Errors
+    /// `Invalid` (URL), `Conflict` (name or URL taken), `Source`, `Rejected`, `Unavailable`,
+    /// `ShuttingDown`.
+    pub async fn add_source(
+        &self,
+        request: AddSource,
+        who: &Who,
+    ) -> Result<Done<SourceId>, DispatchError> {
+        let _permit = self.admit()?;
+        let Sync { context, naming, .. } = self.sync();
+        let http = context.catalog.http().clone();
+        let client = LangFlow::new(http, &request.url, request.api_key.clone())
+            .map_err(|error| DispatchError::Invalid(error.to_string()))?;
+        let url = client.url().to_owned();
+        let name = request.name.unwrap_or_else(|| default_name(&url));
+        let _one_at_a_time = naming.lock().await;
+        let id = SourceId::random();
+        check_free(&context.catalog, id, &name, &url)?;
+        let found = client.probe().await;
+        let capabilities = found.map_err(|failure| refused(&url, failure))?;
+        let api_key = request.api_key.as_ref().map(|key| context.catalog.sealer().seal(key));
+        let added = SourceAdded {
+            name,
+            url,
+            api_key: api_key.transpose()?,
+            runs_max: request.runs_max.unwrap_or(SOURCE_RUNS_DEFAULT),
+            probe: Probe::Up { capabilities },
+        };
+        let command = SourceCommand::Add(Box::new(added));
+        let position = change_source(context, id, command, who).await?;
+        self.limit_from_catalog(id);
+        Ok(Done { value: id, position })
+    }
+
+    /// Changes a source. A new URL or key is probed first.
+    ///
+    /// # Errors
+    /// As [`Self::add_source`], and `NotFound`.
+    pub async fn update_source(
+        &self,
+        id: SourceId,
+        request: UpdateSource,
+        who: &Who,
+    ) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        let Sync { context, naming, .. } = self.sync();
+        let entry = context.catalog.source(id)?;
+        let http = context.catalog.http().clone();
+        let url = request.url.as_deref().unwrap_or(&entry.source.url);
+        let key = match (&request.api_key, &entry.source.api_key) {
+            (Some(key), _) => Some(key.clone()),
+            (None, Some(sealed)) => context.catalog.sealer().open_key(sealed),
+            (None, None) => None,
+        };
+        let client = LangFlow::new(http, url, key)
+            .map_err(|error| DispatchError::Invalid(error.to_string()))?;
+        let _one_at_a_time = naming.lock().await;
+        let name = request.name.as_deref().unwrap_or(&entry.source.name);
+        check_free(&context.catalog, id, name, client.url())?;
+        let mut position = None;
+        let probed = if request.url.is_some() || request.api_key.is_some() {
+            let found = client.probe().await;
+            Some(found.map_err(|failure| refused(client.url(), failure))?)
+        } else {
+            None
+        };
+        let sealer = context.catalog.sealer();
+        let api_key = request.api_key.as_ref().map(|key| sealer.seal(key)).transpose()?;
+        let patch = SourceUpdated {
+            name: request.name,
+            url: request.url.map(|_| client.url().to_owned()),
+            api_key,
+            runs_max: request.runs_max,
+        };
+        position = change_source(context, id, SourceCommand::Update(patch), who).await?.or(position);
+        if let Some(capabilities) = probed {
+            let command = SourceCommand::RecordProbe(Probe::Up { capabilities });
+            position = change_source(context, id, command, who).await?.or(position);
+        }
+        self.limit_from_catalog(id);
+        Ok(Done { value: (), position })
+    }
+
+    /// Probes a source now and records what is found, when that is news.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `ShuttingDown`. A source that is down is no error.
+    pub async fn probe_source(&self, id: SourceId, who: &Who) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        let position = probe(&self.sync().context, id, who).await?;
+        Ok(Done { value: (), position })
+    }
+
+    /// Forgets a source. Its flows must be deleted first.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict`, `Unavailable`, `ShuttingDown`.
+    pub async fn remove_source(&self, id: SourceId, who: &Who) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        let context = &self.sync().context;
+        let flows = context.catalog.flows_of(id).len();
+        if flows > 0 {
+            return Err(DispatchError::Conflict(format!(
+                "{flows} synced flow(s) use this source; delete them first: automagik flow delete"
+            )));
+        }
+        let position = change_source(context, id, SourceCommand::Remove, who).await?;
+        Ok(Done { value: (), position })
+    }
+
+    /// The flows that a source has now, and which of them are synced.
+    ///
+    /// # Errors
+    /// `NotFound`, `Source`.
+    pub async fn remote_flows(&self, id: SourceId) -> Result<Vec<RemoteListing>, DispatchError> {
+        let _permit = self.admit()?;
+        let catalog = &self.sync().context.catalog;
+        let entry = catalog.source(id)?;
+        let synced = catalog.flows_of(id);
+        let mut flows: Vec<RemoteListing> = list(&entry)
+            .await?
+            .into_iter()
+            .map(|flow| RemoteListing {
+                synced_as: synced.get(&flow.id).copied(),
+                id: flow.id,
+                name: flow.name,
+                description: flow.description,
+                folder: flow.folder,
+            })
+            .collect();
+        flows.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
+        Ok(flows)
+    }
+
+    /// Syncs one flow, given by its id or its exact name at the source. Syncing it again records
+    /// what has changed, if anything has.
+    ///
+    /// # Errors
+    /// `NotFound` (source, or flow at the source), `Conflict` (several flows of that name),
+    /// `Invalid` (components), `Source`, `Unavailable`, `ShuttingDown`.
+    pub async fn sync_flow(
+        &self,
+        source_id: SourceId,
+        request: SyncFlow,
+        who: &Who,
+    ) -> Result<Done<FlowId>, DispatchError> {
+        let _permit = self.admit()?;
+        let context = &self.sync().context;
+        let entry = context.catalog.source(source_id)?;
+        let remote = pick(list(&entry).await?, &request.remote)?;
+        let client = client(&entry)?;
+        let definition = client
+            .fetch_flow(&remote.id)
+            .await
+            .map_err(|failure| refused(&entry.source.name, failure))?;
+        // Secrets are masked before anything is analysed, hashed or stored.
+        let masked = component::mask_secrets(&definition.data);
+        let components = component::analyse(&masked);
+        let input_component =
+            component::choose_input(&components, request.input_component.as_deref())
+                .map_err(|error| DispatchError::Invalid(error.to_string()))?;
+        let output_component =
+            component::choose_output(&components, request.output_component.as_deref())
+                .map_err(|error| DispatchError::Invalid(error.to_string()))?;
+        let definition_hash = hash(&masked);
+        let log = context.log.as_ref();
+        let definition = payload::store(log, masked, who.metadata()).await?;
+        let id = FlowId::of_remote(source_id, &remote.id);
+        let synced = FlowSynced {
+            source_id,
+            remote_id: remote.id,
+            name: remote.name,
+            description: remote.description,
+            folder: remote.folder,
+            input_component,
+            output_component,
+            components,
+            definition,
+            definition_hash,
+        };
+        let command = FlowCommand::Sync(Box::new(synced));
+        let (flow, position) = change::<Flow>(context, id.stream(), command, who)
+            .await
+            .map_err(|error| DispatchError::of(error, "flow", id))?;
+        if let Flow::Synced(flow) = flow {
+            context.catalog.put_flow(id, *flow);
+        }
+        Ok(Done { value: id, position })
+    }
+
+    /// Forgets a flow; its history and its tasks stay.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `ShuttingDown`.
+    pub async fn delete_flow(&self, id: FlowId, who: &Who) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        let context = &self.sync().context;
+        let (_, position) = change::<Flow>(context, id.stream(), FlowCommand::Delete, who)
+            .await
+            .map_err(|error| DispatchError::of(error, "flow", id))?;
+        context.catalog.drop_flow(id);
+        Ok(Done { value: (), position })
+    }
+
+    fn limit_from_catalog(&self, id: SourceId) {
+        if let Ok(entry) = self.sync().context.catalog.source(id) {
+            self.sync().limit(id, entry.source.runs_max);
+        }
+    }
+}
+
+/// Loads an aggregate, asks it, and gives its state afterwards.
+async fn change<A: Aggregate>(
+    context: &Shared,
+    stream: StreamName,
+    command: A::Command,
+    who: &Who,
+) -> Result<(A, Option<Position>), crate::aggregate::ShellError<A::Rejection>> {
+    let mut shell = Shell::<A>::new(context.log.clone(), context.clock.clone(), stream);
+    shell.recover(Patience::FailFast).await?;
+    let executed = shell.execute(command, &who.metadata(), Patience::FailFast).await?;
+    Ok((shell.state().clone(), executed.position))
+}
+
+/// Changes a source, in the log and then in the catalog.
+async fn change_source(
+    context: &Shared,
+    id: SourceId,
+    command: SourceCommand,
+    who: &Who,
+) -> Result<Option<Position>, DispatchError> {
+    let (source, position) = change::<Source>(context, id.stream(), command, who)
+        .await
+        .map_err(|error| DispatchError::of(error, "source", id))?;
+    match source {
+        Source::Connected(source) => context.catalog.put_source(id, *source),
+        Source::Absent | Source::Removed => context.catalog.drop_source(id),
+    }
+    Ok(position)
+}
+
+async fn probe(
+    context: &Shared,
+    id: SourceId,
+    who: &Who,
+) -> Result<Option<Position>, DispatchError> {
+    let entry = context.catalog.source(id)?;
+    let probe = match client(&entry) {
+        Ok(client) => match client.probe().await {
+            Ok(capabilities) => Probe::Up { capabilities },
+            Err(Failure { class, message, .. }) => Probe::Down { class, message },
+        },
+        Err(error) => {
+            let class = spark_events::domain::failure::FailureClass::Auth;
+            Probe::Down { class, message: error.to_string() }
+        }
+    };
+    if is_up(&probe) != is_up(&entry.source.probe) {
+        let name = &entry.source.name;
+        tracing::info!(source = %name, up = is_up(&probe), "a source changed its state");
+    }
+    change_source(context, id, SourceCommand::RecordProbe(probe), who).await
+}
+
+fn client(entry: &SourceEntry) -> Result<LangFlow, DispatchError> {
+    entry.client.clone().map_err(|why| {
+        DispatchError::Invalid(format!("source {}: {why}", entry.source.name))
+    })
+}
+
+async fn list(entry: &SourceEntry) -> Result<Vec<RemoteFlow>, DispatchError> {
+    let listed = client(entry)?.list_flows().await;
+    listed.map_err(|failure| refused(&entry.source.name, failure))
+}
+
+fn refused(source_name: &str, failure: Failure) -> DispatchError {
+    DispatchError::Source { source_name: source_name.to_owned(), failure: Box::new(failure) }
+}
+
+fn check_free(
+    catalog: &Catalog,
+    id: SourceId,
+    name: &str,
+    url: &str,
+) -> Result<(), DispatchError> {
+    match catalog.source_like(id, name, url) {
+        None => Ok(()),
+        Some(other) => Err(DispatchError::Conflict(format!(
+            "source {} has the URL {} already; change it with: automagik source update {}",
+            other.name, other.url, other.name
+        ))),
+    }
+}
+
+/// Finds a flow by its id, or by its exact name when only one has it.
+fn pick(flows: Vec<RemoteFlow>, wanted: &str) -> Result<RemoteFlow, DispatchError> {
+    let mut found: Vec<RemoteFlow> =
+        flows.into_iter().filter(|flow| flow.id == wanted || flow.name == wanted).collect();
+    match (found.pop(), found.len()) {
+        (Some(flow), 0) => Ok(flow),
+        (None, _) => {
+            Err(DispatchError::NotFound { kind: "flow at the source", id: wanted.to_owned() })
+        }
+        (Some(last), _) => {
+            let ids: Vec<String> = found.into_iter().chain([last]).map(|flow| flow.id).collect();
+            Err(DispatchError::Conflict(format!(
+                "{} flows at the source have the name {wanted:?}; give one of their ids: {}",
+                ids.len(),
+                ids.join(", ")
+            )))
+        }
+    }
+}
+
+/// The host and port of a URL, as the name of a source that was given none.
+fn default_name(url: &str) -> String {
+    url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/').to_owned()
+}
+
+fn hash(definition: &serde_json::Value) -> String {
+    let digest = Sha256::digest(definition.to_string().as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+

@@ -1,0 +1,436 @@
+//! A task's actor: one attempt is one incarnation. It owns the task's stream in memory and its
+//! effects; every rule is in `spark_events::domain::task`.
+//!
+//! An attempt that fails makes this actor fail with [`AttemptFailed`]; its supervisor starts a new
+//! incarnation at once, which replays the stream, records the failure and settles what follows.
+//! After the death of the process the same path runs with [`Start::Boot`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use spark_events::domain::failure::{Failure, FailureClass};
+use spark_events::domain::flow::FlowSynced;
+use spark_events::domain::source::{Capabilities, Probe};
+use spark_events::domain::task::{
+    CallMode, ComponentLog, Task, TaskCommand, TaskRejection, TaskSpec,
+};
+use spark_events::payload::{self, Payload};
+use spark_events::{Metadata, Position, TaskId, ids};
+
+use crate::aggregate::{Executed, Patience, Shell, ShellError};
+use crate::catalog::SourceEntry;
+use crate::context::{Shared, jitter_ppm};
+use crate::error::DispatchError;
+use crate::langflow::{self, RunEnd, RunRequest};
+use crate::requests::{Done, TaskEnd};
+use crate::tasks::TasksMessage;
+use crate::worker::{Assignment, WorkerMessage};
+
+/// The answer to a command about a task.
+pub(crate) type TaskReply = RpcReplyPort<Result<Done<()>, DispatchError>>;
+
+/// Why an incarnation was started.
+pub(crate) enum Start {
+    /// The task is to be made.
+    Create { spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
+    /// It was given a slot.
+    Granted,
+    /// Somebody wants it stopped.
+    Cancel { metadata: Metadata, reply: TaskReply },
+    /// The incarnation before this one ended with its attempt.
+    AttemptFailed(AttemptFailed),
+    /// The incarnation before this one crashed.
+    Crashed(String),
+    /// The process started and found the task with an attempt under way.
+    Boot,
+}
+
+/// What an incarnation fails with when its attempt did.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("attempt {attempt} failed: {failure}")]
+pub(crate) struct AttemptFailed {
+    pub(crate) attempt: u32,
+    pub(crate) failure: Failure,
+    pub(crate) log: Vec<ComponentLog>,
+}
+
+/// What a task's actor is told.
+pub(crate) enum TaskMessage {
+    /// It was given a slot.
+    Granted,
+    /// Somebody wants it stopped.
+    Cancel { metadata: Metadata, reply: TaskReply },
+    /// The source took the attempt as a background job.
+    Submitted { attempt: u32, job_id: String, reply: RpcReplyPort<()> },
+    /// The attempt has ended.
+    Ended { attempt: u32, end: Box<RunEnd> },
+}
+
+pub(crate) struct TaskArguments {
+    pub(crate) id: TaskId,
+    pub(crate) start: Start,
+    pub(crate) context: Shared,
+    pub(crate) tasks: ActorRef<TasksMessage>,
+    pub(crate) worker: ActorRef<WorkerMessage>,
+}
+
+pub(crate) struct TaskState {
+    id: TaskId,
+    start: Option<Start>,
+    context: Shared,
+    tasks: ActorRef<TasksMessage>,
+    worker: ActorRef<WorkerMessage>,
+    shell: Shell<Task>,
+    /// Chain of causes for what this incarnation does on its own account.
+    metadata: Metadata,
+    position: Position,
+}
+
+pub(crate) struct TaskActor;
+
+type TaskError = ShellError<TaskRejection>;
+
+impl Actor for TaskActor {
+    type Msg = TaskMessage;
+    type State = TaskState;
+    type Arguments = TaskArguments;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<TaskMessage>,
+        arguments: TaskArguments,
+    ) -> Result<TaskState, ActorProcessingErr> {
+        let TaskArguments { id, start, context, tasks, worker } = arguments;
+        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream());
+        let metadata = Metadata {
+            correlation_id: id.0,
+            causation_id: id.0,
+            actor: format!("worker:{}", context.worker_id).into(),
+            reason: None,
+        };
+        let position = Position::START;
+        let start = Some(start);
+        Ok(TaskState { id, start, context, tasks, worker, shell, metadata, position })
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<TaskMessage>,
+        state: &mut TaskState,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(start) = state.start.take() else { return Ok(()) };
+        if let Start::Create { spec, metadata, reply } = start {
+            state.create(spec, metadata, reply).await;
+            return Ok(());
+        }
+        state.shell.recover(Patience::WaitOut).await?;
+        match start {
+            Start::Granted => state.begin(myself).await?,
+            Start::Cancel { metadata, reply } => state.cancel(&metadata, reply).await,
+            Start::AttemptFailed(AttemptFailed { attempt, failure, log }) => {
+                state.record_failure(attempt, failure, log).await?;
+                state.settle();
+            }
+            Start::Crashed(what) => {
+                let _ = state.worker.cast(WorkerMessage::Abort { task_id: state.id });
+                let message = format!("the attempt's actor crashed: {what}");
+                state.end_running(Failure::new(FailureClass::Crashed, message)).await?;
+            }
+            Start::Boot => state.boot().await?,
+            Start::Create { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<TaskMessage>,
+        message: TaskMessage,
+        state: &mut TaskState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            TaskMessage::Granted => state.begin(myself).await?,
+            TaskMessage::Cancel { metadata, reply } => state.cancel(&metadata, reply).await,
+            TaskMessage::Submitted { attempt, job_id, reply } => {
+                state.execute(TaskCommand::RecordJob { attempt, job_id }).await?;
+                let _ = reply.send(());
+            }
+            TaskMessage::Ended { attempt, end } => state.ended(attempt, *end).await?,
+        }
+        Ok(())
+    }
+}
+
+impl TaskState {
+    /// Executes a command that must happen. A rejection means that the world has moved on (a late
+    /// answer, a second incarnation): it is logged and changes nothing.
+    async fn execute(&mut self, command: TaskCommand) -> Result<(), ActorProcessingErr> {
+        match self.shell.execute(command, &self.metadata, Patience::WaitOut).await {
+            Ok(executed) => self.note(&executed),
+            Err(TaskError::Rejected(why)) => {
+                tracing::debug!(task = %self.id, %why, "a task passed over a late command");
+            }
+            Err(error) => return Err(Box::new(error)),
+        }
+        Ok(())
+    }
+
+    fn note<E>(&mut self, executed: &Executed<E>) {
+        self.position = executed.position.unwrap_or(self.position);
+    }
+
+    async fn create(
+        &mut self,
+        spec: Box<TaskSpec>,
+        metadata: Metadata,
+        reply: Option<TaskReply>,
+    ) {
+        self.metadata.correlation_id = metadata.correlation_id;
+        self.metadata.causation_id = metadata.causation_id;
+        let patience = if reply.is_some() { Patience::FailFast } else { Patience::WaitOut };
+        let command = TaskCommand::Create(spec);
+        let created = self.shell.execute(command, &metadata, patience).await;
+        if let Ok(executed) = &created {
+            self.note(executed);
+        }
+        // An outage may have lost the answer and not the event: look, once the log is back.
+        let unsure = matches!(&created, Err(TaskError::Log(error)) if error.is_retryable());
+        // The caller hears of it before the queue does: an answer never waits for a grant.
+        self.answer(created, reply);
+        if unsure && self.shell.recover(Patience::WaitOut).await.is_err() {
+            tracing::error!(task = %self.id, "a task whose creation is in doubt cannot be read");
+        }
+        self.settle();
+    }
+
+    fn answer<E>(&self, result: Result<Executed<E>, TaskError>, reply: Option<TaskReply>) {
+        let result = result
+            .map(|executed| Done { value: (), position: executed.position })
+            .map_err(|error| DispatchError::of(error, "task", self.id));
+        match (reply, result) {
+            (Some(reply), result) => {
+                let _ = reply.send(result);
+            }
+            (None, Err(error)) => {
+                tracing::error!(task = %self.id, %error, "a due task could not be created");
+            }
+            (None, Ok(_)) => {}
+        }
+    }
+
+    async fn cancel(&mut self, metadata: &Metadata, reply: TaskReply) {
+        let cancelled = self.shell.execute(TaskCommand::Cancel, metadata, Patience::FailFast).await;
+        if let Ok(executed) = &cancelled {
+            self.note(executed);
+        }
+        self.answer(cancelled, Some(reply));
+        if let Task::Running { attempt, .. } = self.shell.state() {
+            if attempt.cancel_requested {
+                let _ = self.worker.cast(WorkerMessage::Cancel { task_id: self.id });
+            }
+            return;
+        }
+        self.settle();
+    }
+
+    /// Begins the next attempt, or takes up the running one, in the slot just given.
+    async fn begin(&mut self, myself: ActorRef<TaskMessage>) -> Result<(), ActorProcessingErr> {
+        let Some(spec) = self.shell.state().spec().cloned() else {
+            self.settle();
+            return Ok(());
+        };
+        let target = self.target(&spec);
+        let mode = target.as_ref().map_or(CallMode::Direct, |(_, source)| mode_of(source));
+        if let Task::Running { attempt, .. } = self.shell.state() {
+            let (attempt, worker_id) = (attempt.number, self.context.worker_id);
+            self.execute(TaskCommand::Reattach { attempt, worker_id }).await?;
+        } else {
+            let attempt = self.shell.state().attempts() + 1;
+            let definition_hash = target.as_ref().ok().map(|(flow, _)| flow.definition_hash.clone());
+            let worker_id = self.context.worker_id;
+            self.execute(TaskCommand::Start { attempt, worker_id, mode, definition_hash }).await?;
+        }
+        let Task::Running { attempt, .. } = self.shell.state() else {
+            // It was cancelled in the moment it was given the slot.
+            self.settle();
+            return Ok(());
+        };
+        let number = attempt.number;
+        let target = target.and_then(|(flow, source)| {
+            source.client.clone().map(|client| (flow, source, client)).map_err(|why| {
+                Failure::new(FailureClass::Gone, format!("source {}: {why}", source_name(&spec)))
+            })
+        });
+        match target {
+            Ok((flow, source, client)) => {
+                let request = self.request(&spec, &flow);
+                let assignment = Assignment {
+                    task_id: self.id,
+                    attempt: number,
+                    client,
+                    capabilities: capabilities_of(&source),
+                    request,
+                    input: spec.input.clone(),
+                    timeout: Duration::from_millis(spec.timeout_ms),
+                    cancelled: attempt.cancel_requested,
+                    task: myself,
+                };
+                let _ = self.worker.cast(WorkerMessage::Run(Box::new(assignment)));
+                Ok(())
+            }
+            Err(failure) => self.fail(number, failure, vec![]),
+        }
+    }
+
+    fn target(&self, spec: &TaskSpec) -> Result<(Arc<FlowSynced>, SourceEntry), Failure> {
+        let gone = |error: DispatchError| {
+            Failure::new(FailureClass::Gone, format!("{error}: it was removed here"))
+        };
+        let flow = self.context.catalog.flow(spec.flow_id).map_err(gone)?;
+        let source = self.context.catalog.source(flow.source_id).map_err(gone)?;
+        Ok((flow, source))
+    }
+
+    fn request(&self, spec: &TaskSpec, flow: &FlowSynced) -> RunRequest {
+        let (number, mode, job_id) = match self.shell.state() {
+            Task::Running { attempt, .. } => (attempt.number, attempt.mode, attempt.job_id.clone()),
+            _ => (0, CallMode::Direct, None),
+        };
+        RunRequest {
+            remote_flow_id: flow.remote_id.clone(),
+            input: String::new(),
+            input_component: flow.input_component.clone(),
+            output_component: flow.output_component.clone(),
+            tweaks: spec.tweaks.clone(),
+            session_id: format!("spark-{}-{number}", self.id),
+            idempotency_key: format!("spark:{}:{number}", self.id),
+            job_id,
+            mode,
+        }
+    }
+
+    async fn ended(&mut self, attempt: u32, end: RunEnd) -> Result<(), ActorProcessingErr> {
+        match end {
+            RunEnd::Completed { output, log } => {
+                match self.store(output).await {
+                    Ok(output) => {
+                        self.execute(TaskCommand::Complete { attempt, output, log }).await?;
+                    }
+                    Err(failure) => return self.fail(attempt, failure, log),
+                }
+            }
+            RunEnd::Cancelled { remote } => {
+                self.execute(TaskCommand::RecordStopped { attempt, remote }).await?;
+            }
+            RunEnd::Failed { failure, log } => return self.fail(attempt, failure, log),
+        }
+        self.settle();
+        Ok(())
+    }
+
+    async fn store(&self, output: serde_json::Value) -> Result<Payload, Failure> {
+        let stored = payload::store(self.context.log.as_ref(), output, self.metadata.clone()).await;
+        stored.map_err(|error| {
+            let message = format!("the result could not be stored: {error}");
+            Failure::new(FailureClass::TooLarge, message)
+        })
+    }
+
+    /// Ends this incarnation with its attempt; the next one records the failure.
+    fn fail(
+        &self,
+        attempt: u32,
+        failure: Failure,
+        log: Vec<ComponentLog>,
+    ) -> Result<(), ActorProcessingErr> {
+        Err(Box::new(AttemptFailed { attempt, failure, log }))
+    }
+
+    async fn record_failure(
+        &mut self,
+        attempt: u32,
+        failure: Failure,
+        log: Vec<ComponentLog>,
+    ) -> Result<(), ActorProcessingErr> {
+        let jitter_ppm = jitter_ppm();
+        self.execute(TaskCommand::Fail { attempt, failure, log, jitter_ppm }).await
+    }
+
+    /// Records that the running attempt, if there is one, will bring no result.
+    async fn end_running(&mut self, failure: Failure) -> Result<(), ActorProcessingErr> {
+        if let Task::Running { attempt, .. } = self.shell.state() {
+            let number = attempt.number;
+            self.record_failure(number, failure, vec![]).await?;
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// After the death of the process: a background job may still be alive at the source and is
+    /// taken up again with the next slot; a direct call died with the process.
+    async fn boot(&mut self) -> Result<(), ActorProcessingErr> {
+        if let Task::Running { attempt, spec } = self.shell.state()
+            && attempt.mode == CallMode::Background
+        {
+            self.requeue(spec.source_id, self.context.clock.now());
+            return Ok(());
+        }
+        let message = "Spark ended in the middle of the attempt (killed, crashed or restarted)";
+        self.end_running(Failure::new(FailureClass::Interrupted, message)).await
+    }
+
+    /// Tells the supervisor where the task stands, as far as it is not running.
+    fn settle(&self) {
+        let message = match self.shell.state() {
+            Task::Running { .. } => return,
+            Task::Pending { spec } => return self.requeue(spec.source_id, self.context.clock.now()),
+            Task::Waiting { spec, not_before, .. } => {
+                return self.requeue(spec.source_id, *not_before);
+            }
+            Task::Absent => TasksMessage::Closed { id: self.id, end: None },
+            ended => {
+                let status = ended.status();
+                let (task_id, position) = (self.id, self.position);
+                let end = status.map(|status| TaskEnd { task_id, status, position });
+                TasksMessage::Closed { id: self.id, end }
+            }
+        };
+        // Those who wait hear of it now; the supervisor does its book-keeping afterwards.
+        if let TasksMessage::Closed { end, .. } = &message {
+            self.context.open_tasks.close(self.id, *end);
+        }
+        let _ = self.tasks.cast(message);
+    }
+
+    fn requeue(&self, source: spark_events::SourceId, not_before: spark_events::Timestamp) {
+        let _ = self.tasks.cast(TasksMessage::Requeue { id: self.id, source, not_before });
+    }
+}
+
+fn source_name(spec: &TaskSpec) -> String {
+    spec.source_id.to_string()
+}
+
+fn mode_of(source: &SourceEntry) -> CallMode {
+    langflow::mode_for(&capabilities_of(source))
+}
+
+/// What the source offers as far as is known; of one that is down, the least.
+fn capabilities_of(source: &SourceEntry) -> Capabilities {
+    match &source.source.probe {
+        Probe::Up { capabilities } => capabilities.clone(),
+        Probe::Down { .. } => Capabilities {
+            version: String::new(),
+            background_jobs: false,
+            traces: false,
+            stream: false,
+        },
+    }
+}
+
+/// The metadata of what follows from an occurrence.
+pub(crate) fn scheduler_metadata() -> Metadata {
+    let id = ids::new_uuid();
+    Metadata { correlation_id: id, causation_id: id, actor: "scheduler".into(), reason: None }
+}

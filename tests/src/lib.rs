@@ -1,0 +1,15 @@
+//! What the tests of every member share: a fake LangFlow, waiting helpers and a plain HTTP client.
+//!
+//! Nothing here is part of the product, and nothing here may be needed by it.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in test support a broken assumption must stop the test, at the place where it broke"
+)]
+
+pub mod eventually;
+pub mod fake_langflow;
+pub mod plain_http;
+pub mod world;
+
+pub use eventually::eventually;
