@@ -8,8 +8,9 @@ The client is tested against these files, and the fake LangFlow is held to them 
 Runs make_flows.py first. Each file is {"request": {method, path, headers, body},
 "response": {status, headers, body}}; body is JSON, or a string where the server sent no JSON.
 Keys, tokens, component code and tracebacks are stripped. Ids of the test flows, their user and
-their project keep the values of the first recording, so that the files fit together.
---only makes every call but writes just the named files ("flow_*" style patterns work).
+their project keep the values of the first recording.
+--only makes every call but writes just the named files ("flow_*" style patterns work); ids that
+they share with the other files are taken from those, so that all files fit together.
 --only-frontend records just the answers that differ when LangFlow also serves its web pages.
 """
 import argparse
@@ -26,6 +27,7 @@ import urllib.parse
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.join(os.path.dirname(HERE), "fixtures", "langflow")
 KEEP = ("content-type", "location", "www-authenticate", "retry-after")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NOWHERE = "00000000-0000-0000-0000-000000000000"
 
 
@@ -65,6 +67,21 @@ class Recorder:
             pairs = [(id_, known[name]["id"]), (here["folder_id"], known[name]["folder_id"]), (here["user_id"], user)]
             self.renamed.update(pairs)
 
+    def learn(self, name, answer):
+        """Map the ids in an answer that is not written to those in its file."""
+        if self.only is None or not name or not os.path.exists(file := os.path.join(OUT, name + ".json")):
+            return
+        with open(file) as f:
+            pairs = [(answer, json.load(f)["response"]["body"])]
+        while pairs:
+            here, there = pairs.pop()
+            if isinstance(here, dict) and isinstance(there, dict):
+                pairs += [(here[key], there[key]) for key in here.keys() & there.keys()]
+            elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
+                pairs += zip(here, there)
+            elif isinstance(here, str) and isinstance(there, str) and UUID.fullmatch(here) and UUID.fullmatch(there):
+                self.renamed.setdefault(here, there)
+
     def wanted(self, name):
         return self.only is None or any(fnmatch.fnmatch(name, pattern) for pattern in self.only)
 
@@ -102,6 +119,8 @@ class Recorder:
             with open(os.path.join(OUT, name + ".json"), "w") as f:
                 f.write(text + "\n")
             print(f"{name}: {resp.status}", file=sys.stderr)
+        else:
+            self.learn(name, answer)
         return answer
 
 

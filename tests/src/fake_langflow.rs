@@ -122,10 +122,16 @@ impl FakeLangFlow {
     /// When the port cannot be had.
     pub async fn start(options: Options) -> Self {
         let listener = server::listen(options.port.unwrap_or(0));
-        let address = listener.local_addr().expect("a bound listener has an address");
+        let address = listener
+            .local_addr()
+            .expect("a bound listener has an address");
         let state = Arc::new(State::new(options, address.port()));
         let server = Server::launch(Arc::clone(&state), listener);
-        Self { state, server: Mutex::new(Some(server)), address }
+        Self {
+            state,
+            server: Mutex::new(Some(server)),
+            address,
+        }
     }
 
     /// Where it listens: `http://127.0.0.1:<port>`, without a slash at the end.
@@ -230,7 +236,9 @@ impl FakeLangFlow {
 
     /// Renames a flow, as a user would in the editor.
     pub fn rename_flow(&self, flow_name: &str, new_name: &str) {
-        self.state.flows.rename(&wire_name(flow_name), &wire_name(new_name));
+        self.state
+            .flows
+            .rename(&wire_name(flow_name), &wire_name(new_name));
     }
 
     /// Deletes a flow.
@@ -247,5 +255,9 @@ impl Drop for FakeLangFlow {
 
 /// Names on the wire carry the prefix of `make_flows.py`; callers may leave it out.
 fn wire_name(name: &str) -> String {
-    if name.starts_with(library::PREFIX) { name.to_owned() } else { format!("{}{name}", library::PREFIX) }
+    if name.starts_with(library::PREFIX) {
+        name.to_owned()
+    } else {
+        format!("{}{name}", library::PREFIX)
+    }
 }

@@ -36,7 +36,9 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
             Self::Whole(data) => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
-            Self::Stream(pieces, _) => pieces.poll_recv(cx).map(|piece| piece.map(|data| Ok(Frame::data(data)))),
+            Self::Stream(pieces, _) => pieces
+                .poll_recv(cx)
+                .map(|piece| piece.map(|data| Ok(Frame::data(data)))),
             Self::Half(data) => Poll::Ready(Some(match data.take() {
                 Some(data) => Ok(Frame::data(data.slice(..data.len() / 2))),
                 None => Err(io::Error::other("broken off on purpose")),
@@ -74,7 +76,12 @@ impl Reply {
     /// JSON that is written already.
     pub(super) fn raw_json(status: u16, body: String) -> Self {
         let body = Body::Whole(Some(Bytes::from(body)));
-        Self { status, content_type: Some("application/json"), headers: Vec::new(), body }
+        Self {
+            status,
+            content_type: Some("application/json"),
+            headers: Vec::new(),
+            body,
+        }
     }
 
     /// LangFlow's usual error: `{"detail": ...}`.
@@ -85,11 +92,21 @@ impl Reply {
     pub(super) fn html() -> Self {
         let page = "<!doctype html>\n<html lang=\"en\"></html>\n";
         let body = Body::Whole(Some(Bytes::from_static(page.as_bytes())));
-        Self { status: 200, content_type: Some("text/html; charset=utf-8"), headers: Vec::new(), body }
+        Self {
+            status: 200,
+            content_type: Some("text/html; charset=utf-8"),
+            headers: Vec::new(),
+            body,
+        }
     }
 
     pub(super) fn empty(status: u16) -> Self {
-        Self { status, content_type: None, headers: Vec::new(), body: Body::Whole(None) }
+        Self {
+            status,
+            content_type: None,
+            headers: Vec::new(),
+            body: Body::Whole(None),
+        }
     }
 
     pub(super) fn redirect(location: String) -> Self {
@@ -98,7 +115,12 @@ impl Reply {
 
     pub(super) fn stream(pieces: mpsc::UnboundedReceiver<Bytes>, guard: Guard) -> Self {
         let body = Body::Stream(pieces, guard);
-        Self { status: 200, content_type: Some("text/event-stream; charset=utf-8"), headers: Vec::new(), body }
+        Self {
+            status: 200,
+            content_type: Some("text/event-stream; charset=utf-8"),
+            headers: Vec::new(),
+            body,
+        }
     }
 
     pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {
@@ -122,6 +144,8 @@ impl Reply {
         for (name, value) in self.headers {
             response = response.header(name, value);
         }
-        response.body(self.body).expect("the headers are made here and are valid")
+        response
+            .body(self.body)
+            .expect("the headers are made here and are valid")
     }
 }

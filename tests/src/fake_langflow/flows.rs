@@ -14,14 +14,36 @@ use super::{Profile, USER};
 
 /// The fields of a list item, in `header_flows` form.
 const HEADER: [&str; 15] = [
-    "id", "name", "folder_id", "is_component", "endpoint_name", "description", "access_type", "tags",
-    "mcp_enabled", "flow_type", "a2a_enabled", "a2a_card_overrides", "action_name", "action_description",
+    "id",
+    "name",
+    "folder_id",
+    "is_component",
+    "endpoint_name",
+    "description",
+    "access_type",
+    "tags",
+    "mcp_enabled",
+    "flow_type",
+    "a2a_enabled",
+    "a2a_card_overrides",
+    "action_name",
+    "action_description",
     "updated_at",
 ];
 /// What `POST` and `PATCH` may set.
 const SETTABLE: [&str; 12] = [
-    "name", "description", "data", "endpoint_name", "folder_id", "icon", "icon_bg_color", "gradient",
-    "is_component", "tags", "locked", "webhook",
+    "name",
+    "description",
+    "data",
+    "endpoint_name",
+    "folder_id",
+    "icon",
+    "icon_bg_color",
+    "gradient",
+    "is_component",
+    "tags",
+    "locked",
+    "webhook",
 ];
 /// The largest page of a list.
 const PAGE_MAX: usize = 100;
@@ -53,20 +75,28 @@ pub(super) struct Flows(Mutex<Vec<Arc<Flow>>>);
 
 impl Flows {
     pub(super) fn built_in() -> Self {
-        Self(Mutex::new(library::flows().iter().map(|full| Arc::new(Flow::new(full.clone()))).collect()))
+        Self(Mutex::new(
+            library::flows()
+                .iter()
+                .map(|full| Arc::new(Flow::new(full.clone())))
+                .collect(),
+        ))
     }
 
     /// By id, or by endpoint name.
     pub(super) fn find(&self, id_or_name: &str) -> Option<Arc<Flow>> {
         let flows = lock(&self.0);
-        let found = flows
-            .iter()
-            .find(|flow| flow.id == id_or_name || flow.endpoint_name.as_deref() == Some(id_or_name));
+        let found = flows.iter().find(|flow| {
+            flow.id == id_or_name || flow.endpoint_name.as_deref() == Some(id_or_name)
+        });
         found.map(Arc::clone)
     }
 
     fn by_id(&self, id: &str) -> Option<Arc<Flow>> {
-        lock(&self.0).iter().find(|flow| flow.id == id).map(Arc::clone)
+        lock(&self.0)
+            .iter()
+            .find(|flow| flow.id == id)
+            .map(Arc::clone)
     }
 
     fn put(&self, flow: Flow) {
@@ -86,7 +116,10 @@ impl Flows {
     }
 
     pub(super) fn rename(&self, name: &str, new_name: &str) {
-        let found = lock(&self.0).iter().find(|flow| flow.name == name).map(|flow| flow.full.clone());
+        let found = lock(&self.0)
+            .iter()
+            .find(|flow| flow.name == name)
+            .map(|flow| flow.full.clone());
         if let Some(mut full) = found {
             full["name"] = new_name.into();
             full["updated_at"] = seconds(now()).into();
@@ -111,23 +144,40 @@ impl Flows {
 pub(super) fn list(state: &State, call: &Call) -> Reply {
     let flows: Vec<Arc<Flow>> = lock(&state.flows.0).clone();
     let headers = call.query_is_true("header_flows").unwrap_or(false) && !state.is(Profile::V1_0);
-    let show = |flow: &Arc<Flow>| if headers { header(state, flow) } else { flow.full.clone() };
+    let show = |flow: &Arc<Flow>| {
+        if headers {
+            header(state, flow)
+        } else {
+            flow.full.clone()
+        }
+    };
     let whole = call.query_is_true("get_all").unwrap_or(true) || state.is(Profile::V1_0);
     if whole {
         return Reply::json(200, &flows.iter().map(show).collect());
     }
     let (page, size) = call.page();
     if size > PAGE_MAX {
-        return Reply::json(422, &json!({"detail": [{
-            "type": "less_than_equal", "loc": ["query", "size"],
-            "msg": format!("Input should be less than or equal to {PAGE_MAX}"), "ctx": {"le": PAGE_MAX},
-        }]}));
+        return Reply::json(
+            422,
+            &json!({"detail": [{
+                "type": "less_than_equal", "loc": ["query", "size"],
+                "msg": format!("Input should be less than or equal to {PAGE_MAX}"), "ctx": {"le": PAGE_MAX},
+            }]}),
+        );
     }
-    let folder = call.query("folder_id").unwrap_or_else(|| PROJECT_ID.to_owned());
-    let inside: Vec<_> = flows.into_iter().filter(|flow| flow.full["folder_id"] == folder).collect();
+    let folder = call
+        .query("folder_id")
+        .unwrap_or_else(|| PROJECT_ID.to_owned());
+    let inside: Vec<_> = flows
+        .into_iter()
+        .filter(|flow| flow.full["folder_id"] == folder)
+        .collect();
     let (items, pages) = cut_page(&inside, page, size);
     let items: Vec<Value> = items.iter().map(show).collect();
-    Reply::json(200, &json!({"items": items, "total": inside.len(), "page": page, "size": size, "pages": pages}))
+    Reply::json(
+        200,
+        &json!({"items": items, "total": inside.len(), "page": page, "size": size, "pages": pages}),
+    )
 }
 
 fn header(state: &State, flow: &Flow) -> Value {
@@ -181,7 +231,9 @@ pub(super) fn create(state: &State, body: &Value) -> Reply {
 
 /// `PATCH /api/v1/flows/{id}`.
 pub(super) fn update(state: &State, id: &str, body: &Value) -> Reply {
-    let Some(flow) = state.flows.by_id(id) else { return unknown(state) };
+    let Some(flow) = state.flows.by_id(id) else {
+        return unknown(state);
+    };
     let mut full = flow.full.clone();
     set(&mut full, body);
     let reply = Reply::json(200, &full);

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::Began;
 use super::run::{Mode, Run, Stage, execute};
-use super::state::{State, lock};
+use super::state::{State, lock, spawn};
 
 /// How many runs are remembered; beyond it the oldest that have ended are forgotten.
 const RUNS_MAX: usize = 20_000;
@@ -29,7 +29,10 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn new(jobs_at_once: usize) -> Self {
-        Self { known: Mutex::new(Known::default()), slots: Semaphore::new(jobs_at_once) }
+        Self {
+            known: Mutex::new(Known::default()),
+            slots: Semaphore::new(jobs_at_once),
+        }
     }
 
     pub(super) fn keep(&self, run: &Arc<Run>) {
@@ -37,7 +40,9 @@ impl Runs {
         known.by_id.insert(run.id.clone(), Arc::clone(run));
         known.in_order.push_back(Arc::clone(run));
         if known.in_order.len() > RUNS_MAX {
-            let Some(oldest) = known.in_order.pop_front() else { return };
+            let Some(oldest) = known.in_order.pop_front() else {
+                return;
+            };
             if oldest.stage().is_final() {
                 known.by_id.remove(&oldest.id);
             } else {
@@ -52,7 +57,12 @@ impl Runs {
 
     /// All remembered runs that `wanted` picks, oldest first.
     pub(super) fn pick(&self, wanted: impl Fn(&Run) -> bool) -> Vec<Arc<Run>> {
-        lock(&self.known).in_order.iter().filter(|run| wanted(run)).map(Arc::clone).collect()
+        lock(&self.known)
+            .in_order
+            .iter()
+            .filter(|run| wanted(run))
+            .map(Arc::clone)
+            .collect()
     }
 
     /// The job that this key holds. A key is free again after a failure or a stop; it is looked up
@@ -60,7 +70,10 @@ impl Runs {
     pub(super) fn held_by(&self, key: &str) -> Option<Arc<Run>> {
         let known = lock(&self.known);
         let run = known.keys.get(key)?;
-        let held = matches!(run.stage(), Stage::Queued | Stage::Running | Stage::Completed);
+        let held = matches!(
+            run.stage(),
+            Stage::Queued | Stage::Running | Stage::Completed
+        );
         held.then(|| Arc::clone(run))
     }
 
@@ -86,13 +99,15 @@ impl Runs {
 
     pub(super) fn jobs(&self) -> Vec<(String, String)> {
         let jobs = self.pick(|run| run.mode == Mode::Background);
-        jobs.iter().map(|run| (run.id.clone(), run.stage().name().to_owned())).collect()
+        jobs.iter()
+            .map(|run| (run.id.clone(), run.stage().name().to_owned()))
+            .collect()
     }
 }
 
 /// Starts a background job, or queues it while all slots are taken.
 pub(super) fn submit(state: &Arc<State>, run: &Arc<Run>) {
-    let task = tokio::spawn({
+    let task = spawn({
         let (state, run) = (Arc::clone(state), Arc::clone(run));
         async move {
             let _slot = state.runs.slots.acquire().await;
@@ -108,6 +123,6 @@ pub(super) async fn run_through(state: &Arc<State>, run: &Arc<Run>) {
     if run.flow.plan.instant && state.options.latency.is_zero() {
         course.await;
     } else {
-        drop(tokio::spawn(course).await);
+        drop(spawn(course).await);
     }
 }

@@ -21,7 +21,16 @@ macro_rules! recorded {
 
 /// In the order in which a list shows them.
 static RECORDED: [&str; 10] = recorded!(
-    "echo", "prompt", "fail", "slow", "busy", "stream", "text", "llm_no_key", "webhook", "two_outputs",
+    "echo",
+    "prompt",
+    "fail",
+    "slow",
+    "busy",
+    "stream",
+    "text",
+    "llm_no_key",
+    "webhook",
+    "two_outputs",
 );
 
 static FLOWS: LazyLock<Vec<Value>> = LazyLock::new(|| {
@@ -32,7 +41,10 @@ static FLOWS: LazyLock<Vec<Value>> = LazyLock::new(|| {
             exchange["response"]["body"].take()
         })
         .collect();
-    for node in flows.iter_mut().flat_map(|flow| flow["data"]["nodes"].as_array_mut().into_iter().flatten()) {
+    for node in flows
+        .iter_mut()
+        .flat_map(|flow| flow["data"]["nodes"].as_array_mut().into_iter().flatten())
+    {
         if let Some(key) = node.pointer_mut("/data/node/template/api_key") {
             key["value"] = SECRET.into();
         }
@@ -55,7 +67,9 @@ pub(super) fn id_of(name: &str) -> String {
 }
 
 fn component(type_name: &str) -> Option<Value> {
-    let mut nodes = FLOWS.iter().flat_map(|flow| flow["data"]["nodes"].as_array().into_iter().flatten());
+    let mut nodes = FLOWS
+        .iter()
+        .flat_map(|flow| flow["data"]["nodes"].as_array().into_iter().flatten());
     let node = nodes.find(|node| node["data"]["type"] == type_name)?;
     Some(node["data"]["node"].clone())
 }
@@ -63,13 +77,24 @@ fn component(type_name: &str) -> Option<Value> {
 /// `GET /api/v1/all`: the components that flows are made of, by category.
 pub(super) fn catalogue() -> Value {
     let categories: [(&str, &[&str]); 3] = [
-        ("input_output", &["ChatInput", "ChatOutput", "TextInput", "TextOutput", "Webhook"]),
+        (
+            "input_output",
+            &[
+                "ChatInput",
+                "ChatOutput",
+                "TextInput",
+                "TextOutput",
+                "Webhook",
+            ],
+        ),
         ("models_and_agents", &["LanguageModelComponent"]),
         ("processing", &["Prompt"]),
     ];
     let mut all = Map::new();
     for (category, names) in categories {
-        let found = names.iter().filter_map(|name| Some(((*name).to_owned(), component(name)?)));
+        let found = names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), component(name)?)));
         all.insert(category.to_owned(), Value::Object(found.collect()));
     }
     all.insert("component_display_names".to_owned(), json!({}));
@@ -87,7 +112,9 @@ pub(super) fn custom_component(code: &str) -> Option<Value> {
 pub(super) fn validate_prompt(request: &Value) -> Value {
     let variables = variables(request["template"].as_str().unwrap_or_default());
     let mut node = request["frontend_node"].clone();
-    let field = component("Prompt").map(|prompt| prompt["template"]["name"].clone()).unwrap_or_default();
+    let field = component("Prompt")
+        .map(|prompt| prompt["template"]["name"].clone())
+        .unwrap_or_default();
     for variable in &variables {
         let mut field = field.clone();
         field["name"] = variable.as_str().into();
@@ -100,5 +127,9 @@ pub(super) fn validate_prompt(request: &Value) -> Value {
 /// The names between single braces.
 pub(super) fn variables(template: &str) -> Vec<String> {
     let parts = template.split('{').skip(1);
-    parts.filter_map(|part| part.split_once('}')).map(|(name, _)| name.to_owned()).filter(|name| !name.is_empty()).collect()
+    parts
+        .filter_map(|part| part.split_once('}'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
 }

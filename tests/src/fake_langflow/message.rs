@@ -48,12 +48,28 @@ fn of_step<'a>(run: &'a Run, step: &'a Step) -> Message<'a> {
         let source = Some((node.id.as_str(), node.display_name.as_str()));
         let name = node.display_name.as_str();
         let text = format!("{}\n", failure.text);
-        return Message { text, sender: name, sender_name: name, context: Value::Null, source, ..base };
+        return Message {
+            text,
+            sender: name,
+            sender_name: name,
+            context: Value::Null,
+            source,
+            ..base
+        };
     }
     if node.kind == Kind::ChatInput {
-        return Message { sender: "User", sender_name: "User", ..base };
+        return Message {
+            sender: "User",
+            sender_name: "User",
+            ..base
+        };
     }
-    let source = node.source().map(|source| (nodes[source].id.as_str(), nodes[source].display_name.as_str()));
+    let source = node.source().map(|source| {
+        (
+            nodes[source].id.as_str(),
+            nodes[source].display_name.as_str(),
+        )
+    });
     Message { source, ..base }
 }
 
@@ -70,7 +86,9 @@ impl Message<'_> {
     }
 
     fn content_blocks(&self, grouped: bool) -> Value {
-        let Some(failure) = self.failure else { return json!([]) };
+        let Some(failure) = self.failure else {
+            return json!([]);
+        };
         let mut content = json!({
             "type": "error", "duration": null, "header": {}, "component": self.sender, "field": null,
             "reason": format!("**{}**\n - **Details: {}**\n", failure.error_type, failure.text),
@@ -156,7 +174,12 @@ pub(super) fn partial(run: &Run, node: usize, message_id: &str, chunk: &str, at:
 
 /// The result of a component that is not part of the chat.
 pub(super) fn plain(run: &Run, step: &Step) -> Value {
-    let message = Message { sender: "", sender_name: "", source: None, ..of_step(run, step) };
+    let message = Message {
+        sender: "",
+        sender_name: "",
+        source: None,
+        ..of_step(run, step)
+    };
     let mut inner = message.base(run, "complete", false);
     for (field, value) in [
         ("sender", Value::Null),

@@ -18,7 +18,9 @@ fn asked_for(state: &State, call: &Call) -> Vec<Arc<Run>> {
     let session = call.query("session_id");
     let flow = call.query("flow_id");
     state.runs.pick(|run| {
-        session.as_ref().is_none_or(|session| run.session() == session)
+        session
+            .as_ref()
+            .is_none_or(|session| run.session() == session)
             && flow.as_ref().is_none_or(|flow| run.flow.id == *flow)
     })
 }
@@ -29,9 +31,15 @@ pub(super) fn messages(state: &State, call: &Call) -> Reply {
     for run in asked_for(state, call) {
         let nodes = &run.flow.plan.nodes;
         let says = |step: &&Step| {
-            step.failure.is_some() || matches!(nodes[step.node].kind, Kind::ChatInput | Kind::ChatOutput)
+            step.failure.is_some()
+                || matches!(nodes[step.node].kind, Kind::ChatInput | Kind::ChatOutput)
         };
-        rows.extend(run.steps().iter().filter(says).map(|step| stored(&run, step)));
+        rows.extend(
+            run.steps()
+                .iter()
+                .filter(says)
+                .map(|step| stored(&run, step)),
+        );
     }
     Reply::json(200, &rows.into())
 }
@@ -39,22 +47,39 @@ pub(super) fn messages(state: &State, call: &Call) -> Reply {
 /// `GET /api/v1/monitor/traces`.
 pub(super) fn traces(state: &State, call: &Call) -> Reply {
     let status = call.query("status");
-    let mut traces: Vec<Value> = asked_for(state, call).iter().filter_map(|run| trace(run)).collect();
-    traces.retain(|trace| status.as_ref().is_none_or(|status| trace["status"] == *status));
+    let mut traces: Vec<Value> = asked_for(state, call)
+        .iter()
+        .filter_map(|run| trace(run))
+        .collect();
+    traces.retain(|trace| {
+        status
+            .as_ref()
+            .is_none_or(|status| trace["status"] == *status)
+    });
     traces.reverse();
     let (page, size) = call.page();
     let (items, pages) = cut_page(&traces, page, size);
-    Reply::json(200, &json!({"traces": items, "total": traces.len(), "pages": pages}))
+    Reply::json(
+        200,
+        &json!({"traces": items, "total": traces.len(), "pages": pages}),
+    )
 }
 
 /// `GET /api/v1/monitor/traces/{id}`.
 pub(super) fn one_trace(state: &State, id: &str) -> Reply {
-    let found = state.runs.find(id).and_then(|run| Some((trace(&run)?, run)));
+    let found = state
+        .runs
+        .find(id)
+        .and_then(|run| Some((trace(&run)?, run)));
     let Some((mut trace, run)) = found else {
         return routes::not_found(state, "Trace not found");
     };
     trace["endTime"] = zulu(run.ended()).into();
-    trace["spans"] = run.steps().iter().map(|step| span(state, &run, step)).collect();
+    trace["spans"] = run
+        .steps()
+        .iter()
+        .map(|step| span(state, &run, step))
+        .collect();
     Reply::json(200, &trace)
 }
 
@@ -102,7 +127,10 @@ fn inputs(run: &Run, step: &Step, with_connected: bool) -> Map<String, Value> {
     let mut fields = node.fields.clone();
     for (field, source) in &node.inputs {
         fields.remove(field);
-        if let (true, Some(source)) = (with_connected, steps.iter().find(|step| step.node == *source)) {
+        if let (true, Some(source)) = (
+            with_connected,
+            steps.iter().find(|step| step.node == *source),
+        ) {
             fields.insert(field.clone(), source.text.as_str().into());
         }
     }
@@ -119,7 +147,11 @@ fn inputs(run: &Run, step: &Step, with_connected: bool) -> Map<String, Value> {
 pub(super) fn transactions(state: &State, call: &Call) -> Reply {
     let mut rows = Vec::new();
     for run in asked_for(state, call) {
-        rows.extend(run.steps().iter().map(|step| transaction(state, &run, step)));
+        rows.extend(
+            run.steps()
+                .iter()
+                .map(|step| transaction(state, &run, step)),
+        );
     }
     rows.reverse();
     if state.is(Profile::V1_0) {
@@ -127,12 +159,18 @@ pub(super) fn transactions(state: &State, call: &Call) -> Reply {
     }
     let (page, size) = call.page();
     let (items, pages) = cut_page(&rows, page, size);
-    Reply::json(200, &json!({"items": items, "total": rows.len(), "page": page, "size": size, "pages": pages}))
+    Reply::json(
+        200,
+        &json!({"items": items, "total": rows.len(), "page": page, "size": size, "pages": pages}),
+    )
 }
 
 fn transaction(state: &State, run: &Run, step: &Step) -> Value {
     let node = &run.flow.plan.nodes[step.node];
-    let outputs = step.failure.is_none().then(|| outcome::named(node, json!({"message": step.text, "type": "text"})));
+    let outputs = step
+        .failure
+        .is_none()
+        .then(|| outcome::named(node, json!({"message": step.text, "type": "text"})));
     json!({
         "id": state.new_id(), "timestamp": zulu(step.ended), "vertex_id": node.id, "target_id": null,
         "inputs": inputs(run, step, false), "outputs": outputs,

@@ -87,11 +87,15 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(data: &Value) -> Self {
         let edges: Vec<Edge> = list(&data["edges"]).iter().filter_map(Edge::read).collect();
-        let mut left: Vec<&Value> = list(&data["nodes"]).iter().filter(|node| node["type"] != "noteNode").collect();
+        let mut left: Vec<&Value> = list(&data["nodes"])
+            .iter()
+            .filter(|node| node["type"] != "noteNode")
+            .collect();
         let mut nodes: Vec<Node> = Vec::with_capacity(left.len());
         while !left.is_empty() {
             let ready = left.iter().position(|node| {
-                let waits_for = |edge: &&Edge| node["id"] == edge.target && !placed(&nodes, &edge.source);
+                let waits_for =
+                    |edge: &&Edge| node["id"] == edge.target && !placed(&nodes, &edge.source);
                 !edges.iter().any(|edge| waits_for(&edge))
             });
             // A loop has no order; break it anywhere.
@@ -103,7 +107,9 @@ impl Plan {
                 nodes[source].next.push(at);
             }
         }
-        let instant = !nodes.iter().any(|node| matches!(node.kind, Kind::Slow | Kind::Busy | Kind::Tokens));
+        let instant = !nodes
+            .iter()
+            .any(|node| matches!(node.kind, Kind::Slow | Kind::Busy | Kind::Tokens));
         Self { nodes, instant }
     }
 
@@ -124,7 +130,9 @@ impl Edge {
         Some(Self {
             source: edge["source"].as_str()?.to_owned(),
             target: edge["target"].as_str()?.to_owned(),
-            field: edge["data"]["targetHandle"]["fieldName"].as_str()?.to_owned(),
+            field: edge["data"]["targetHandle"]["fieldName"]
+                .as_str()?
+                .to_owned(),
         })
     }
 }
@@ -143,14 +151,21 @@ fn node(definition: &Value, edges: &[Edge], before: &[Node]) -> Node {
     let type_name = text(&data["type"]);
     let id = text(&definition["id"]);
     let fields = data["node"]["template"].as_object().map(|template| {
-        let values = template.iter().filter(|(name, field)| field.is_object() && *name != "code");
-        values.map(|(name, field)| (name.clone(), value_of(field))).collect()
+        let values = template
+            .iter()
+            .filter(|(name, field)| field.is_object() && *name != "code");
+        values
+            .map(|(name, field)| (name.clone(), value_of(field)))
+            .collect()
     });
     let inputs = edges
         .iter()
         .filter(|edge| edge.target == id)
         .filter_map(|edge| {
-            Some((edge.field.clone(), before.iter().position(|node| node.id == edge.source)?))
+            Some((
+                edge.field.clone(),
+                before.iter().position(|node| node.id == edge.source)?,
+            ))
         })
         .collect();
     let output = &data["node"]["outputs"][0];
@@ -169,5 +184,9 @@ fn node(definition: &Value, edges: &[Edge], before: &[Node]) -> Node {
 
 fn value_of(field: &Value) -> Value {
     // A file field without a file has the value "" in the definition and [] at run time.
-    if field["type"] == "file" && field["value"] == "" { Value::Array(Vec::new()) } else { field["value"].clone() }
+    if field["type"] == "file" && field["value"] == "" {
+        Value::Array(Vec::new())
+    } else {
+        field["value"].clone()
+    }
 }

@@ -17,11 +17,17 @@ pub(super) async fn answer(state: &Arc<State>, call: &Call) -> Reply {
     if let Some(reply) = open_door(state, call, &parts) {
         return reply;
     }
-    if let ("POST", ["api", "v1", kind @ ("run" | "webhook"), flow]) = (call.method(), parts.as_slice()) {
+    if let ("POST", ["api", "v1", kind @ ("run" | "webhook"), flow]) =
+        (call.method(), parts.as_slice())
+    {
         if let Some(refusal) = users::refusal(state, call, Door::Run) {
             return refusal;
         }
-        return if *kind == "run" { v1::run(state, call, flow).await } else { v1::webhook(state, call, flow) };
+        return if *kind == "run" {
+            v1::run(state, call, flow).await
+        } else {
+            v1::webhook(state, call, flow)
+        };
     }
     let ["api", version @ ("v1" | "v2"), rest @ ..] = parts.as_slice() else {
         return unknown_path(state);
@@ -44,14 +50,19 @@ pub(super) async fn answer(state: &Arc<State>, call: &Call) -> Reply {
 fn open_door(state: &State, call: &Call, parts: &[&str]) -> Option<Reply> {
     Some(match (call.method(), parts) {
         ("GET", ["health"]) => Reply::json(200, &json!({"status": "ok"})),
-        ("GET", ["health_check" | "healthz"]) => Reply::json(200, &json!({"status": "ok", "chat": "ok", "db": "ok"})),
+        ("GET", ["health_check" | "healthz"]) => {
+            Reply::json(200, &json!({"status": "ok", "chat": "ok", "db": "ok"}))
+        }
         ("GET", ["api", "v1", "version"]) => {
             let version = match state.options.profile {
                 Profile::V1_13 => "1.13.0",
                 Profile::V1_7 => "1.7.3",
                 Profile::V1_0 => "1.0.19",
             };
-            Reply::json(200, &json!({"version": version, "main_version": version, "package": "Langflow"}))
+            Reply::json(
+                200,
+                &json!({"version": version, "main_version": version, "package": "Langflow"}),
+            )
         }
         ("GET", ["api", "v1", "auto_login"]) => state.users.auto_login(),
         ("POST", ["api", "v1", "login"]) => state.users.login(call),
@@ -83,17 +94,22 @@ fn flow_routes(state: &State, call: &Call, rest: &[&str]) -> Option<Reply> {
         ("DELETE", ["flows", id]) => flows::delete(state, id),
         ("GET", ["projects", ""]) if has_projects => flows::projects(),
         ("GET", ["folders", ""]) if !has_projects => flows::projects(),
-        (_, ["folders", more @ ..]) if has_projects => Reply::redirect(format!("/api/v1/projects/{}", more.join("/"))),
+        (_, ["folders", more @ ..]) if has_projects => {
+            Reply::redirect(format!("/api/v1/projects/{}", more.join("/")))
+        }
         ("GET", ["all"]) => Reply::json(200, &library::catalogue()),
         ("POST", ["custom_component"]) => with_body(call, |body| {
             match library::custom_component(body["code"].as_str().unwrap_or_default()) {
                 Some(made) => Reply::json(200, &made),
-                None => Reply::detail(400, "the fake LangFlow knows only the components of its own flows"),
+                None => Reply::detail(
+                    400,
+                    "the fake LangFlow knows only the components of its own flows",
+                ),
             }
         }),
-        ("POST", ["validate", "prompt"]) => {
-            with_body(call, |body| Reply::json(200, &library::validate_prompt(&body)))
-        }
+        ("POST", ["validate", "prompt"]) => with_body(call, |body| {
+            Reply::json(200, &library::validate_prompt(&body))
+        }),
         _ => return None,
     })
 }

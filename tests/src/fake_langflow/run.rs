@@ -93,8 +93,16 @@ pub(super) enum Event {
     Began,
     Message(usize),
     /// The first words of a message that comes word by word, from the node at this place.
-    Partial { node: usize, message_id: String, chunk: String, at: Stamp },
-    Token { message_id: String, chunk: String },
+    Partial {
+        node: usize,
+        message_id: String,
+        chunk: String,
+        at: Stamp,
+    },
+    Token {
+        message_id: String,
+        chunk: String,
+    },
     Failed(usize),
     Ended(usize),
     Output(usize),
@@ -147,7 +155,11 @@ impl Run {
 
     /// The session: the caller's, or the flow's id where it gave none.
     pub(super) fn session(&self) -> &str {
-        self.ask.session_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(&self.flow.id)
+        self.ask
+            .session_id
+            .as_deref()
+            .filter(|id| !id.is_empty())
+            .unwrap_or(&self.flow.id)
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -266,12 +278,21 @@ pub(super) async fn execute(state: Arc<State>, run: Arc<Run>) {
     let mut message_id = None;
     for (place, node) in run.flow.plan.nodes.iter().enumerate() {
         let started = now();
-        let made = Work { state: &state, run: &run, node, texts: &texts }.make(place, &mut message_id).await;
+        let made = Work {
+            state: &state,
+            run: &run,
+            node,
+            texts: &texts,
+        }
+        .make(place, &mut message_id)
+        .await;
         let mut step = Step {
             node: place,
             text: String::new(),
             failure: None,
-            message_id: message_id.take_if(|_| node.kind == Kind::ChatOutput).unwrap_or_else(|| state.new_id()),
+            message_id: message_id
+                .take_if(|_| node.kind == Kind::ChatOutput)
+                .unwrap_or_else(|| state.new_id()),
             started,
             ended: now(),
         };

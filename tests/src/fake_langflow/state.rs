@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
@@ -28,8 +29,23 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Starts a task that may outlive its caller. It ends with the server's runtime.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the runtime belongs to one server and dies with it, tasks included"
+)]
+pub(super) fn spawn<F>(task: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    tokio::spawn(task)
+}
+
 /// The time, as another machine would tell it.
-#[expect(clippy::disallowed_methods, reason = "a LangFlow server has a clock of its own, which is not Spark's")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a LangFlow server has a clock of its own, which is not Spark's"
+)]
 pub(super) fn now() -> Stamp {
     Stamp::from(SystemTime::now())
 }
@@ -87,7 +103,10 @@ pub(super) struct Gate {
 
 impl Gate {
     fn new() -> Self {
-        Self { waiting: AtomicUsize::new(0), releases: watch::Sender::new(0) }
+        Self {
+            waiting: AtomicUsize::new(0),
+            releases: watch::Sender::new(0),
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -154,7 +173,9 @@ impl State {
         let count = self.ids.fetch_add(1, Ordering::Relaxed);
         let high = scramble(self.seed.wrapping_add(count));
         let bytes = (u128::from(high) << 64 | u128::from(scramble(high ^ count))).to_be_bytes();
-        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+        uuid::Builder::from_random_bytes(bytes)
+            .into_uuid()
+            .to_string()
     }
 
     pub(super) fn counters(&self, flow_name: &str) -> Arc<Counters> {

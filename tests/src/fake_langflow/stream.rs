@@ -10,7 +10,7 @@ use super::body::{Guard, Reply};
 use super::message::{self, Form};
 use super::outcome;
 use super::run::{Event, Run, Stage, Step};
-use super::state::zulu;
+use super::state::{spawn, zulu};
 
 /// Cancels its run when the connection that it belongs to ends.
 pub(super) struct EndsWithConnection(pub(super) Arc<Run>);
@@ -22,9 +22,14 @@ impl Drop for EndsWithConnection {
 }
 
 /// Sends the events from a place on, until the run ends.
-fn follow(run: Arc<Run>, from: usize, guard: Guard, show: fn(&Run, &Event, usize) -> Option<String>) -> Reply {
+fn follow(
+    run: Arc<Run>,
+    from: usize,
+    guard: Guard,
+    show: fn(&Run, &Event, usize) -> Option<String>,
+) -> Reply {
     let (pieces, outlet) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
+    spawn(async move {
         let mut news = run.follow();
         let mut place = from;
         loop {
@@ -51,20 +56,35 @@ fn follow(run: Arc<Run>, from: usize, guard: Guard, show: fn(&Run, &Event, usize
 pub(super) fn v1(run: Arc<Run>) -> Reply {
     let guard = EndsWithConnection(Arc::clone(&run));
     follow(run, 0, Some(Box::new(guard)), |run, event, _| {
-        let line = |event: &str, data: Value| Some(format!("{}\n\n", json!({"event": event, "data": data})));
+        let line = |event: &str, data: Value| {
+            Some(format!("{}\n\n", json!({"event": event, "data": data})))
+        };
         let step = |at: &usize| run.steps()[*at].clone();
         match event {
             Event::Message(at) => line("add_message", message::shown(run, &step(at), Form::Event)),
-            Event::Partial { node, message_id, chunk, at } => {
-                line("add_message", message::partial(run, *node, message_id, chunk, *at))
+            Event::Partial {
+                node,
+                message_id,
+                chunk,
+                at,
+            } => line(
+                "add_message",
+                message::partial(run, *node, message_id, chunk, *at),
+            ),
+            Event::Token { message_id, chunk } => {
+                line("token", json!({"chunk": chunk, "id": message_id}))
             }
-            Event::Token { message_id, chunk } => line("token", json!({"chunk": chunk, "id": message_id})),
             Event::Failed(at) => line("error", message::shown(run, &step(at), Form::Event)),
-            Event::End if run.stage() == Stage::Failed => {
-                line("error", json!({"error": format!("500: {}", outcome::v1_error(run))}))
-            }
+            Event::End if run.stage() == Stage::Failed => line(
+                "error",
+                json!({"error": format!("500: {}", outcome::v1_error(run))}),
+            ),
             Event::End => line("end", json!({"result": outcome::v1_result(run)})),
-            Event::Sorted | Event::Began | Event::Ended(_) | Event::Output(_) | Event::Cancelled => None,
+            Event::Sorted
+            | Event::Began
+            | Event::Ended(_)
+            | Event::Output(_)
+            | Event::Cancelled => None,
         }
     })
 }
@@ -83,17 +103,31 @@ fn v2_event(run: &Run, event: &Event) -> Value {
     let step = |at: &usize| run.steps()[*at].clone();
     match event {
         Event::Sorted => {
-            let first: Vec<&str> =
-                nodes.iter().filter(|node| node.inputs.is_empty()).map(|node| node.id.as_str()).collect();
+            let first: Vec<&str> = nodes
+                .iter()
+                .filter(|node| node.inputs.is_empty())
+                .map(|node| node.id.as_str())
+                .collect();
             let all: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
             named("vertices_sorted", json!({"ids": first, "to_run": all}))
         }
         Event::Began => named("build_start", json!({})),
-        Event::Message(at) => named("add_message", message::shown(run, &step(at), Form::JobEvent)),
-        Event::Partial { node, message_id, chunk, at } => {
-            named("add_message", message::partial(run, *node, message_id, chunk, *at))
+        Event::Message(at) => named(
+            "add_message",
+            message::shown(run, &step(at), Form::JobEvent),
+        ),
+        Event::Partial {
+            node,
+            message_id,
+            chunk,
+            at,
+        } => named(
+            "add_message",
+            message::partial(run, *node, message_id, chunk, *at),
+        ),
+        Event::Token { message_id, chunk } => {
+            named("token", json!({"chunk": chunk, "id": message_id}))
         }
-        Event::Token { message_id, chunk } => named("token", json!({"chunk": chunk, "id": message_id})),
         Event::Failed(at) => named("error", message::shown(run, &step(at), Form::JobEvent)),
         Event::Ended(at) => named("end_vertex", end_vertex(run, &step(at))),
         Event::Output(at) => {
@@ -114,7 +148,11 @@ fn end_vertex(run: &Run, step: &Step) -> Value {
     let node = &nodes[step.node];
     let next: Vec<&str> = match step.failure {
         Some(_) => Vec::new(),
-        None => node.next.iter().map(|next| nodes[*next].id.as_str()).collect(),
+        None => node
+            .next
+            .iter()
+            .map(|next| nodes[*next].id.as_str())
+            .collect(),
     };
     let took = step.ended - step.started;
     let mut data = json!({
@@ -125,7 +163,8 @@ fn end_vertex(run: &Run, step: &Step) -> Value {
     if let Some(failure) = &step.failure {
         params = outcome::building_error(node, failure);
         let trace = "Traceback (most recent call last):\n  (shortened)\n";
-        let error = json!({"message": {"errorMessage": params, "stackTrace": trace}, "type": "error"});
+        let error =
+            json!({"message": {"errorMessage": params, "stackTrace": trace}, "type": "error"});
         data["outputs"] = outcome::named(node, error);
         for field in ["results", "logs", "message", "artifacts"] {
             data[field] = json!({});
@@ -134,7 +173,11 @@ fn end_vertex(run: &Run, step: &Step) -> Value {
         params = format!("- Message: {}\n", step.text);
         let is_inner = !(node.kind.is_output() || node.inputs.is_empty());
         let shown = outcome::artifacts(run, step, &json!({"text": step.text}).to_string());
-        data["results"] = if is_inner { json!({}) } else { outcome::results(run, step) };
+        data["results"] = if is_inner {
+            json!({})
+        } else {
+            outcome::results(run, step)
+        };
         data["outputs"] = outcome::named(node, json!({"message": step.text, "type": "text"}));
         data["logs"] = outcome::named(node, json!([]));
         data["message"] = shown.clone();

@@ -67,7 +67,10 @@ impl Users {
         }
         let (missing, wrong) = match door {
             Door::Lists => ("No authentication credentials provided", "Invalid API key"),
-            Door::Run => ("An API key must be passed as query or header", "Invalid or missing API key"),
+            Door::Run => (
+                "An API key must be passed as query or header",
+                "Invalid or missing API key",
+            ),
         };
         let from_query;
         let key = match call.header("x-api-key") {
@@ -78,7 +81,11 @@ impl Users {
             }
         };
         if let Some(key) = key {
-            return if self.know(key) { None } else { Some(Reply::detail(403, wrong)) };
+            return if self.know(key) {
+                None
+            } else {
+                Some(Reply::detail(403, wrong))
+            };
         }
         match call.header("authorization") {
             Some(bearer) if door == Door::Lists => {
@@ -90,7 +97,9 @@ impl Users {
 
     fn know(&self, secret: &str) -> bool {
         let mut keys = lock(&self.keys);
-        let Some(key) = keys.iter_mut().find(|key| key.secret == secret) else { return false };
+        let Some(key) = keys.iter_mut().find(|key| key.secret == secret) else {
+            return false;
+        };
         key.uses += 1;
         key.last_used = Some(now());
         true
@@ -107,11 +116,18 @@ impl Users {
             return Reply::json(429, &body).with_header("retry-after", "60".to_owned());
         }
         logins.push_back(Instant::now());
-        let field = |name: &str| form_urlencoded::parse(&call.body).find(|(key, _)| key == name).map(|(_, text)| text);
-        if field("username").as_deref() == Some(USER) && field("password").as_deref() == Some(PASSWORD) {
+        let field = |name: &str| {
+            form_urlencoded::parse(&call.body)
+                .find(|(key, _)| key == name)
+                .map(|(_, text)| text)
+        };
+        if field("username").as_deref() == Some(USER)
+            && field("password").as_deref() == Some(PASSWORD)
+        {
             return Reply::json(200, &tokens());
         }
-        Reply::detail(401, "Incorrect username or password").with_header("www-authenticate", "Bearer".to_owned())
+        Reply::detail(401, "Incorrect username or password")
+            .with_header("www-authenticate", "Bearer".to_owned())
     }
 
     /// `GET /api/v1/auto_login`.
@@ -119,7 +135,10 @@ impl Users {
         if self.open {
             return Reply::json(200, &tokens());
         }
-        Reply::detail(403, json!({"message": "Auto login is disabled.", "auto_login": false}))
+        Reply::detail(
+            403,
+            json!({"message": "Auto login is disabled.", "auto_login": false}),
+        )
     }
 
     /// `GET /api/v1/api_key/`.
@@ -127,12 +146,16 @@ impl Users {
         let keys: Vec<Value> = lock(&self.keys)
             .iter()
             .map(|key| {
-                let mut shown = shown_key(key, &format!("{}*****", key.secret.get(..9).unwrap_or("sk-")));
+                let mut shown = shown_key(
+                    key,
+                    &format!("{}*****", key.secret.get(..9).unwrap_or("sk-")),
+                );
                 shown["created_at"] = seconds(key.created).into();
                 shown
             })
             .collect();
-        let body = json!({"total_count": keys.len(), "user_id": library::USER_ID, "api_keys": keys});
+        let body =
+            json!({"total_count": keys.len(), "user_id": library::USER_ID, "api_keys": keys});
         Reply::json(200, &body)
     }
 
@@ -191,5 +214,9 @@ pub(super) fn whoami() -> Reply {
 /// Whether this call may pass; webhooks needed no key up to 1.8.
 pub(super) fn refusal(state: &State, call: &Call, door: Door) -> Option<Reply> {
     let old_webhook = call.path().contains("/webhook/") && !state.is(Profile::V1_13);
-    if old_webhook { None } else { state.users.refusal(call, door) }
+    if old_webhook {
+        None
+    } else {
+        state.users.refusal(call, door)
+    }
 }

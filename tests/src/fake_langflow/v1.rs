@@ -11,7 +11,7 @@ use super::jobs::run_through;
 use super::plan::Kind;
 use super::routes;
 use super::run::{Ask, Mode, Run, Stage, execute};
-use super::state::State;
+use super::state::{State, spawn};
 use super::{outcome, stream};
 
 /// Runs a flow, named by its id or its endpoint name.
@@ -31,8 +31,12 @@ pub(super) async fn run(state: &Arc<State>, call: &Call, flow: &str) -> Reply {
         return refusal;
     }
     let is_chat_input_tweaked = found.plan.nodes.iter().any(|node| {
-        let tweak = ask.tweaks.get(&node.id).or_else(|| ask.tweaks.get(&node.display_name));
-        node.kind == Kind::ChatInput && tweak.is_some_and(|fields| fields.get("input_value").is_some())
+        let tweak = ask
+            .tweaks
+            .get(&node.id)
+            .or_else(|| ask.tweaks.get(&node.display_name));
+        node.kind == Kind::ChatInput
+            && tweak.is_some_and(|fields| fields.get("input_value").is_some())
     });
     if ask.input_value.is_some() && is_chat_input_tweaked {
         let text = "If you pass an input_value to the chat input, you cannot pass a tweak with the same name.";
@@ -42,7 +46,7 @@ pub(super) async fn run(state: &Arc<State>, call: &Call, flow: &str) -> Reply {
     let mode = if is_stream { Mode::Stream } else { Mode::Plain };
     let run = Run::new(state, found, ask, mode);
     if is_stream {
-        let task = tokio::spawn(execute(Arc::clone(state), Arc::clone(&run)));
+        let task = spawn(execute(Arc::clone(state), Arc::clone(&run)));
         run.carried_by(task.abort_handle());
         return stream::v1(run);
     }
@@ -61,7 +65,10 @@ fn ask(state: &State, body: Option<Value>) -> Result<Ask, Reply> {
         Some(Value::Object(fields)) => fields,
         Some(_) => {
             let missing = |field: &str| json!({"type": "missing", "loc": ["body", field], "msg": "Field required"});
-            return Err(Reply::detail(422, json!([missing("input_request"), missing("context")])));
+            return Err(Reply::detail(
+                422,
+                json!([missing("input_request"), missing("context")]),
+            ));
         }
     };
     if let Some(field) = wrong_type(&fields) {
@@ -78,7 +85,11 @@ fn ask(state: &State, body: Option<Value>) -> Result<Ask, Reply> {
         output_type: text("output_type").unwrap_or_default(),
         output_component: text("output_component").filter(|name| !name.is_empty()),
         output_ids: None,
-        tweaks: fields.get("tweaks").and_then(Value::as_object).cloned().unwrap_or_default(),
+        tweaks: fields
+            .get("tweaks")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default(),
         session_id: text("session_id"),
     })
 }
@@ -90,9 +101,20 @@ fn wrong_type(fields: &Map<String, Value>) -> Option<&'static str> {
         "output_type" => matches!(value.as_str(), Some("chat" | "text" | "any" | "debug")),
         _ => value.is_string(),
     };
-    ["input_value", "input_type", "output_type", "output_component", "session_id", "tweaks"]
-        .into_iter()
-        .find(|name| fields.get(*name).is_some_and(|value| !value.is_null() && !is_legal(name, value)))
+    [
+        "input_value",
+        "input_type",
+        "output_type",
+        "output_component",
+        "session_id",
+        "tweaks",
+    ]
+    .into_iter()
+    .find(|name| {
+        fields
+            .get(*name)
+            .is_some_and(|value| !value.is_null() && !is_legal(name, value))
+    })
 }
 
 /// Code cannot be tweaked.
@@ -111,16 +133,34 @@ pub(super) fn refused_tweaks(tweaks: &Map<String, Value>) -> Option<Reply> {
 /// Starts a flow in the background and says no more of it.
 pub(super) fn webhook(state: &Arc<State>, call: &Call, flow: &str) -> Reply {
     if call.body.is_empty() {
-        let text = "Request body is empty. You should provide a JSON payload containing the flow ID.";
+        let text =
+            "Request body is empty. You should provide a JSON payload containing the flow ID.";
         return Reply::detail(400, text);
     }
     let Some(found) = state.flows.find(flow) else {
         return routes::not_found(state, format!("Flow identifier {flow} not found"));
     };
     let payload = String::from_utf8_lossy(&call.body).into_owned();
-    let webhooks = found.plan.nodes.iter().filter(|node| node.kind == Kind::Webhook);
-    let tweaks = webhooks.map(|node| (node.id.clone(), json!({"data": payload}))).collect();
-    let run = Run::new(state, found, Ask { tweaks, ..Ask::default() }, Mode::Plain);
-    drop(tokio::spawn(execute(Arc::clone(state), run)));
-    Reply::json(202, &json!({"message": "Task started in the background", "status": "in progress"}))
+    let webhooks = found
+        .plan
+        .nodes
+        .iter()
+        .filter(|node| node.kind == Kind::Webhook);
+    let tweaks = webhooks
+        .map(|node| (node.id.clone(), json!({"data": payload})))
+        .collect();
+    let run = Run::new(
+        state,
+        found,
+        Ask {
+            tweaks,
+            ..Ask::default()
+        },
+        Mode::Plain,
+    );
+    drop(spawn(execute(Arc::clone(state), run)));
+    Reply::json(
+        202,
+        &json!({"message": "Task started in the background", "status": "in progress"}),
+    )
 }

@@ -10,7 +10,7 @@ use super::flows::Flow;
 use super::jobs::{run_through, submit};
 use super::message::{self, Form};
 use super::run::{Mode, Run, Stage, execute};
-use super::state::{State, is_uuid, now, offset};
+use super::state::{State, is_uuid, now, offset, spawn};
 use super::v1::refused_tweaks;
 use super::v2_body::{self, Submission, Wanted};
 use super::{outcome, routes, stream};
@@ -27,7 +27,9 @@ pub(super) async fn start(state: &Arc<State>, call: &Call) -> Reply {
         let detail = json!({"error": "Flow not found", "code": "FLOW_NOT_FOUND", "message": text, "flow_id": id});
         return routes::not_found(state, detail);
     };
-    if let Some(refusal) = refused_tweaks(&submission.ask.tweaks).or_else(|| unknown_outputs(&flow, &submission)) {
+    if let Some(refusal) =
+        refused_tweaks(&submission.ask.tweaks).or_else(|| unknown_outputs(&flow, &submission))
+    {
         return refusal;
     }
     match submission.wanted {
@@ -38,7 +40,7 @@ pub(super) async fn start(state: &Arc<State>, call: &Call) -> Reply {
         }
         Wanted::Stream => {
             let run = Run::new(state, flow, submission.ask, Mode::Stream);
-            let task = tokio::spawn(execute(Arc::clone(state), Arc::clone(&run)));
+            let task = spawn(execute(Arc::clone(state), Arc::clone(&run)));
             run.carried_by(task.abort_handle());
             let guard = stream::EndsWithConnection(Arc::clone(&run));
             stream::v2(run, 0, Some(Box::new(guard)))
@@ -48,7 +50,11 @@ pub(super) async fn start(state: &Arc<State>, call: &Call) -> Reply {
 }
 
 fn background(state: &Arc<State>, flow: Arc<Flow>, submission: Submission) -> Reply {
-    if let Some(held) = submission.idempotency_key.as_deref().and_then(|key| state.runs.held_by(key)) {
+    if let Some(held) = submission
+        .idempotency_key
+        .as_deref()
+        .and_then(|key| state.runs.held_by(key))
+    {
         return Reply::json(200, &job(&held, Stage::Queued));
     }
     let run = Run::new(state, flow, submission.ask, Mode::Background);
@@ -60,10 +66,17 @@ fn background(state: &Arc<State>, flow: Arc<Flow>, submission: Submission) -> Re
 }
 
 fn unknown_outputs(flow: &Flow, submission: &Submission) -> Option<Reply> {
-    let sinks: Vec<&str> = flow.plan.sinks().map(|at| flow.plan.nodes[at].id.as_str()).collect();
+    let sinks: Vec<&str> = flow
+        .plan
+        .sinks()
+        .map(|at| flow.plan.nodes[at].id.as_str())
+        .collect();
     let asked = submission.ask.output_ids.as_ref()?;
-    let unknown: Vec<String> =
-        asked.iter().filter(|id| !sinks.contains(&id.as_str())).map(|id| format!("'{id}'")).collect();
+    let unknown: Vec<String> = asked
+        .iter()
+        .filter(|id| !sinks.contains(&id.as_str()))
+        .map(|id| format!("'{id}'"))
+        .collect();
     if unknown.is_empty() {
         return None;
     }
@@ -97,10 +110,18 @@ pub(super) fn status(state: &State, call: &Call) -> Reply {
     };
     if !is_uuid(&id) {
         let text = "Value error, Invalid job_id, must be a UUID";
-        return Reply::detail(422, json!([{"type": "value_error", "loc": ["query", "job_id"], "msg": text}]));
+        return Reply::detail(
+            422,
+            json!([{"type": "value_error", "loc": ["query", "job_id"], "msg": text}]),
+        );
     }
     let Some(run) = state.runs.find(&id) else {
-        return unknown_job(state, "Workflow job not found", &format!("Workflow job {id} not found"), &id);
+        return unknown_job(
+            state,
+            "Workflow job not found",
+            &format!("Workflow job {id} not found"),
+            &id,
+        );
     };
     if run.take_flicker() {
         return job_failed(&run, &Value::Null);
@@ -109,11 +130,14 @@ pub(super) fn status(state: &State, call: &Call) -> Reply {
         Stage::Completed => Reply::json(200, &outcome::v2(&run, true)),
         Stage::Failed => {
             let steps = run.steps();
-            let error = outcome::failed(&steps).map(|(step, _)| message::shown(&run, step, Form::JobEvent));
+            let error =
+                outcome::failed(&steps).map(|(step, _)| message::shown(&run, step, Form::JobEvent));
             job_failed(&run, &error.unwrap_or_default())
         }
         Stage::Lost => job_failed(&run, &json!({"type": "worker_lost"})),
-        stage @ (Stage::Queued | Stage::Running | Stage::Cancelled) => Reply::json(200, &job(&run, stage)),
+        stage @ (Stage::Queued | Stage::Running | Stage::Cancelled) => {
+            Reply::json(200, &job(&run, stage))
+        }
     }
 }
 
@@ -132,11 +156,22 @@ fn unknown_job(state: &State, error: &str, text: &str, id: &str) -> Reply {
 
 /// `GET /api/v2/workflows/{job_id}/events`.
 pub(super) fn events(state: &State, call: &Call, id: &str) -> Reply {
-    let job = state.runs.find(id).filter(|run| run.mode == Mode::Background);
+    let job = state
+        .runs
+        .find(id)
+        .filter(|run| run.mode == Mode::Background);
     let Some(run) = job else {
-        return unknown_job(state, "Background run not found", &format!("No background run for job {id}."), id);
+        return unknown_job(
+            state,
+            "Background run not found",
+            &format!("No background run for job {id}."),
+            id,
+        );
     };
-    let seen = call.header("last-event-id").and_then(|id| id.parse().ok()).unwrap_or(0);
+    let seen = call
+        .header("last-event-id")
+        .and_then(|id| id.parse().ok())
+        .unwrap_or(0);
     stream::v2(run, seen, None)
 }
 

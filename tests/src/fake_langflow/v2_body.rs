@@ -39,8 +39,17 @@ const FIELDS: [(&str, Type); 9] = [
     ("input_value", Type::Text),
     ("tweaks", Type::Object),
     ("session_id", Type::Text),
-    ("mode", Type::OneOf(&["sync", "stream", "background"], "'sync', 'stream' or 'background'")),
-    ("stream_protocol", Type::OneOf(&["langflow", "agui"], "'langflow' or 'agui'")),
+    (
+        "mode",
+        Type::OneOf(
+            &["sync", "stream", "background"],
+            "'sync', 'stream' or 'background'",
+        ),
+    ),
+    (
+        "stream_protocol",
+        Type::OneOf(&["langflow", "agui"], "'langflow' or 'agui'"),
+    ),
     ("output_ids", Type::Texts),
     ("globals", Type::Object),
     ("idempotency_key", Type::Text),
@@ -62,7 +71,12 @@ pub(super) fn read(body: Option<Value>) -> Result<Submission, Reply> {
         return Err(Reply::detail(422, json!([item])));
     }
     let output_ids = fields.get("output_ids").and_then(Value::as_array);
-    let output_ids = output_ids.map(|ids| ids.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    let output_ids = output_ids.map(|ids| {
+        ids.iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    });
     Ok(Submission {
         flow_id,
         wanted: match text("mode").as_deref() {
@@ -74,7 +88,11 @@ pub(super) fn read(body: Option<Value>) -> Result<Submission, Reply> {
         ask: Ask {
             input_value: text("input_value"),
             output_ids,
-            tweaks: fields.get("tweaks").and_then(Value::as_object).cloned().unwrap_or_default(),
+            tweaks: fields
+                .get("tweaks")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default(),
             session_id: text("session_id"),
             ..Ask::default()
         },
@@ -95,7 +113,9 @@ fn mistakes(fields: &Map<String, Value>) -> Vec<Value> {
             Some(value) => mistakes.extend(mistake(name, wanted, value)),
         }
     }
-    let unknown = fields.keys().filter(|name| !FIELDS.iter().any(|(known, _)| known == name));
+    let unknown = fields
+        .keys()
+        .filter(|name| !FIELDS.iter().any(|(known, _)| known == name));
     mistakes.extend(unknown.map(|name| {
         json!({"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"})
     }));
@@ -105,14 +125,20 @@ fn mistakes(fields: &Map<String, Value>) -> Vec<Value> {
 fn mistake(name: &str, wanted: Type, value: &Value) -> Option<Value> {
     let item = |kind: &str, text: &str| json!({"type": kind, "loc": ["body", name], "msg": text});
     match wanted {
-        Type::Text if !value.is_string() => Some(item("string_type", "Input should be a valid string")),
-        Type::Text if name == "idempotency_key" && value.as_str()?.chars().count() > KEY_CHARS_MAX => {
+        Type::Text if !value.is_string() => {
+            Some(item("string_type", "Input should be a valid string"))
+        }
+        Type::Text
+            if name == "idempotency_key" && value.as_str()?.chars().count() > KEY_CHARS_MAX =>
+        {
             let text = format!("String should have at most {KEY_CHARS_MAX} characters");
             let mut long = item("string_too_long", &text);
             long["ctx"] = json!({"max_length": KEY_CHARS_MAX});
             Some(long)
         }
-        Type::Object if !value.is_object() => Some(item("dict_type", "Input should be a valid dictionary")),
+        Type::Object if !value.is_object() => {
+            Some(item("dict_type", "Input should be a valid dictionary"))
+        }
         Type::Texts if !value.is_array() => Some(item("list_type", "Input should be a valid list")),
         Type::OneOf(legal, shown) if !value.as_str().is_some_and(|text| legal.contains(&text)) => {
             let mut wrong = item("enum", &format!("Input should be {shown}"));

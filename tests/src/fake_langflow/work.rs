@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::library;
 use super::plan::{Kind, Node};
 use super::run::{Event, Failure, Mode, Run};
-use super::state::{State, now};
+use super::state::{State, now, spawn};
 
 /// The longest wait that a component can be told.
 const SECONDS_MAX: f64 = 1.0e9;
@@ -27,7 +27,11 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
-    pub(super) async fn make(&self, place: usize, message_id: &mut Option<String>) -> Result<String, Failure> {
+    pub(super) async fn make(
+        &self,
+        place: usize,
+        message_id: &mut Option<String>,
+    ) -> Result<String, Failure> {
         let asked = self.run.ask.input_value.as_ref();
         let takes = |kinds: [&str; 2]| kinds.contains(&self.run.ask.input_type.as_str());
         match self.node.kind {
@@ -61,7 +65,10 @@ impl Work<'_> {
         if let Some((_, source)) = self.node.inputs.iter().find(|(name, _)| name == field) {
             return self.texts[*source].as_str().into();
         }
-        self.tweak(field).or_else(|| self.node.fields.get(field)).cloned().unwrap_or_default()
+        self.tweak(field)
+            .or_else(|| self.node.fields.get(field))
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn text(&self, field: &str) -> String {
@@ -79,7 +86,9 @@ impl Work<'_> {
         if tweaks.is_empty() {
             return None;
         }
-        let of_node = tweaks.get(&self.node.id).or_else(|| tweaks.get(&self.node.display_name));
+        let of_node = tweaks
+            .get(&self.node.id)
+            .or_else(|| tweaks.get(&self.node.display_name));
         of_node
             .and_then(|fields| fields.get(field))
             .or_else(|| tweaks.get(field).filter(|value| !value.is_object()))
@@ -88,13 +97,20 @@ impl Work<'_> {
 
     fn prompt(&self) -> String {
         let template = self.text("template");
-        library::variables(&template).iter().fold(template, |made, variable| {
-            made.replace(&format!("{{{variable}}}"), &self.text(variable))
-        })
+        library::variables(&template)
+            .iter()
+            .fold(template, |made, variable| {
+                made.replace(&format!("{{{variable}}}"), &self.text(variable))
+            })
     }
 
     fn filled(&self, mut text: String) -> String {
-        if let Some(missing) = self.state.options.answer_bytes.and_then(|size| size.checked_sub(text.len())) {
+        if let Some(missing) = self
+            .state
+            .options
+            .answer_bytes
+            .and_then(|size| size.checked_sub(text.len()))
+        {
             text.extend(std::iter::repeat_n('.', missing));
         }
         text
@@ -102,7 +118,9 @@ impl Work<'_> {
 
     fn number(&self, field: &str) -> Result<f64, Failure> {
         let value = self.value(field);
-        let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+        let number = value
+            .as_f64()
+            .or_else(|| value.as_str()?.trim().parse().ok());
         number.ok_or_else(|| {
             let shown = quoted(&self.text(field));
             value_error(format!(
@@ -120,19 +138,26 @@ impl Work<'_> {
         let text = format!("waited {seconds:?} s: {input}");
         let state = Arc::clone(self.state);
         let work = async move {
-            state.gate.wait(Duration::from_secs_f64(seconds.clamp(0.0, SECONDS_MAX))).await;
+            state
+                .gate
+                .wait(Duration::from_secs_f64(seconds.clamp(0.0, SECONDS_MAX)))
+                .await;
             mark(&marker, &input);
         };
         if self.node.kind == Kind::Busy {
             // A blocked thread cannot be interrupted, so its work is on its own.
-            drop(tokio::spawn(work).await);
+            drop(spawn(work).await);
         } else {
             work.await;
         }
         Ok(text)
     }
 
-    async fn words(&self, place: usize, message_id: &mut Option<String>) -> Result<String, Failure> {
+    async fn words(
+        &self,
+        place: usize,
+        message_id: &mut Option<String>,
+    ) -> Result<String, Failure> {
         let pause = Duration::from_secs_f64(self.number("pause")?.clamp(0.0, SECONDS_MAX));
         let input = self.text("input_value");
         let mut made = String::new();
@@ -144,9 +169,16 @@ impl Work<'_> {
                 continue;
             }
             let first = message_id.is_none();
-            let message_id = message_id.get_or_insert_with(|| self.state.new_id()).clone();
+            let message_id = message_id
+                .get_or_insert_with(|| self.state.new_id())
+                .clone();
             if first {
-                let partial = Event::Partial { node: place, message_id: message_id.clone(), chunk: chunk.clone(), at: now() };
+                let partial = Event::Partial {
+                    node: place,
+                    message_id: message_id.clone(),
+                    chunk: chunk.clone(),
+                    at: now(),
+                };
                 self.run.tell(partial);
             }
             self.run.tell(Event::Token { message_id, chunk });
@@ -159,12 +191,16 @@ fn mark(marker: &str, input: &str) {
     if !marker.is_empty() {
         let file = OpenOptions::new().append(true).create(true).open(marker);
         let written = file.and_then(|mut file| writeln!(file, "done {input}"));
-        written.unwrap_or_else(|error| panic!("the marker file {marker} cannot be written: {error}"));
+        written
+            .unwrap_or_else(|error| panic!("the marker file {marker} cannot be written: {error}"));
     }
 }
 
 fn value_error(text: String) -> Failure {
-    Failure { error_type: "ValueError", text }
+    Failure {
+        error_type: "ValueError",
+        text,
+    }
 }
 
 /// As Python's `repr` shows a text.

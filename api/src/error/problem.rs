@@ -1,0 +1,156 @@
+//! The form of an error on the wire: problem+json of RFC 9457 with our own members.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use spark_actors::{DispatchError, Rejection};
+use spark_events::domain::schedule::ScheduleRejection;
+use spark_events::domain::source::SourceRejection;
+use spark_events::domain::task::TaskRejection;
+
+use super::{ApiError, Candidate, FieldError, Row};
+
+/// An error as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem<'a> {
+    /// A stable URN with the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The same for every error of this code.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time.
+    pub detail: String,
+    /// The stable code.
+    pub code: &'static str,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Cow<'static, str>>,
+    /// Near misses of a name that is not known.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub suggestions: &'a [String],
+    /// What an ambiguous text may mean.
+    #[serde(skip_serializing_if = "<[Candidate]>::is_empty")]
+    pub candidates: &'a [Candidate],
+    /// The fields that cannot be used.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    pub errors: Cow<'a, [FieldError]>,
+    /// The request, as in the server's log and in the `X-Request-Id` field.
+    pub request_id: &'a str,
+}
+
+impl ApiError {
+    /// The form on the wire.
+    #[must_use]
+    pub fn problem<'a>(&'a self, request_id: &'a str) -> Problem<'a> {
+        let Row { status, code, title } = self.row();
+        let (suggestions, candidates) = match self {
+            Self::NotFound { suggestions, .. } => (suggestions.as_slice(), [].as_slice()),
+            Self::Ambiguous { candidates, .. } => ([].as_slice(), candidates.as_slice()),
+            _ => ([].as_slice(), [].as_slice()),
+        };
+        Problem {
+            kind: format!("urn:automagik:error:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: self.to_string(),
+            code,
+            remedy: self.remedy(),
+            suggestions,
+            candidates,
+            errors: self.fields(),
+            request_id,
+        }
+    }
+
+    fn fields(&self) -> Cow<'_, [FieldError]> {
+        let one = |field: &str, message: String| Cow::Owned(vec![FieldError::new(field, message)]);
+        match self {
+            Self::Invalid(errors) => Cow::Borrowed(errors.as_slice()),
+            Self::QueryInvalid { key, message } => one(key, message.clone()),
+            Self::HeaderInvalid { name, message } => one(name, message.clone()),
+            Self::Dispatch(DispatchError::Rejected(rejection)) => match rejected_field(rejection) {
+                Some(field) => one(field, rejection.to_string()),
+                None => Cow::Borrowed(&[]),
+            },
+            _ => Cow::Borrowed(&[]),
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'static, str>> {
+        let text: &'static str = match self {
+            Self::PathUnknown { .. } => "GET /api/v1/ lists the endpoints",
+            Self::KeyMissing | Self::KeyWrong => {
+                "send the server's key in the X-API-Key header: automagik config set api-key KEY"
+            }
+            Self::BodyTooLarge => "send less; a run's input may have up to 1 MiB",
+            Self::JsonMalformed { .. } => "send one JSON object, in UTF-8",
+            Self::NotFound { suggestions, .. } if !suggestions.is_empty() => {
+                return Some(format!("did you mean {}?", suggestions.join(" or ")).into());
+            }
+            Self::NotFound { kind, .. } => return Some(list_command(kind)),
+            Self::Ambiguous { .. } => "give the full id, or more of it",
+            Self::Behind { .. } => "read again in a moment; GET /health shows how far it is behind",
+            Self::ReadModel(_) => "look into GET /health; the read model can be rebuilt from the log",
+            Self::Crashed => "please report this with the server's log of this request",
+            Self::Dispatch(error) => return dispatch_remedy(error),
+            Self::MethodNotAllowed { .. }
+            | Self::PathUnreadable
+            | Self::BodyUnreadable(_)
+            | Self::BodyTimeout
+            | Self::Invalid(_)
+            | Self::QueryInvalid { .. }
+            | Self::HeaderInvalid { .. } => return None,
+        };
+        Some(text.into())
+    }
+}
+
+fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {
+    let text = match error {
+        DispatchError::NotFound { kind, .. } => return Some(list_command(kind)),
+        DispatchError::Source { failure, .. } => failure.class.remedy(),
+        DispatchError::Unavailable { .. } => {
+            "make room on the disk or free the log's file; the server goes on by itself"
+        }
+        DispatchError::Overloaded { .. } => "send fewer requests at once, and try again",
+        DispatchError::ShuttingDown => "try again when the server runs again",
+        DispatchError::Timeout { .. } => "look whether it happened before you repeat it",
+        DispatchError::Internal(_) => "look into the server's log of this request",
+        DispatchError::Rejected(_) | DispatchError::Conflict(_) | DispatchError::Invalid(_) => {
+            return None;
+        }
+    };
+    Some(text.into())
+}
+
+fn list_command(kind: &str) -> Cow<'static, str> {
+    // What is missing may also be a thing at the source.
+    if kind.ends_with("at the source") {
+        return "see what the source has: automagik flow list --remote".into();
+    }
+    format!("list what exists: automagik {kind} list").into()
+}
+
+/// The field of the request that a rule spoke about, where it is one.
+fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
+    use {ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
+    match rejection {
+        Rejection::Task(T::BadRetryPolicy(_)) | Rejection::Schedule(S::BadRetryPolicy(_)) => {
+            Some("retry")
+        }
+        Rejection::Task(T::BadTimeout(_)) | Rejection::Schedule(S::BadTimeout(_)) => {
+            Some("timeout_ms")
+        }
+        Rejection::Schedule(S::BadCatchUp(_)) => Some("catch_up_ms"),
+        Rejection::Schedule(S::Recurrence(_)) => Some("recurrence"),
+        Rejection::Source(O::BadName) => Some("name"),
+        Rejection::Source(O::BadRunsMax(_)) => Some("runs_max"),
+        Rejection::Task(_)
+        | Rejection::Schedule(_)
+        | Rejection::Source(_)
+        | Rejection::Flow(_)
+        | Rejection::Worker(_) => None,
+    }
+}

@@ -1,0 +1,33 @@
+//! The REST API of Spark: turns HTTP into commands and queries, and what comes of them into JSON.
+//!
+//! # Layout
+//! - [`server`]: the accept loop and its bounds; [`run`] is the door that tests and `main` use.
+//! - [`app`]: the parts that every request needs, and the way of a request through them.
+//! - [`routes`]: the routing table, and one file per resource with its bodies and handlers.
+//! - [`read`]: the only place that asks the read models: rows, lists, and names to ids.
+//! - [`call`], [`query`], [`body`], [`options`]: a request's parts, checked for shape.
+//! - [`shown`]: rows as callers see them.
+//! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
+//! - [`auth`]: API keys.
+//!
+//! No rule of the domain is here, and nothing is stored here.
+
+pub mod app;
+pub mod auth;
+pub mod body;
+pub mod call;
+pub mod error;
+pub mod options;
+pub mod query;
+pub mod read;
+pub mod reply;
+pub mod routes;
+pub mod server;
+pub mod shown;
+
+pub use app::App;
+pub use auth::AuthKeys;
+pub use server::run;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! The only place that asks the read models: rows, lists, and what a person types to an id. Turns
+//! their errors into ours.
+
+use serde::Serialize;
+use serde_json::json;
+use spark_events::{FlowId, Position, ScheduleId, SourceId, TaskId, WorkerId};
+use spark_projections::{
+    FlowFilter, FlowRow, Found, Listing, Page, ProjectionHealth, QueryError, ScheduleFilter,
+    ScheduleRow, SourceFilter, SourceRow, TaskDetail, TaskFilter, TaskRow, WorkerFilter, WorkerRow,
+};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::error::{ApiError, Candidate};
+use crate::query::invalid;
+use crate::reply::Reply;
+use crate::routes::history::Kind;
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Behind { wanted, .. } => Self::behind(wanted),
+            QueryError::BadCursor(_) => invalid("cursor", &error),
+            QueryError::BadLimit { .. } => invalid("limit", &error),
+            QueryError::CursorAndOffset => invalid("offset", &error),
+            QueryError::Store(_) | QueryError::Stopped => Self::ReadModel(error.to_string()),
+        }
+    }
+}
+
+/// How the projections are doing, and whether all of them go on.
+#[must_use]
+pub fn health(app: &App) -> ReadsHealth {
+    let trouble = app.projections.trouble();
+    let projections = app.projections.health();
+    let healthy = trouble.is_none() && projections.iter().all(|one| one.halted.is_none());
+    let read_models = ReadModels { position: app.projections.position(), trouble };
+    ReadsHealth { healthy, read_models, projections }
+}
+
+/// How the projections are doing.
+#[derive(Debug, Serialize)]
+pub struct ReadsHealth {
+    /// Whether all of them go on.
+    #[serde(skip)]
+    pub healthy: bool,
+    read_models: ReadModels,
+    projections: Vec<ProjectionHealth>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadModels {
+    position: Position,
+    trouble: Option<String>,
+}
+
+/// What a text stands for, an error, or several ids.
+fn decide<I>(
+    kind: &'static str,
+    text: &str,
+    found: Result<Found<I>, QueryError>,
+) -> Result<Result<I, Vec<I>>, ApiError> {
+    match found? {
+        Found::One(id) => Ok(Ok(id)),
+        Found::Many(ids) => Ok(Err(ids)),
+        Found::None { suggestions } => {
+            Err(ApiError::NotFound { kind, text: excerpt(text), suggestions })
+        }
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+macro_rules! resolve {
+    ($($(#[$doc:meta])* $kind:literal $name:ident $optional:ident $find:ident $one:ident
+        $id:ty, $direct:literal, |$row:ident| $label:expr;)+) => {$(
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// `NotFound` with near misses, `Ambiguous` with candidates, `ReadModel`.
+        pub async fn $name(app: &App, text: &str) -> Result<$id, ApiError> {
+            let full = text.parse::<$id>();
+            if let (Ok(id), true) = (&full, $direct) {
+                return Ok(*id);
+            }
+            let found = app.reads().$find(text).await;
+            if let (Ok(id), Ok(Found::None { .. })) = (full, &found) {
+                // A full id may be ahead of the read model; whoever uses it will see.
+                return Ok(id);
+            }
+            let ids = match decide($kind, text, found)? {
+                Ok(id) => return Ok(id),
+                Err(ids) => ids,
+            };
+            let mut candidates = Vec::with_capacity(ids.len());
+            for id in ids {
+                let row = app.reads().$one(id).await.ok().flatten();
+                let name = row.and_then(|$row| $label);
+                candidates.push(Candidate { id: id.to_string(), name });
+            }
+            Err(ApiError::Ambiguous { kind: $kind, text: excerpt(text), candidates })
+        }
+
+        #[doc = concat!("The same for a filter that may be absent.")]
+        ///
+        /// # Errors
+        /// As above.
+        pub async fn $optional(app: &App, text: Option<&str>) -> Result<Option<$id>, ApiError> {
+            match text {
+                Some(text) => $name(app, text).await.map(Some),
+                None => Ok(None),
+            }
+        }
+    )+};
+}
+
+resolve! {
+    /// The source that a text stands for: an id, the start of one, a name or a URL.
+    "source" source_id source_filter find_source source SourceId, true, |row| Some(row.name);
+    /// The flow that a text stands for: an id, the start of one, a name, or its id at the source,
+    /// which looks like one of ours.
+    "flow" flow_id flow_filter find_flow flow FlowId, false, |row| Some(row.name);
+    /// The schedule that a text stands for: an id, the start of one, or a name.
+    "schedule" schedule_id schedule_filter find_schedule schedule ScheduleId, true, |row| row.name;
+    /// The task that a text stands for: an id or the start of one.
+    "task" task_id task_filter find_task task TaskId, true, |row| row.task.flow_name;
+    /// The worker that a text stands for: an id or the start of one.
+    "worker" worker_id worker_filter find_worker worker WorkerId, true, |row| Some(row.hostname);
+}
+
+/// The id of a thing of any kind.
+///
+/// # Errors
+/// As [`source_id`].
+pub async fn any_id(app: &App, kind: Kind, text: &str) -> Result<Uuid, ApiError> {
+    Ok(match kind {
+        Kind::Task => task_id(app, text).await?.0,
+        Kind::Schedule => schedule_id(app, text).await?.0,
+        Kind::Flow => flow_id(app, text).await?.0,
+        Kind::Source => source_id(app, text).await?.0,
+        Kind::Worker => worker_id(app, text).await?.0,
+    })
+}
+
+/// The source, where there is exactly one.
+///
+/// # Errors
+/// `Invalid` where there is none, or more than one.
+pub async fn only_source(app: &App) -> Result<SourceId, ApiError> {
+    let page = Page { limit: 2, ..Page::default() };
+    let sources = app.reads().list_sources(SourceFilter::default(), page).await?.items;
+    match sources.as_slice() {
+        [only] => Ok(only.id),
+        [] => Err(ApiError::field("source", "there is no source yet: add one first")),
+        _ => Err(ApiError::field("source", "is missing: there is more than one source")),
+    }
+}
+
+macro_rules! rows {
+    ($($kind:literal $one:ident $at:ident $list:ident $query:ident
+        ($id:ty, $row:ty, $filter:ty, $item:ty);)+) => {$(
+        #[doc = concat!("One ", $kind, ".")]
+        ///
+        /// # Errors
+        /// `NotFound`, `ReadModel`.
+        pub async fn $one(app: &App, id: $id) -> Result<$row, ApiError> {
+            let row = app.reads().$one(id).await?;
+            row.ok_or_else(|| missing($kind, &id))
+        }
+
+        #[doc = concat!("One ", $kind, " as it is at a position, or later.")]
+        ///
+        /// # Errors
+        /// `NotFound`, `Behind`, `ReadModel`.
+        pub async fn $at(
+            app: &App,
+            id: $id,
+            position: Option<Position>,
+        ) -> Result<$row, ApiError> {
+            if let Some(position) = position {
+                app.wait_for(position).await?;
+            }
+            $one(app, id).await
+        }
+
+        #[doc = concat!("A page of the list of every ", $kind, ".")]
+        ///
+        /// # Errors
+        /// `QueryInvalid` for a page that cannot be, `ReadModel`.
+        pub async fn $list(
+            app: &App,
+            filter: $filter,
+            page: Page,
+        ) -> Result<Listing<$item>, ApiError> {
+            Ok(app.reads().$query(filter, page).await?)
+        }
+    )+};
+}
+
+rows! {
+    "source" source source_at sources list_sources (SourceId, SourceRow, SourceFilter, SourceRow);
+    "flow" flow flow_at flows list_flows (FlowId, FlowRow, FlowFilter, FlowRow);
+    "schedule" schedule schedule_at schedules list_schedules
+        (ScheduleId, ScheduleRow, ScheduleFilter, ScheduleRow);
+    "task" task task_at tasks list_tasks (TaskId, TaskDetail, TaskFilter, TaskRow);
+    "worker" worker worker_at workers list_workers (WorkerId, WorkerRow, WorkerFilter, WorkerRow);
+}
+
+/// What is known of a thing whose row the read model does not show yet.
+#[must_use]
+pub fn known(id: impl Serialize) -> serde_json::Value {
+    json!({ "id": id, "detail": "this happened; the read model does not show it yet" })
+}
+
+/// The answer to a removal: it happened, whether the read model shows it already or not.
+///
+/// # Errors
+/// Where the answer has no JSON form.
+pub async fn removed(
+    app: &App,
+    id: impl Serialize,
+    position: Option<Position>,
+) -> Result<Reply, ApiError> {
+    if let Some(position) = position {
+        // Only so that a list that follows at once does not show it any more.
+        let _ = app.wait_for(position).await;
+    }
+    Ok(Reply::ok(&json!({ "id": id, "deleted": true }))?.at(position))
+}
+
+fn missing(kind: &'static str, id: &impl std::fmt::Display) -> ApiError {
+    ApiError::NotFound { kind, text: id.to_string(), suggestions: Vec::new() }
+}

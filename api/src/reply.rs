@@ -1,0 +1,130 @@
+//! An answer on its way out: status, JSON, headers. Owns how results and errors are written onto
+//! the wire; knows nothing of what they mean.
+
+use serde::Serialize;
+use spark_events::Position;
+use warp::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use warp::http::{HeaderMap, StatusCode};
+use warp::reply::Response;
+
+use crate::error::ApiError;
+
+/// The position that a write reached.
+pub(crate) const POSITION: HeaderName = HeaderName::from_static("x-spark-position");
+/// The request's id.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The answer of a handler.
+#[derive(Debug)]
+pub struct Reply {
+    status: StatusCode,
+    json: Vec<u8>,
+    position: Option<Position>,
+}
+
+/// A page of rows, in the form that every list has.
+#[derive(Debug, Serialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// How many there are on all pages.
+    pub total: u64,
+    /// How many a page has at most.
+    pub limit: usize,
+    /// How many were passed over.
+    pub offset: u64,
+    /// Whether another page follows.
+    pub has_more: bool,
+    /// What to send as `cursor` for the next page.
+    pub next_cursor: Option<String>,
+}
+
+impl Reply {
+    /// 200 with a value.
+    ///
+    /// # Errors
+    /// Where the value has no JSON form, which none of ours should lack.
+    pub fn ok(value: &impl Serialize) -> Result<Self, ApiError> {
+        let json = serde_json::to_vec(value).map_err(|error| {
+            spark_actors::DispatchError::Internal(format!("an answer has no JSON form: {error}"))
+        })?;
+        Ok(Self { status: StatusCode::OK, json, position: None })
+    }
+
+    /// The row that a write led to, or what is known of it where the read model does not show it
+    /// yet: the write happened, so an error would be a lie.
+    ///
+    /// # Errors
+    /// As [`Reply::ok`].
+    pub fn written(
+        row: Result<impl Serialize, ApiError>,
+        known: impl Serialize,
+        position: Option<Position>,
+    ) -> Result<Self, ApiError> {
+        let reply = match row {
+            Ok(row) => Self::ok(&row)?,
+            Err(error) => {
+                tracing::debug!(%error, "a write is answered without its row");
+                Self::ok(&known)?
+            }
+        };
+        Ok(reply.at(position))
+    }
+
+    /// The same as 201.
+    #[must_use]
+    pub fn as_created(self) -> Self {
+        Self { status: StatusCode::CREATED, ..self }
+    }
+
+    /// Names the position that the write reached.
+    #[must_use]
+    pub fn at(mut self, position: Option<Position>) -> Self {
+        self.position = position;
+        self
+    }
+
+    /// The bytes of the answer.
+    #[must_use]
+    pub fn into_response(self, request_id: &str) -> Response {
+        let mut response = json_response(self.status, self.json, "application/json", request_id);
+        if let Some(Position(position)) = self.position {
+            response.headers_mut().insert(POSITION, position.into());
+        }
+        response
+    }
+}
+
+/// An error as an answer.
+pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
+    let problem = error.problem(request_id);
+    // A problem consists of texts and numbers, which always have a JSON form.
+    let json = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response =
+        json_response(error.row().status, json, "application/problem+json", request_id);
+    let headers = response.headers_mut();
+    match error {
+        ApiError::KeyMissing | ApiError::KeyWrong => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"));
+        }
+        ApiError::MethodNotAllowed { allow, .. } => {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        _ => {}
+    }
+    if let Some(seconds) = error.retry_after_s() {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn json_response(status: StatusCode, json: Vec<u8>, kind: &'static str, id: &str) -> Response {
+    let mut response = Response::new(json.into());
+    *response.status_mut() = status;
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}

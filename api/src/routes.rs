@@ -1,0 +1,121 @@
+//! The routing table: method and path to a [`Route`], as a pure function over path segments. One
+//! file below this per resource holds its requests and its handlers.
+
+use std::borrow::Cow;
+
+use warp::http::Method;
+
+use crate::error::ApiError;
+
+pub mod flows;
+pub mod history;
+pub mod schedules;
+pub mod service;
+pub mod sources;
+pub mod tasks;
+pub mod workers;
+
+/// A segment of the path that names something: an id, a prefix of one, or a name.
+pub type Segment<'a> = Cow<'a, str>;
+
+/// An endpoint with what its path says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// The server itself.
+    Service(service::ServiceRoute),
+    /// Sources.
+    Sources(sources::SourceRoute<'a>),
+    /// Flows.
+    Flows(flows::FlowRoute<'a>),
+    /// Schedules.
+    Schedules(schedules::ScheduleRoute<'a>),
+    /// Tasks.
+    Tasks(tasks::TaskRoute<'a>),
+    /// History.
+    History(history::HistoryRoute<'a>),
+    /// Workers.
+    Workers(workers::WorkerRoute<'a>),
+}
+
+impl Route<'_> {
+    /// Whether this endpoint answers without an API key.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Service(route) if route.is_open())
+    }
+}
+
+/// Finds the endpoint of a method and a path. A trailing slash makes no difference, and `HEAD` is
+/// taken where `GET` is.
+///
+/// # Errors
+/// `PathUnknown`, `MethodNotAllowed` and `PathUnreadable`.
+pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> {
+    let unknown = || ApiError::PathUnknown { path: path.chars().take(200).collect() };
+    let trimmed = path.strip_prefix('/').ok_or_else(unknown)?;
+    let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
+    // No endpoint has more than five segments, "api" and "v1" included.
+    let mut segments = [""; 6];
+    let mut count = 0;
+    for segment in trimmed.split('/') {
+        *segments.get_mut(count).ok_or_else(unknown)? = segment;
+        count += 1;
+    }
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    // A segment that names something is never empty.
+    let tail = match &segments[..count] {
+        [""] => &[][..],
+        ["api", "v1", tail @ ..] => tail,
+        // Probes and health are looked for at the root too.
+        tail @ ["livez" | "readyz" | "health"] => tail,
+        _ => return Err(unknown()),
+    };
+    if tail.contains(&"") {
+        return Err(unknown());
+    }
+    let found = match tail {
+        [] | ["livez" | "readyz" | "health"] => service::route(method, tail)?.map(Route::Service),
+        ["sources", rest @ ..] => sources::route(method, rest)?.map(Route::Sources),
+        ["flows", rest @ ..] => flows::route(method, rest)?.map(Route::Flows),
+        ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
+        ["tasks", rest @ ..] => tasks::route(method, rest)?.map(Route::Tasks),
+        ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
+        ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),
+        _ => return Err(unknown()),
+    };
+    found.ok_or_else(unknown)
+}
+
+/// The endpoint exists, but not with this method.
+pub(crate) fn not_allowed<T>(method: &Method, allow: &'static str) -> Result<T, ApiError> {
+    Err(ApiError::MethodNotAllowed { method: method.to_string(), allow })
+}
+
+/// Undoes percent-encoding of a segment.
+pub(crate) fn text(segment: &str) -> Result<Segment<'_>, ApiError> {
+    decode(segment, false).ok_or(ApiError::PathUnreadable)
+}
+
+/// Undoes percent-encoding; `None` where the result is not UTF-8 or the encoding breaks off.
+pub(crate) fn decode(text: &str, plus_is_space: bool) -> Option<Cow<'_, str>> {
+    if !text.bytes().any(|byte| byte == b'%' || (plus_is_space && byte == b'+')) {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let high = char::from(rest.next()?).to_digit(16)?;
+                let low = char::from(rest.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            b'+' if plus_is_space => b' ',
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! The server itself: what it is, whether it lives, whether it is ready, how it is doing.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use spark_actors::{DispatchError, SparkHealth};
+use spark_events::Timestamp;
+use spark_events::log::LogHealth;
+use warp::http::Method;
+
+use super::not_allowed;
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::read::{self, ReadsHealth};
+use crate::reply::Reply;
+
+/// An endpoint of the server itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceRoute {
+    /// Name, version, links.
+    Root,
+    /// The process answers.
+    Live,
+    /// Commands are taken.
+    Ready,
+    /// Everything an operator asks first.
+    Health,
+}
+
+impl ServiceRoute {
+    /// Whether it answers without an API key.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        self != Self::Root
+    }
+}
+
+pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRoute>, ApiError> {
+    let found = match tail {
+        [] => ServiceRoute::Root,
+        ["livez"] => ServiceRoute::Live,
+        ["readyz"] => ServiceRoute::Ready,
+        ["health"] => ServiceRoute::Health,
+        _ => return Ok(None),
+    };
+    if method == Method::GET { Ok(Some(found)) } else { not_allowed(method, "GET, HEAD") }
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+    timestamp: Timestamp,
+    log: LogHealth,
+    #[serde(flatten)]
+    reads: ReadsHealth,
+    actors: SparkHealth,
+}
+
+pub(crate) fn handle(route: ServiceRoute, call: &Call<'_>) -> Result<Reply, ApiError> {
+    // Probes come with keys of their own at some platforms; they are no concern of ours.
+    match route {
+        ServiceRoute::Root => {
+            call.query.only(&[])?;
+            Reply::ok(&about(call))
+        }
+        ServiceRoute::Live => Reply::ok(&json!({ "status": "alive" })),
+        ServiceRoute::Ready => match call.app.spark.log().health().trouble {
+            None => Reply::ok(&json!({ "status": "ready" })),
+            Some(reason) => Err(DispatchError::Unavailable { reason }.into()),
+        },
+        ServiceRoute::Health => health(call),
+    }
+}
+
+fn about(call: &Call<'_>) -> Value {
+    let link = |path: &str| format!("/api/v1{path}");
+    json!({
+        "name": "automagik",
+        "status": "online",
+        "version": call.app.version,
+        "server_time": call.app.now(),
+        "links": {
+            "sources": link("/sources"),
+            "flows": link("/flows"),
+            "schedules": link("/schedules"),
+            "tasks": link("/tasks"),
+            "workers": link("/workers"),
+            "history": link("/history/{kind}/{id}"),
+            "health": link("/health"),
+            "livez": link("/livez"),
+            "readyz": link("/readyz"),
+        },
+    })
+}
+
+fn health(call: &Call<'_>) -> Result<Reply, ApiError> {
+    let app = call.app;
+    let (log, actors) = (app.spark.log().health(), app.spark.health());
+    let reads = read::health(app);
+    let healthy = log.trouble.is_none() && actors.log_trouble.is_none() && reads.healthy;
+    Reply::ok(&Health {
+        status: if healthy { "healthy" } else { "degraded" },
+        version: app.version,
+        timestamp: app.now(),
+        log,
+        reads,
+        actors,
+    })
+}

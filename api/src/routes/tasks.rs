@@ -1,0 +1,310 @@
+//! Tasks: the executions of flows. Running a flow is here too, whichever path it comes by.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use spark_actors::{DispatchError, Done, NewTask, RunOptions, Who};
+use spark_events::domain::task::{TaskStatus, Trigger};
+use spark_events::{FlowId, Position, ScheduleId, TaskId, Timestamp, limits};
+use spark_projections::{TaskDetail, TaskFilter};
+use warp::http::Method;
+
+use super::{Segment, not_allowed, text};
+use crate::body;
+use crate::call::Call;
+use crate::error::{ApiError, FieldError};
+use crate::options::{OptionsBody, RetryBody};
+use crate::read;
+use crate::reply::{Page, Reply};
+use crate::shown::{self, Large};
+
+/// An endpoint of tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskRoute<'a> {
+    /// All of them.
+    List,
+    /// Run a flow.
+    Create,
+    /// One, with its attempts.
+    Get(Segment<'a>),
+    /// One, when it has ended.
+    Wait(Segment<'a>),
+    /// Stop it.
+    Cancel(Segment<'a>),
+    /// Run it again.
+    Retry(Segment<'a>),
+    /// What its components did.
+    Log(Segment<'a>),
+}
+
+pub(crate) fn route<'a>(
+    method: &Method,
+    rest: &[&'a str],
+) -> Result<Option<TaskRoute<'a>>, ApiError> {
+    Ok(Some(match (rest, method) {
+        ([], &Method::GET) => TaskRoute::List,
+        ([], &Method::POST) => TaskRoute::Create,
+        ([], _) => return not_allowed(method, "GET, HEAD, POST"),
+        ([id], &Method::GET) => TaskRoute::Get(text(id)?),
+        ([id, "wait"], &Method::GET) => TaskRoute::Wait(text(id)?),
+        ([id, "log"], &Method::GET) => TaskRoute::Log(text(id)?),
+        ([_] | [_, "wait" | "log"], _) => return not_allowed(method, "GET, HEAD"),
+        ([id, "cancel"], &Method::POST) => TaskRoute::Cancel(text(id)?),
+        ([id, "retry"], &Method::POST) => TaskRoute::Retry(text(id)?),
+        ([_, "cancel" | "retry"], _) => return not_allowed(method, "POST"),
+        _ => return Ok(None),
+    }))
+}
+
+/// Run a flow once.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunBody {
+    /// The flow's id, a prefix of it, or its name; only where the path does not name it.
+    pub flow: Option<String>,
+    /// The input text.
+    #[serde(alias = "input_value")]
+    pub input: Option<String>,
+    /// `{component id: {field: value}}`.
+    pub tweaks: Option<Value>,
+    /// The retry policy, as far as it differs from the default.
+    pub retry: Option<RetryBody>,
+    /// Attempts after the first one.
+    pub max_retries: Option<u32>,
+    /// The longest time of an attempt, such as `10m`.
+    pub timeout: Option<String>,
+    /// The same in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// How long to wait for the end before answering.
+    pub wait_ms: Option<u64>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl TryFrom<RunBody> for RunOptions {
+    type Error = Vec<FieldError>;
+
+    fn try_from(body: RunBody) -> Result<Self, Self::Error> {
+        let RunBody { input, tweaks, retry, max_retries, timeout, timeout_ms, .. } = body;
+        OptionsBody { input, tweaks, retry, max_retries, timeout, timeout_ms }.try_into()
+    }
+}
+
+/// A new task as far as it is known without the read model, in the words of its row.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct NewTaskRow {
+    id: TaskId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow_id: Option<FlowId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule_id: Option<ScheduleId>,
+    trigger: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_of: Option<TaskId>,
+    status: TaskStatus,
+    attempts: u32,
+    created_at: Timestamp,
+}
+
+impl NewTaskRow {
+    /// A task that was just made, for this reason.
+    pub(crate) fn new(id: TaskId, why: Trigger, call: &Call<'_>) -> Self {
+        let (trigger, retry_of) = match why {
+            Trigger::Manual => ("manual", None),
+            Trigger::Occurrence { .. } => ("occurrence", None),
+            Trigger::ScheduleTriggered { .. } => ("schedule_triggered", None),
+            Trigger::RetryOf { task_id } => ("retry_of", Some(task_id)),
+        };
+        Self {
+            id,
+            flow_id: None,
+            schedule_id: why.schedule_id(),
+            trigger,
+            retry_of,
+            status: TaskStatus::Pending,
+            attempts: 0,
+            created_at: call.app.now(),
+        }
+    }
+}
+
+pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
+    let app = call.app;
+    match route {
+        TaskRoute::List => list(call).await,
+        TaskRoute::Create => run(call, None).await,
+        TaskRoute::Get(id) => {
+            call.query.only(&[])?;
+            call.ready_to_read().await?;
+            let id = read::task_id(app, &id).await?;
+            Reply::ok(&show(call, read::task(app, id).await?).await?)
+        }
+        TaskRoute::Wait(id) => {
+            call.query.only(&["timeout_ms"])?;
+            let ms = call.query.number("timeout_ms", 0..=u64::MAX)?;
+            call.ready_to_read().await?;
+            let id = read::task_id(app, &id).await?;
+            let ended = wait(call, id, ms.unwrap_or(limits::TASK_WAIT_MS_MAX)).await?;
+            if let Some(position) = ended {
+                app.wait_for(position).await?;
+            }
+            Reply::ok(&show(call, read::task(app, id).await?).await?)
+        }
+        TaskRoute::Cancel(id) => {
+            let who = call.action()?;
+            let id = read::task_id(app, &id).await?;
+            let done = app.spark.cancel_task(id, &who).await?;
+            let row = row_at(call, id, done.position).await;
+            Reply::written(row, read::known(id), done.position)
+        }
+        TaskRoute::Retry(id) => {
+            let who = call.action()?;
+            let id = read::task_id(app, &id).await?;
+            let done = app.spark.retry_task(id, &who).await?;
+            let known = NewTaskRow::new(done.value, Trigger::RetryOf { task_id: id }, call);
+            let row = row_at(call, done.value, done.position).await;
+            Ok(Reply::written(row, known, done.position)?.as_created())
+        }
+        TaskRoute::Log(id) => {
+            call.query.only(&[])?;
+            call.ready_to_read().await?;
+            let id = read::task_id(app, &id).await?;
+            log(call, id).await
+        }
+    }
+}
+
+async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
+    let (app, query) = (call.app, &call.query);
+    query.only(&["status", "flow", "schedule", "source", "limit", "offset", "cursor"])?;
+    let paging = query.paging()?;
+    let statuses = query.choices("status", &TaskStatus::ALL, TaskStatus::as_str)?;
+    call.ready_to_read().await?;
+    let filter = TaskFilter {
+        statuses,
+        flow_id: read::flow_filter(app, query.text("flow")).await?,
+        schedule_id: read::schedule_filter(app, query.text("schedule")).await?,
+        source_id: read::source_filter(app, query.text("source")).await?,
+    };
+    let tasks = read::tasks(app, filter, paging).await?;
+    Reply::ok(&shown::page(app, tasks, None).await?)
+}
+
+/// A task as it is at a position, or later.
+pub(crate) async fn row_at(
+    call: &Call<'_>,
+    id: TaskId,
+    position: Option<Position>,
+) -> Result<Box<RawValue>, ApiError> {
+    show(call, read::task_at(call.app, id, position).await?).await
+}
+
+async fn show(call: &Call<'_>, task: TaskDetail) -> Result<Box<RawValue>, ApiError> {
+    shown::row(call.app, &task, Large::Loaded, None).await
+}
+
+/// What the components did, attempt by attempt.
+async fn log(call: &Call<'_>, id: TaskId) -> Result<Reply, ApiError> {
+    let task = read::task(call.app, id).await?;
+    let items = task.log;
+    let (total, limit) = (items.len() as u64, items.len());
+    Reply::ok(&Page { items, total, limit, offset: 0, has_more: false, next_cursor: None })
+}
+
+/// Runs a flow, named by the path or by the body. Answers at once with what is known, unless the
+/// caller wants the row or the end: this is the busiest path, and the read model is not on it.
+pub(crate) async fn run(call: &Call<'_>, flow: Option<&str>) -> Result<Reply, ApiError> {
+    call.query.only(&["return"])?;
+    let wants_row = match call.query.text("return") {
+        None | Some("minimal") => false,
+        Some("row") => true,
+        Some(other) => {
+            let message = format!("{other:?} is not one of minimal, row");
+            return Err(crate::query::invalid("return", &message));
+        }
+    };
+    let mut body = run_body(&call.body)?;
+    let who = call.who(body.reason.take())?;
+    let wait_ms = body.wait_ms;
+    let named = body.flow.take();
+    let flow = match (flow, named.as_deref()) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::field("flow", "is in the path already; leave it out"));
+        }
+        (Some(text), None) | (None, Some(text)) => text,
+        (None, None) => return Err(ApiError::field("flow", "is missing: give its id or name")),
+    };
+    let (flow_id, done) = submit(call, flow, body.try_into()?, &who).await?;
+    let (id, mut position) = (done.value, done.position);
+    if let Some(ms) = wait_ms {
+        position = position.max(wait(call, id, ms).await?);
+    }
+    let manual = NewTaskRow::new(id, Trigger::Manual, call);
+    let minimal = NewTaskRow { flow_id: Some(flow_id), ..manual };
+    if wants_row || wait_ms.is_some() {
+        let row = row_at(call, id, position).await;
+        return Ok(Reply::written(row, minimal, position)?.as_created());
+    }
+    Ok(Reply::ok(&minimal)?.at(position).as_created())
+}
+
+/// Makes the task. A full id goes straight to the command; only where no flow has it is it looked
+/// up, because it may be the flow's id at the source.
+async fn submit(
+    call: &Call<'_>,
+    flow: &str,
+    options: RunOptions,
+    who: &Who,
+) -> Result<(FlowId, Done<TaskId>), ApiError> {
+    let (spark, full) = (&call.app.spark, flow.parse::<FlowId>().ok());
+    let flow_id = match full {
+        Some(id) => id,
+        None => read::flow_id(call.app, flow).await?,
+    };
+    let refused = match spark.create_task(NewTask { flow_id, options }, who).await {
+        Ok(done) => return Ok((flow_id, done)),
+        Err(refused) => refused,
+    };
+    if full.is_none() || !matches!(refused, DispatchError::NotFound { kind: "flow", .. }) {
+        return Err(refused.into());
+    }
+    let flow_id = read::flow_id(call.app, flow).await?;
+    if full == Some(flow_id) {
+        return Err(refused.into());
+    }
+    let options = run_body(&call.body)?.try_into()?;
+    Ok((flow_id, spark.create_task(NewTask { flow_id, options }, who).await?))
+}
+
+/// A body of an object, of nothing, or of the bare input text as a JSON string.
+fn run_body(body: &[u8]) -> Result<RunBody, ApiError> {
+    match body.trim_ascii_start().first() {
+        Some(b'"') => Ok(RunBody { input: Some(body::parse(body)?), ..RunBody::default() }),
+        _ => body::optional(body),
+    }
+}
+
+/// Waits for the end of a task, as long as asked but bounded. The position of its last event where
+/// it ended.
+async fn wait(call: &Call<'_>, id: TaskId, ms: u64) -> Result<Option<Position>, ApiError> {
+    let bound = Duration::from_millis(ms.min(limits::TASK_WAIT_MS_MAX));
+    Ok(call.app.spark.wait_task(id, bound).await?.map(|end| end.position))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_an_object_nothing_or_a_bare_text() {
+        assert_eq!(run_body(b"").unwrap(), RunBody::default());
+        assert_eq!(run_body(b" \"hello\" ").unwrap().input.as_deref(), Some("hello"));
+        let body = run_body(br#"{"input_value":"hello","wait_ms":5}"#).unwrap();
+        assert_eq!((body.input.as_deref(), body.wait_ms), (Some("hello"), Some(5)));
+        for bad in [&b"\"hello"[..], b"[]", b"5", br#"{"inputs":""}"#, br#"{"input":{"a":1}}"#] {
+            assert!(run_body(bad).is_err(), "{}", bad.escape_ascii());
+        }
+    }
+}

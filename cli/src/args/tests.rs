@@ -1,0 +1,208 @@
+//! The command line: what is understood, what is refused, and what the help pages look like.
+
+use clap::error::ErrorKind;
+
+use super::*;
+use crate::output::text::width;
+use crate::snapshots;
+
+fn parsed(line: &str) -> Result<Parsed, clap::Error> {
+    parse(std::iter::once("automagik").chain(line.split_whitespace()))
+}
+
+#[test]
+fn the_commands_are_consistent() {
+    command().debug_assert();
+}
+
+#[test]
+fn every_documented_line_is_understood() {
+    for line in [
+        "up",
+        "up --data-dir /tmp/d --host 0.0.0.0 --port 9000 --slots 8",
+        "up --with-langflow",
+        "up --langflow-url http://localhost:7860 --langflow-api-key k",
+        "source add http://localhost:7860 --name dev --api-key k",
+        "source add http://localhost:7860 k",
+        "sources list -o json",
+        "source show dev",
+        "source update dev --url http://localhost:7861",
+        "source remove dev --yes",
+        "source delete dev -y",
+        "source probe dev",
+        "flow list --remote --source dev",
+        "workflows list",
+        "workflow show x",
+        "flow sync abc --source dev --input-component A --output-component B",
+        "flow sync --all",
+        "flow run hello --input hi --tweak A.b=1 --tweak A.c=2 --max-retries 0 --timeout 10m --wait",
+        "flow run hello - --wait --wait-timeout 30s",
+        "flow run hello --input-file -",
+        "flow run hello --input -1",
+        "flow delete hello --yes",
+        "schedule create hello @daily --timezone Europe/Lisbon --name n --overlap skip --dry-run",
+        "schedule create hello --every 5s --catch-up 1h --overlap AllowAll",
+        "schedule create hello --interval 10m",
+        "schedule create hello --once 2030-01-01T00:00:00Z",
+        "schedules list --status paused",
+        "schedule next nightly -n 5",
+        "schedule pause nightly --reason holiday",
+        "schedule resume nightly",
+        "schedule trigger nightly --wait",
+        "schedule delete nightly --yes",
+        "tasks list --status failed --flow f --schedule s --limit 5 --watch",
+        "task view abc",
+        "task cancel abc",
+        "task retry abc --wait",
+        "task wait abc --wait-timeout 1h",
+        "task log abc",
+        "task create hello --input hi",
+        "history task abc",
+        "history schedules nightly --time iso",
+        "worker list",
+        "workers status",
+        "status --time raw --color never -q",
+        "completions zsh",
+    ] {
+        if let Err(error) = parsed(line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    let table = [
+        ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+        ("flwo", ErrorKind::InvalidSubcommand),
+        ("flow rnu x", ErrorKind::InvalidSubcommand),
+        ("flow run", ErrorKind::MissingRequiredArgument),
+        ("flow run x --input a --input-file b", ErrorKind::ArgumentConflict),
+        ("flow run x - --input a", ErrorKind::ArgumentConflict),
+        ("flow run x y", ErrorKind::InvalidValue),
+        ("flow run x --tweak nonsense", ErrorKind::ValueValidation),
+        ("flow run x --timeout soon", ErrorKind::ValueValidation),
+        ("flow run x --wait --wait-timeout 0s", ErrorKind::ValueValidation),
+        ("flow sync", ErrorKind::MissingRequiredArgument),
+        ("flow sync x --all", ErrorKind::ArgumentConflict),
+        ("schedule create x", ErrorKind::MissingRequiredArgument),
+        ("schedule create x @daily --every 5s", ErrorKind::ArgumentConflict),
+        ("schedule create x @daily --overlap Sometimes", ErrorKind::InvalidValue),
+        ("up --with-langflow --langflow-url http://x", ErrorKind::ArgumentConflict),
+        ("up --slots 0", ErrorKind::ValueValidation),
+        ("up --port 70000", ErrorKind::ValueValidation),
+        ("history nothing x", ErrorKind::InvalidValue),
+        ("status -o xml", ErrorKind::InvalidValue),
+        ("status --color never --no-color", ErrorKind::ArgumentConflict),
+    ];
+    for (line, kind) in table {
+        let error = parsed(line).expect_err(line);
+        assert_eq!(error.kind(), kind, "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_near_miss_is_suggested() {
+    let error = parsed("schedule puase x").unwrap_err().to_string();
+    assert!(error.contains("pause"), "{error}");
+}
+
+#[test]
+fn the_key_may_stand_anywhere_but_not_be_taken_for_a_sources() {
+    // Nextest runs each test in a process of its own; the variable may be set around all of them.
+    if std::env::var_os("AUTOMAGIK_API_KEY").is_some() {
+        return;
+    }
+    let key = |line: &str| parsed(line).unwrap().global.key;
+    assert_eq!(key("status"), None);
+    assert_eq!(key("status --api-key a").as_deref(), Some("a"));
+    assert_eq!(key("--api-key a status").as_deref(), Some("a"));
+    assert_eq!(key("task --api-key a list").as_deref(), Some("a"));
+    assert_eq!(key("--api-key a task list --api-key b").as_deref(), Some("b"));
+    assert_eq!(key("--api-key a source add http://x --api-key b").as_deref(), Some("a"));
+    assert_eq!(key("source add http://x --api-key b"), None);
+    assert_eq!(key("up --api-key a").as_deref(), Some("a"));
+}
+
+#[test]
+fn durations_are_read_with_their_unit() {
+    assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
+    assert_eq!(parse_duration("1h 30m"), Ok(Duration::from_secs(5_400)));
+    for wrong in ["", "10", "0s", "soon", "-5s"] {
+        assert!(parse_duration(wrong).is_err(), "{wrong}");
+    }
+}
+
+/// Every command with its path, groups and leaves, without clap's own `help`.
+fn pages(command: &clap::Command, path: &str, pages: &mut Vec<(String, String)>) {
+    let mut page = command.clone().bin_name(path).term_width(HELP_WIDTH);
+    pages.push((path.to_owned(), page.render_help().to_string()));
+    for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+        self::pages(inner, &format!("{path} {}", inner.get_name()), pages);
+    }
+}
+
+fn all_pages() -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    let mut command = command();
+    command.build();
+    pages(&command, "automagik", &mut all);
+    all
+}
+
+#[test]
+fn every_help_page_fits_and_has_an_example() {
+    let pages = all_pages();
+    assert!(pages.len() > 35, "{}", pages.len());
+    for (path, page) in pages {
+        for line in page.lines() {
+            assert!(width(line) <= HELP_WIDTH, "{path}: {line}");
+        }
+        if path != "automagik task create" {
+            assert!(page.contains("Examples:\n  automagik "), "{path} has no example\n{page}");
+        }
+    }
+}
+
+#[test]
+fn examples_are_lines_that_are_understood() {
+    for (path, page) in all_pages() {
+        let Some((_, examples)) = page.split_once("Examples:\n") else { continue };
+        let lines = examples.lines().filter_map(|line| line.strip_prefix("  automagik "));
+        for line in lines {
+            // What the shell takes away before the program sees it.
+            let line = line.split(" > ").next().unwrap_or(line).split(" && ").next().unwrap_or(line);
+            let line = line.split("   ").next().unwrap_or(line);
+            let mut words = vec!["automagik".to_owned()];
+            let mut quoted = false;
+            for part in line.split('"') {
+                if quoted {
+                    words.push(part.to_owned());
+                } else {
+                    words.extend(part.split_whitespace().map(str::to_owned));
+                }
+                quoted = !quoted;
+            }
+            if let Err(error) = parse(words) {
+                panic!("{path}: {line}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_help_pages_are_reviewed() {
+    let heading = |path: &str| format!("{}\n{path}\n{}\n", "=".repeat(40), "=".repeat(40));
+    // The options of every command are the same on every page; they are reviewed once.
+    let own = |page: &str| match (page.split_once("\nOptions of every command:"), page.split_once("\nExamples:")) {
+        (Some((own, _)), Some((_, examples))) => format!("{own}\nExamples:{examples}"),
+        _ => page.to_owned(),
+    };
+    let pages = all_pages();
+    let mut text = pages.first().map(|(path, page)| heading(path) + page).unwrap_or_default();
+    for (path, page) in pages.iter().skip(1) {
+        text += &heading(path);
+        text += &own(page);
+    }
+    snapshots::check("help.txt", &text);
+}

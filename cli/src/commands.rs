@@ -1,0 +1,69 @@
+//! The commands: one file a group, each with its arguments beside what it does.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::args::{Command, Parsed};
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::output::Out;
+
+pub(crate) mod common;
+pub(crate) mod completions;
+pub(crate) mod flow;
+pub(crate) mod history;
+pub(crate) mod schedule;
+pub(crate) mod source;
+pub(crate) mod status;
+pub(crate) mod task;
+pub(crate) mod up;
+pub(crate) mod watch;
+pub(crate) mod worker;
+
+/// What a command needs to talk to the server and to the user.
+pub(crate) struct Context<'a> {
+    /// The server.
+    pub(crate) client: Client,
+    /// The user.
+    pub(crate) out: &'a Out,
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
+    let context = || Client::new(parsed.global.target()).map(|client| Context { client, out });
+    match parsed.command {
+        Command::Up(up) => up::run(up, &parsed.global, out).await,
+        Command::Completions(completions) => completions::run(&completions, out),
+        Command::Source(source) => source::run(source, &context()?).await,
+        Command::Flow(flow) => flow::run(flow, &context()?).await,
+        Command::Schedule(schedule) => schedule::run(schedule, &context()?).await,
+        Command::Task(task) => task::run(task, &context()?).await,
+        Command::History(history) => history::run(history, &context()?).await,
+        Command::Worker(worker) => worker::run(&worker, &context()?).await,
+        Command::Status => status::run(&context()?).await,
+    }
+}
+
+/// The body of a request: only what was given.
+#[derive(Default)]
+pub(crate) struct Body(serde_json::Map<String, Value>);
+
+impl Body {
+    /// Adds a value where there is one.
+    pub(crate) fn with(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value {
+            self.0.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// Whether nothing was given.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As JSON.
+    pub(crate) fn json(self) -> Value {
+        Value::Object(self.0)
+    }
+}

@@ -1,0 +1,239 @@
+//! `automagik flow`: flows that were synced from a source, and running them.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use std::time::Duration;
+
+use super::common::{ConsentArgs, InputArgs, TweakArgs};
+use super::{Body, Context};
+use crate::args::{ms, parse_duration};
+use crate::client::rows;
+use crate::exit::{Exit, Trouble};
+use crate::views::{self, short_task_id, text_or_dash};
+use crate::wait::{self, WaitArgs};
+
+/// Shown below the group's help.
+pub(crate) const EXAMPLES: &str = "Examples:
+  automagik flow list --remote
+  automagik flow sync \"My flow\"
+  automagik flow run \"My flow\" --input \"hello\" --wait";
+
+/// What to do with flows.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Flow {
+    /// Flows that are synced, or with --remote those that a source has
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Take a flow, or all of them, as the source has it now
+    Sync(Sync),
+    /// One flow, with its components
+    #[command(alias = "view", after_help = "Examples:
+  automagik flow show hello-spark
+  automagik flow show hello-spark -o json")]
+    Show(One),
+    /// Run a flow once
+    Run(Run),
+    /// Forget a flow here; the source keeps it, the history stays
+    Delete(Delete),
+}
+
+/// List flows.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  automagik flow list
+  automagik flow list --remote --source dev")]
+pub(crate) struct List {
+    /// Ask the source what it has
+    #[arg(long)]
+    remote: bool,
+    /// Only flows of this source; with --remote needed where there are several
+    #[arg(short, long)]
+    source: Option<String>,
+}
+
+/// Sync flows.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  automagik flow sync \"My flow\"
+  automagik flow sync 3fa85f64-5717-4562-b3fc-2c963f66afa6 --source dev
+  automagik flow sync --all --source dev")]
+pub(crate) struct Sync {
+    /// The flow's name or id at the source
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    flow: Option<String>,
+    /// Every flow of the source
+    #[arg(long, conflicts_with_all = ["input_component", "output_component"])]
+    all: bool,
+    /// The source; needed where there are several
+    #[arg(short, long)]
+    source: Option<String>,
+    /// The node that takes the input [default: detected]
+    #[arg(long, value_name = "NODE")]
+    input_component: Option<String>,
+    /// The node that gives the output [default: detected]
+    #[arg(long, value_name = "NODE")]
+    output_component: Option<String>,
+}
+
+/// Name one flow.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Its name, its id, or the start of its id
+    flow: String,
+}
+
+/// Run a flow.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  automagik flow run hello-spark --input \"hello\" --wait
+  cat question.txt | automagik flow run hello-spark - --wait
+  automagik flow run hello-spark --input hi --tweak ChatInput-x1.sender_name=Ana
+  automagik flow run hello-spark --max-retries 0 --timeout 2m")]
+pub(crate) struct Run {
+    /// Its name, its id, or the start of its id
+    flow: String,
+    /// Read the input from standard input
+    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true,
+          conflicts_with_all = ["input", "input_file"])]
+    stdin: Option<String>,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    tweaks: TweakArgs,
+    /// Attempts after the first one [default: 3]
+    #[arg(long, value_name = "N")]
+    max_retries: Option<u32>,
+    /// The longest time of one attempt
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// Forget a flow.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  automagik flow delete hello-spark
+  automagik flow delete hello-spark --yes")]
+pub(crate) struct Delete {
+    /// Its name, its id, or the start of its id
+    flow: String,
+    #[command(flatten)]
+    consent: ConsentArgs,
+}
+
+/// Runs a command of the group.
+pub(crate) async fn run(flow: Flow, context: &Context<'_>) -> Result<Exit> {
+    let Context { client, out } = context;
+    match flow {
+        Flow::List(list) if list.remote => remote(list, context).await,
+        Flow::List(list) => {
+            let query: Vec<_> = list.source.map(|source| ("source", source)).into_iter().collect();
+            let list = client.list(&["flows"], &query, usize::MAX).await?;
+            out.data(&list, |look| views::flow::list(&list, look))?;
+            if rows(&list).is_empty() {
+                out.note("no flows are synced; see what there is: automagik flow list --remote");
+            }
+            Ok(Exit::Ok)
+        }
+        Flow::Sync(sync) => self::sync(sync, context).await,
+        Flow::Show(one) => {
+            let row = client.get(&["flows", &one.flow], &[]).await?;
+            out.data(&row, |look| views::flow::show(&row, look))?;
+            Ok(Exit::Ok)
+        }
+        Flow::Run(run) => run_flow(run, context).await,
+        Flow::Delete(delete) => {
+            let row = client.get(&["flows", &delete.flow], &[]).await?;
+            let name = text_or_dash(&row, &["name", "id"]);
+            delete.consent.ask("flow", &name)?;
+            let answer = client.delete(&["flows", &text_or_dash(&row, &["id"])]).await?;
+            out.data(&answer, |_| String::new())?;
+            out.note(&format!("flow {name} is forgotten here; the source keeps it"));
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+async fn remote(list: List, context: &Context<'_>) -> Result<Exit> {
+    let Context { client, out } = context;
+    let source = match list.source {
+        Some(source) => source,
+        None => only_source(context).await?,
+    };
+    let list = client.get(&["sources", &source, "flows"], &[]).await?;
+    out.data(&list, |look| views::source::remote(&list, look))?;
+    if rows(&list).is_empty() {
+        out.note("the source has no flows; make one in LangFlow first");
+    } else {
+        out.note("take one with: automagik flow sync NAME");
+    }
+    Ok(Exit::Ok)
+}
+
+/// The source that is meant where none is named.
+async fn only_source(context: &Context<'_>) -> Result<String> {
+    let sources = context.client.list(&["sources"], &[], usize::MAX).await?;
+    match rows(&sources) {
+        [] => Err(Trouble::new(Exit::NotFound, "there is no source yet")
+            .then("connect one: automagik source add URL")
+            .into()),
+        [only] => Ok(text_or_dash(only, &["id"])),
+        several => {
+            let names: Vec<String> =
+                several.iter().map(|source| text_or_dash(source, &["name", "id"])).collect();
+            Err(Trouble::usage("there are several sources, and none was named")
+                .then(format!("add --source, one of: {}", names.join(", ")))
+                .into())
+        }
+    }
+}
+
+async fn sync(sync: Sync, context: &Context<'_>) -> Result<Exit> {
+    let Context { client, out } = context;
+    let body = Body::default()
+        .with("source", sync.source)
+        .with("flow", sync.flow)
+        .with("all", sync.all.then_some(true))
+        .with("input_component", sync.input_component)
+        .with("output_component", sync.output_component);
+    let answer = client.post(&["flows", "sync"], body.json()).await?;
+    if !sync.all {
+        out.data(&answer, |look| views::flow::show(&answer, look))?;
+        let name = text_or_dash(&answer, &["name", "id"]);
+        out.note(&format!("flow {name} is synced; run it: automagik flow run \"{name}\" --wait"));
+        return Ok(Exit::Ok);
+    }
+    out.data(&answer, |look| views::flow::list(&answer, look))?;
+    let failed = views::source::not_synced(&answer);
+    failed.iter().for_each(|line| out.note(line));
+    Ok(if failed.is_empty() { Exit::Ok } else { Exit::Failed })
+}
+
+/// Runs a flow, and waits for its end where that is wished.
+pub(crate) async fn run_flow(run: Run, context: &Context<'_>) -> Result<Exit> {
+    let mut input = run.input;
+    if run.stdin.is_some() {
+        input.input_file = Some("-".into());
+    }
+    let body = Body::default()
+        .with("input", Some(input.read()?.unwrap_or_default()))
+        .with("tweaks", run.tweaks.json()?)
+        .with("max_retries", run.max_retries)
+        .with("timeout_ms", run.timeout.map(ms));
+    let task = context.client.post(&["flows", &run.flow, "run"], body.json()).await?;
+    started(&task, &run.wait, context).await
+}
+
+/// What is said of a task that was just made. Its id alone is data, so that a script can keep it.
+pub(crate) async fn started(task: &Value, args: &WaitArgs, context: &Context<'_>) -> Result<Exit> {
+    let Context { client, out } = context;
+    let id = text_or_dash(task, &["id"]);
+    if args.wait {
+        return wait::for_task(client, out, &id, &args.limit).await;
+    }
+    out.data(task, |_| format!("{id}\n"))?;
+    out.note(&format!("the task is made; wait for it: automagik task wait {}", short_task_id(&id)));
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,319 @@
+//! `automagik up`: the whole server in one process. Owns the order of its start and of its end;
+//! every part is somebody else's.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use spark_actors::{Spark, SparkConfig};
+use spark_api::{App, AuthKeys};
+use spark_events::limits::{LOG_CLOSE_MS_MAX, WORKER_SLOTS_DEFAULT};
+use spark_events::log::embedded::EmbeddedLog;
+use spark_events::{SharedClock, SharedLog, SystemClock};
+use spark_projections::Projections;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::args::Global;
+use crate::exit::{Exit, Trouble};
+use crate::home::{Home, ServerFile};
+use crate::output::Out;
+
+mod banner;
+mod langflow;
+mod lock;
+mod signals;
+
+use banner::{Banner, LangFlowPlan};
+use langflow::Companion;
+
+/// Start the server.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  automagik up
+  automagik up --with-langflow            and run a LangFlow of its own
+  automagik up --langflow-url http://localhost:7860 --langflow-api-key sk-...
+  automagik up --data-dir ./spark-data --port 9000
+The key of the API is made at the first start and kept in the data directory;
+AUTOMAGIK_API_KEY sets another one.")]
+pub(crate) struct Up {
+    /// Address to listen on; 0.0.0.0 lets other machines in
+    #[arg(long, default_value = "127.0.0.1", env = "AUTOMAGIK_API_HOST", hide_env_values = true)]
+    host: String,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 8888, env = "AUTOMAGIK_API_PORT", hide_env_values = true)]
+    port: u16,
+    /// Install and run a LangFlow in the data directory, as source `langflow`
+    #[arg(long, conflicts_with = "langflow_url")]
+    with_langflow: bool,
+    /// The Python that LangFlow is installed with [default: found in PATH]
+    #[arg(long, value_name = "PATH", requires = "with_langflow")]
+    langflow_python: Option<String>,
+    /// A LangFlow that runs already, as source `langflow`
+    /// [env: LANGFLOW_API_URL]
+    #[arg(long, value_name = "URL")]
+    langflow_url: Option<String>,
+    /// The API key of that LangFlow [env: LANGFLOW_API_KEY]
+    #[arg(long, value_name = "KEY", requires = "langflow_url")]
+    langflow_api_key: Option<String>,
+    /// Runs at once, over all sources
+    #[arg(long, value_name = "N", default_value_t = WORKER_SLOTS_DEFAULT,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    slots: u32,
+}
+
+impl Up {
+    /// Which LangFlow belongs to this server, if any.
+    fn plan(&self) -> LangFlowPlan {
+        if self.with_langflow {
+            return LangFlowPlan::Own { python: self.langflow_python.clone() };
+        }
+        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let named = self.langflow_url.clone();
+        let (url, key) = match named {
+            Some(url) => (Some(url), self.langflow_api_key.clone()),
+            None => (env("LANGFLOW_API_URL"), env("LANGFLOW_API_KEY")),
+        };
+        match url {
+            // The originals' variable had the API's path in it.
+            Some(url) => LangFlowPlan::Given {
+                url: url.trim_end_matches('/').trim_end_matches("/api/v1").to_owned(),
+                api_key: key,
+            },
+            None => LangFlowPlan::None,
+        }
+    }
+}
+
+/// Everything that runs, in the order of its start.
+struct Server {
+    home: Home,
+    log: SharedLog,
+    projections: Projections,
+    spark: Spark,
+    api: JoinHandle<()>,
+    stop_api: oneshot::Sender<()>,
+    companion: Option<Companion>,
+    _lock: std::fs::File,
+}
+
+/// Starts the server, and ends it in order when it is told to.
+pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
+    let begun = Instant::now();
+    start_tracing(out);
+    private_files();
+    let home = global.home();
+    home.create()?;
+    let lock = lock::take(&home)?;
+    let listener = listen(&up.host, up.port).await?;
+    let address = listener.local_addr()?;
+    let mut signals = signals::Signals::new()?;
+    let plan = up.plan();
+    let given_key = global.given_key().map(str::to_owned);
+    let server = start(up, home, lock, listener, given_key.clone()).await?;
+    let banner = Banner {
+        url: url_of(address),
+        open_to_others: !address.ip().is_loopback(),
+        home: server.home.clone(),
+        key_given: given_key.is_some(),
+        langflow: plan.clone(),
+        took: begun.elapsed(),
+    };
+    out.note(&banner.text());
+    let mut server = server;
+    server.companion = langflow::start(plan, &server.home, &server.spark, &server.projections, out);
+    signals.first().await;
+    out.note("stopping; ctrl-c again ends it at once, which loses nothing either");
+    signals.exit_on_next();
+    stop(server, out).await;
+    out.note("stopped");
+    Ok(Exit::Ok)
+}
+
+async fn start(
+    up: Up,
+    home: Home,
+    lock: std::fs::File,
+    listener: TcpListener,
+    given_key: Option<String>,
+) -> Result<Server> {
+    let key = match given_key {
+        Some(key) => key,
+        None => home.key_or_new()?,
+    };
+    let clock: SharedClock = Arc::new(SystemClock);
+    let (path, log_clock) = (home.events(), Arc::clone(&clock));
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(&path, log_clock)).await?;
+    let log: SharedLog = Arc::new(opened.map_err(|error| unusable("event log", &home.events(), &error))?);
+    let projections = Projections::start(home.reads(), Arc::clone(&log)).map_err(|error| {
+        unusable("read models", &home.reads(), &error)
+            .then("move that file away; it is built again from the event log at the next start")
+    })?;
+    let config = SparkConfig {
+        log: Arc::clone(&log),
+        clock,
+        data_dir: home.dir().to_owned(),
+        worker_slots: up.slots,
+        hostname: hostname(),
+    };
+    let spark = Box::pin(Spark::start(config)).await.map_err(|error| {
+        Trouble::new(Exit::Failed, "the server could not start from its event log")
+            .because(error.to_string())
+            .then("run it again with AUTOMAGIK_LOG_LEVEL=debug, and look at what it says last")
+    })?;
+    let url = url_of(listener.local_addr()?);
+    let app = App {
+        spark: spark.clone(),
+        projections: projections.clone(),
+        keys: AuthKeys::local(&key),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let (stop_api, stopped) = oneshot::channel();
+    // A dropped sender means the same as a sent word: stop.
+    let until = async move { drop(stopped.await) };
+    let api = tokio::spawn(spark_api::run(listener, app, until));
+    home.write_server(&ServerFile { url, pid: std::process::id() })?;
+    Ok(Server { home, log, projections, spark, api, stop_api, companion: None, _lock: lock })
+}
+
+/// The ordered end: first nobody asks any more, then nothing is done any more, then everything
+/// that was done is stored.
+async fn stop(server: Server, out: &Out) {
+    out.note("  no new requests, and tasks under way come to an end");
+    server.home.remove_server();
+    drop(server.stop_api);
+    // Both at once: a request that waits for a task is answered only when the tasks end.
+    let (api, ()) = tokio::join!(server.api, Box::pin(server.spark.shutdown()));
+    if let Err(error) = api {
+        tracing::error!(%error, "the API ended in disorder");
+    }
+    if let Some(companion) = server.companion {
+        out.note("  LangFlow stops");
+        companion.stop().await;
+    }
+    out.note("  read models catch up");
+    server.projections.stop().await;
+    out.note("  the event log closes");
+    let close = tokio::time::timeout(Duration::from_millis(LOG_CLOSE_MS_MAX), server.log.close());
+    if close.await.is_err() {
+        tracing::error!("the event log took too long to close; what was acknowledged is stored");
+    }
+}
+
+async fn listen(host: &str, port: u16) -> Result<TcpListener> {
+    TcpListener::bind((host, port)).await.map_err(|error| {
+        let trouble = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                Trouble::new(Exit::Conflict, format!("port {port} on {host} is in use"))
+                    .because("another program listens there; it may be another `automagik up`")
+                    .then(format!("choose another: automagik up --port {}", port.wrapping_add(1).max(1024)))
+                    .then("or see what is there: automagik status")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                Trouble::new(Exit::Failed, format!("port {port} on {host} may not be used"))
+                    .because(error.to_string())
+                    .then("choose one above 1023: automagik up --port 8888")
+            }
+            _ => Trouble::usage(format!("cannot listen on {host} port {port}"))
+                .because(error.to_string())
+                .then("name an address of this machine: --host 127.0.0.1, or 0.0.0.0 for all"),
+        };
+        trouble.into()
+    })
+}
+
+/// The address as a client on this machine writes it.
+fn url_of(address: SocketAddr) -> String {
+    let ip = address.ip();
+    let port = address.port();
+    match (ip.is_unspecified(), ip.is_ipv6()) {
+        (true, false) => format!("http://127.0.0.1:{port}"),
+        (true, true) => format!("http://[::1]:{port}"),
+        (false, _) => format!("http://{address}"),
+    }
+}
+
+fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Trouble {
+    let mut trouble = Trouble::new(Exit::Failed, format!("cannot open the {what} {}", path.display()));
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        trouble = trouble.because(inner.to_string());
+        cause = inner.source();
+    }
+    trouble
+}
+
+/// Logs go to standard error, tersely. `RUST_LOG` beats `AUTOMAGIK_LOG_LEVEL` beats our default.
+fn start_tracing(out: &Out) {
+    let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].iter().find_map(|name| std::env::var(name).ok());
+    let own = "warn,automagik=info,spark_events=info,spark_actors=info,spark_projections=info,spark_api=info";
+    let wished = named.filter(|named| !named.is_empty()).unwrap_or_else(|| own.to_owned());
+    let filter = tracing_subscriber::EnvFilter::try_new(&wished);
+    if filter.is_err() {
+        out.note(&format!("the log level {wished:?} cannot be read; taking the usual one"));
+    }
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(own));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(out.stderr_color())
+        .compact()
+        .finish();
+    // Set already only in tests that start two servers in one process.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Every file that this process makes from now on is its owner's alone.
+fn private_files() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}
+
+#[cfg(unix)]
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn hostname() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unknown".to_owned())
+}
+
+/// The folder that LangFlow's files lie in, for whoever asks before it runs.
+fn langflow_folder(home: &Home) -> PathBuf {
+    home.dir().join("langflow")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_a_client_writes_it() {
+        let table = [
+            ("127.0.0.1:8888", "http://127.0.0.1:8888"),
+            ("0.0.0.0:8888", "http://127.0.0.1:8888"),
+            ("192.168.1.5:80", "http://192.168.1.5:80"),
+            ("[::]:8888", "http://[::1]:8888"),
+            ("[::1]:8888", "http://[::1]:8888"),
+        ];
+        for (address, url) in table {
+            assert_eq!(url_of(address.parse().unwrap()), url, "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_a_conflict_with_a_way_out() {
+        let taken = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = listen("127.0.0.1", port).await.unwrap_err();
+        let trouble = error.downcast_ref::<Trouble>().unwrap();
+        assert_eq!(trouble.exit, Exit::Conflict);
+        assert!(trouble.next[0].contains("--port"), "{trouble:?}");
+    }
+}

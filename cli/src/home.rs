@@ -1,0 +1,200 @@
+//! The data directory as both sides see it: `up` keeps its key and its address there, the
+//! commands find them there. Never opens the log or the read models.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// Where the server is when nothing else is said.
+pub(crate) const SERVER_DEFAULT: &str = "http://127.0.0.1:8888";
+
+/// The data directory: who has it, has the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    dir: PathBuf,
+}
+
+/// What `up` leaves for commands on the same machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ServerFile {
+    /// Where it listens.
+    pub(crate) url: String,
+    /// Its process.
+    pub(crate) pid: u32,
+}
+
+impl Home {
+    /// The named directory, else `~/.automagik`, else `.automagik` here.
+    pub(crate) fn new(named: Option<&Path>) -> Self {
+        let home = || {
+            let user = std::env::var_os("HOME").filter(|home| !home.is_empty());
+            PathBuf::from(user.unwrap_or_default()).join(".automagik")
+        };
+        Self { dir: named.map_or_else(home, Path::to_owned) }
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The event log's file.
+    pub(crate) fn events(&self) -> PathBuf {
+        self.dir.join("events.db")
+    }
+
+    /// The read models' file.
+    pub(crate) fn reads(&self) -> PathBuf {
+        self.dir.join("reads.db")
+    }
+
+    /// The file that a running server keeps locked.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.dir.join("automagik.lock")
+    }
+
+    /// The API key's file.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.dir.join("api-key")
+    }
+
+    fn server_file(&self) -> PathBuf {
+        self.dir.join("server.json")
+    }
+
+    /// The key in the key file, if there is one that can be read.
+    pub(crate) fn key(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.key_file()).ok()?;
+        Some(text.trim().to_owned()).filter(|key| !key.is_empty())
+    }
+
+    /// The key in the key file; makes one at the first start.
+    pub(crate) fn key_or_new(&self) -> Result<String> {
+        if let Some(key) = self.key() {
+            return Ok(key);
+        }
+        // Two random UUIDs hold more than 128 bits that nobody can guess; their time stamps and
+        // version digits add nothing and cost nothing.
+        let parts = [spark_events::ids::new_uuid(), spark_events::ids::new_uuid()];
+        let key = format!("sk-spark-{}{}", parts[0].simple(), parts[1].simple());
+        write_private(&self.key_file(), &format!("{key}\n"))?;
+        Ok(key)
+    }
+
+    /// The address of a server that runs over this directory. A file whose process is gone is
+    /// ignored.
+    pub(crate) fn server(&self) -> Option<ServerFile> {
+        let text = std::fs::read_to_string(self.server_file()).ok()?;
+        let file: ServerFile = serde_json::from_str(&text).ok()?;
+        is_alive(file.pid).then_some(file)
+    }
+
+    /// Leaves the address for commands on this machine.
+    pub(crate) fn write_server(&self, file: &ServerFile) -> Result<()> {
+        write_private(&self.server_file(), &serde_json::to_string(file)?)
+    }
+
+    /// Takes the address away again, at the end of the server.
+    pub(crate) fn remove_server(&self) {
+        let _ = std::fs::remove_file(self.server_file());
+    }
+
+    /// Makes the directory, for its owner alone.
+    pub(crate) fn create(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.dir)
+            .and_then(|()| private(&self.dir, 0o700))
+            .with_context(|| format!("cannot make the data directory {}", self.dir.display()))
+    }
+}
+
+/// Writes a file that only its owner can read. It is replaced as a whole or not at all.
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    let part = path.with_extension("part");
+    let write = || {
+        let _ = std::fs::remove_file(&part);
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&part)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(unix)]
+fn private(path: &Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn private(_path: &Path, _mode: u32) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // A process of another user answers "not permitted", and lives.
+    pid.is_some_and(|pid| {
+        let probed = rustix::process::test_kill_process(pid);
+        probed.is_ok() || probed == Err(rustix::io::Errno::PERM)
+    })
+}
+
+#[cfg(not(unix))]
+fn is_alive(_pid: u32) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn temp() -> (tempfile::TempDir, Home) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(&dir.path().join("data")));
+        home.create().unwrap();
+        (dir, home)
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_kept() {
+        let (_guard, home) = temp();
+        assert_eq!(home.key(), None);
+        let key = home.key_or_new().unwrap();
+        assert!(key.len() > 64 && key.starts_with("sk-spark-"), "{key}");
+        assert_eq!(home.key_or_new().unwrap(), key);
+        assert_eq!(home.key(), Some(key));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_can_read_the_directory_and_the_key() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_guard, home) = temp();
+        home.key_or_new().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(home.dir()), 0o700);
+        assert_eq!(mode(&home.key_file()), 0o600);
+    }
+
+    #[test]
+    fn the_address_of_a_dead_server_is_ignored() {
+        let (_guard, home) = temp();
+        assert_eq!(home.server(), None);
+        let mut file = ServerFile { url: "http://127.0.0.1:1".into(), pid: std::process::id() };
+        home.write_server(&file).unwrap();
+        assert_eq!(home.server(), Some(file.clone()));
+        file.pid = i32::MAX.unsigned_abs();
+        home.write_server(&file).unwrap();
+        assert_eq!(home.server(), None);
+        home.remove_server();
+        assert!(!home.server_file().exists());
+    }
+}

@@ -1,0 +1,144 @@
+//! The events of a stream, told in order: revision, time, type, who; below it why and what.
+
+use serde_json::{Map, Value};
+
+use super::{inline, pick, text, text_or_dash};
+use crate::client::rows;
+use crate::output::look::{Look, Paint};
+use crate::output::text::{cut, pad, short_id, width};
+use crate::output::time;
+
+/// Columns that the lines below an event are moved in by.
+const INDENT: usize = 6;
+
+/// Every event of a stream.
+pub(crate) fn list(list: &Value, look: &Look) -> String {
+    let rows = rows(list);
+    let cells: Vec<[String; 4]> = rows.iter().map(|event| cells(event, look)).collect();
+    let widest = |column: usize| cells.iter().map(|cell| width(&cell[column])).max().unwrap_or(0);
+    let widths = [widest(0), widest(1), widest(2)];
+    let mut page = String::new();
+    for (event, [revision, when, kind, who]) in rows.iter().zip(&cells) {
+        let paint = paint_of(kind);
+        let line = [
+            look.paint(Paint::Faint, &pad(revision, widths[0], true)),
+            pad(when, widths[1], false),
+            look.paint(paint, &pad(kind, widths[2], false)),
+            who.clone(),
+        ];
+        page.push_str(line.join("  ").trim_end());
+        page.push('\n');
+        let room = look.width.saturating_sub(INDENT);
+        for line in below(event, look) {
+            page.push_str(&" ".repeat(INDENT));
+            page.push_str(&look.paint(Paint::Faint, &cut(&line, room)));
+            page.push('\n');
+        }
+    }
+    page
+}
+
+fn cells(event: &Value, look: &Look) -> [String; 4] {
+    let who = text_or_dash(event, &["actor", "who", "metadata.actor"]);
+    // A worker's id is long and says little; its start is enough to tell two apart.
+    let who = match who.split_once(':') {
+        Some(("worker", id)) => format!("worker:{}", short_id(id, &[], true)),
+        _ => who,
+    };
+    [
+        format!("#{}", text_or_dash(event, &["revision"])),
+        look.when(pick(event, &["recorded_at", "occurred_at", "at"])),
+        text_or_dash(event, &["type", "event_type"]),
+        cut(&crate::output::text::one_line(&who), 24),
+    ]
+}
+
+fn below(event: &Value, look: &Look) -> Vec<String> {
+    let why = text(event, &["reason", "metadata.reason"]).map(|reason| format!("why: {reason}"));
+    let data = event.get("data").and_then(Value::as_object).map(|data| summary(data, look));
+    let lines = why.into_iter().chain(data.filter(|line| !line.is_empty()));
+    lines.map(|line| crate::output::text::one_line(&line)).collect()
+}
+
+fn paint_of(kind: &str) -> Paint {
+    let end = kind.rsplit('.').next().unwrap_or(kind);
+    match end {
+        "completed" | "resumed" | "fired" => Paint::Good,
+        "failed" | "attempt_failed" | "lost" => Paint::Bad,
+        "skipped" | "paused" | "retry_scheduled" | "cancel_requested" => Paint::Watch,
+        _ => Paint::Plain,
+    }
+}
+
+/// An event's data in one line: what is small and says most, first things first.
+fn summary(data: &Map<String, Value>, look: &Look) -> String {
+    let mut parts: Vec<(u8, String)> = data
+        .iter()
+        .filter_map(|(name, value)| part(name, value, look).map(|part| (rank(name), part)))
+        .collect();
+    parts.sort_by_key(|(rank, _)| *rank);
+    let parts: Vec<String> = parts.into_iter().map(|(_, part)| part).collect();
+    parts.join(", ")
+}
+
+fn rank(name: &str) -> u8 {
+    match name {
+        "name" | "attempt" | "attempts" | "due_at" | "first_due_at" | "count" => 0,
+        "failure" | "reason" | "why" | "recurrence" | "input" | "url" => 1,
+        "task_id" | "output" | "next_due_at" | "not_before" | "delay_ms" | "duration_ms" => 2,
+        _ => 3,
+    }
+}
+
+fn part(name: &str, value: &Value, look: &Look) -> Option<String> {
+    let label = name.replace('_', " ");
+    match value {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) if name.ends_with("_at") || name == "not_before" => {
+            Some(format!("{label} {}", time::show(text, moment(look), look.now)))
+        }
+        Value::String(text) if name.ends_with("_id") => {
+            Some(format!("{} {}", label.trim_end_matches(" id"), short_id(text, &[], name != "task_id")))
+        }
+        Value::String(text) => Some(format!("{label} {}", cut(text, 60))),
+        Value::Number(number) if name.ends_with("_ms") => {
+            let shown = number.as_u64().map_or_else(|| number.to_string(), time::duration);
+            Some(format!("{} {shown}", label.trim_end_matches(" ms")))
+        }
+        Value::Number(_) | Value::Bool(_) => Some(format!("{label} {value}")),
+        Value::Array(list) if list.is_empty() => None,
+        Value::Array(list) => Some(format!("{} {label}", list.len())),
+        Value::Object(fields) => object(&label, fields),
+    }
+}
+
+/// Instants in an event are facts, not appointments: they are shown as such even where the rest
+/// is relative.
+fn moment(look: &Look) -> time::TimeStyle {
+    match look.time {
+        time::TimeStyle::Relative => time::TimeStyle::Iso,
+        other => other,
+    }
+}
+
+fn object(label: &str, fields: &Map<String, Value>) -> Option<String> {
+    let field = |name: &str| fields.get(name).filter(|value| !value.is_null()).map(inline);
+    if let (Some(class), Some(message)) = (field("class"), field("message")) {
+        let component = field("component").map(|name| format!(" in {name}")).unwrap_or_default();
+        return Some(format!("{class}{component}: {}", cut(&message, 120)));
+    }
+    if label == "recurrence" {
+        let row = serde_json::json!({ "recurrence": fields });
+        return Some(super::schedule::when(&row));
+    }
+    if let Some(kind) = field("kind") {
+        return Some(format!("{label} {kind}"));
+    }
+    if let Some(inner) = field("inline").or_else(|| field("value")).or_else(|| field("json")) {
+        return Some(format!("{label} {}", cut(&inner, 60)));
+    }
+    let rest = fields.iter().filter(|(_, value)| !value.is_object() && !value.is_array());
+    let rest: Vec<String> = rest.map(|(name, value)| format!("{name}={}", inline(value))).collect();
+    (!rest.is_empty()).then(|| format!("{label} {{{}}}", cut(&rest.join(" "), 60)))
+}

@@ -1,0 +1,101 @@
+//! Sources as tables.
+
+use serde_json::Value;
+
+use super::{entries, ids, pick, text, text_or_dash};
+use crate::client::rows;
+use crate::output::look::Look;
+use crate::output::table::{Cell, Column, Details, Table};
+use crate::output::text::short_id;
+
+/// A list of sources.
+pub(crate) fn list(list: &Value, look: &Look) -> String {
+    let rows = rows(list);
+    let among = ids(rows);
+    let mut table = Table::new(&[
+        Column::new("NAME", 10),
+        Column::new("URL", 16),
+        Column::new("STATUS", 6),
+        Column::new("VERSION", 7),
+        Column::number("RUNS", 4),
+        Column::new("ID", 8),
+    ]);
+    for row in rows {
+        table.row(vec![
+            text_or_dash(row, &["name"]).into(),
+            text_or_dash(row, &["url"]).into(),
+            Cell::status(&status(row)),
+            text_or_dash(row, &["version", "capabilities.version"]).into(),
+            text_or_dash(row, &["runs_max"]).into(),
+            Cell::faint(&short_id(&text_or_dash(row, &["id"]), &among, true)),
+        ]);
+    }
+    table.render(look)
+}
+
+/// One source.
+pub(crate) fn show(row: &Value, look: &Look) -> String {
+    let mut details = Details::default();
+    details
+        .add("name", text_or_dash(row, &["name"]))
+        .add("id", text_or_dash(row, &["id"]))
+        .add("url", text_or_dash(row, &["url"]))
+        .status("status", &status(row))
+        .maybe("why", text(row, &["reason", "probe.message"]))
+        .maybe("class", text(row, &["failure_class", "probe.class"]))
+        .maybe("version", text(row, &["version", "capabilities.version"]))
+        .maybe("background jobs", capability(row, "background_jobs"))
+        .maybe("traces", capability(row, "traces"))
+        .maybe("streaming", capability(row, "stream"))
+        .maybe("runs at once", text(row, &["runs_max"]))
+        .maybe("has a key", text(row, &["has_api_key"]));
+    for (name, place) in [("added", "created_at"), ("changed", "updated_at")] {
+        if let Some(at) = pick(row, &[place]) {
+            details.add(name, look.when_exact(Some(at)));
+        }
+    }
+    details.render(look)
+}
+
+/// `up` or `down`, and in which way.
+pub(crate) fn status(row: &Value) -> String {
+    text_or_dash(row, &["status", "probe.status"])
+}
+
+fn capability(row: &Value, name: &str) -> Option<String> {
+    text(row, &[&format!("capabilities.{name}"), &format!("probe.capabilities.{name}")])
+}
+
+/// The flows that a source has.
+pub(crate) fn remote(list: &Value, look: &Look) -> String {
+    let mut table = Table::new(&[
+        Column::new("NAME", 16),
+        Column::new("FOLDER", 6),
+        Column::new("SYNCED AS", 9),
+        Column::new("REMOTE ID", 8),
+    ]);
+    let rows = rows(list);
+    let among = ids(rows);
+    for row in rows {
+        let synced = text(row, &["synced_as"]).map(|id| short_id(&id, &[], true));
+        table.row(vec![
+            text_or_dash(row, &["name"]).into(),
+            text_or_dash(row, &["folder"]).into(),
+            synced.unwrap_or_else(|| "-".to_owned()).into(),
+            Cell::faint(&short_id(&text_or_dash(row, &["id"]), &among, true)),
+        ]);
+    }
+    table.render(look)
+}
+
+/// What a sync of all flows did not manage, one line each.
+pub(crate) fn not_synced(answer: &Value) -> Vec<String> {
+    let line = |failure: &Value| {
+        format!(
+            "not synced: {}: {}",
+            text_or_dash(failure, &["name", "remote_id"]),
+            text_or_dash(failure, &["detail", "message"])
+        )
+    };
+    entries(answer, &["failed"]).iter().map(line).collect()
+}

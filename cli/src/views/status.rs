@@ -1,0 +1,37 @@
+//! The server's health as a page.
+
+use serde_json::Value;
+
+use super::{entries, text, text_or_dash};
+use crate::output::look::Look;
+use crate::output::table::Details;
+
+/// How the server is doing.
+pub(crate) fn show(health: &Value, server: &str, look: &Look) -> String {
+    let mut details = Details::default();
+    details
+        .status("status", &text_or_dash(health, &["status"]))
+        .add("server", server)
+        .maybe("version", text(health, &["version"]))
+        .maybe("log", text(health, &["log.backend"]))
+        .maybe("log trouble", text(health, &["log.trouble", "actors.log_trouble"]))
+        .maybe("tasks", tasks(health))
+        .maybe("schedules", text(health, &["actors.active_schedules"]).map(|n| format!("{n} active")))
+        .maybe("crashes", text(health, &["actors.crashes"]).filter(|n| n != "0"))
+        .maybe("last crash", text(health, &["actors.last_crash"]));
+    details.maybe("read models", text(health, &["projections.read_models.trouble", "read_models.trouble"]));
+    for projection in entries(health, &["projections.projections", "projections"]) {
+        if let Some(why) = text(projection, &["halted.reason"]) {
+            let at = text_or_dash(projection, &["halted.position"]);
+            let name = text_or_dash(projection, &["name"]);
+            details.add("halted", format!("read model {name} at position {at}: {why}"));
+        }
+    }
+    details.render(look)
+}
+
+fn tasks(health: &Value) -> Option<String> {
+    let open = text(health, &["actors.open_tasks"])?;
+    let running = text_or_dash(health, &["actors.running_tasks"]);
+    Some(format!("{open} open, {running} running"))
+}

@@ -1,0 +1,241 @@
+//! The flows as they were last synced.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use spark_events::domain::component::Component;
+use spark_events::domain::flow::{FlowEvent, FlowSynced};
+use spark_events::{FlowId, Payload, Revision, SourceId, Timestamp};
+
+use crate::columns::{Columns, blob, json, rfc3339};
+use crate::error::{ProjectionError, QueryError};
+use crate::find::{Finder, Found};
+use crate::projection::{Domain, Event, Projection};
+use crate::store::{List, Listing, Page, Reads, Where};
+
+/// A flow.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FlowRow {
+    /// Its id.
+    pub id: FlowId,
+    /// Its name at the source.
+    pub name: String,
+    /// Its description at the source.
+    pub description: String,
+    /// The source that has it.
+    pub source_id: SourceId,
+    /// The source's name.
+    pub source_name: Option<String>,
+    /// Its id at the source.
+    pub remote_id: String,
+    /// The folder or project it lies in.
+    pub folder: Option<String>,
+    /// The node that takes the input.
+    pub input_component: Option<String>,
+    /// The node that gives the output.
+    pub output_component: Option<String>,
+    /// Its components, as far as they can be run or tweaked.
+    pub components: Vec<Component>,
+    /// SHA-256 (hex) of the masked definition's JSON.
+    pub definition_hash: String,
+    /// The definition with its secrets masked; a large one is only named here.
+    pub definition: Payload,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// When it was first synced.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub updated_at: Timestamp,
+    /// The revision of its stream that this row shows.
+    pub revision: Revision,
+}
+
+/// Which flows are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FlowFilter {
+    /// Of this source only.
+    pub source_id: Option<SourceId>,
+    /// In this folder only.
+    pub folder: Option<String>,
+    /// Deleted ones too.
+    pub include_deleted: bool,
+}
+
+/// Builds the table `flows`.
+pub struct Flows;
+
+const SCHEMA: &str = "
+CREATE TABLE flows (
+    seq INTEGER PRIMARY KEY,        -- position of the first event: the order of creation
+    id BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    source_id BLOB NOT NULL,
+    remote_id TEXT NOT NULL,
+    folder TEXT,
+    input_component TEXT,
+    output_component TEXT,
+    components TEXT NOT NULL,       -- JSON
+    definition_hash TEXT NOT NULL,
+    definition TEXT NOT NULL,       -- JSON of the payload
+    deleted INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT";
+
+impl Projection for Flows {
+    fn name(&self) -> &'static str {
+        "flows"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn schema(&self) -> &'static str {
+        SCHEMA
+    }
+
+    fn categories(&self) -> &'static [&'static str] {
+        &[FlowId::CATEGORY]
+    }
+
+    fn apply(&mut self, tx: &Connection, event: &Event<'_>) -> Result<(), ProjectionError> {
+        match event.domain {
+            Domain::Flow(FlowEvent::Synced(flow)) => synced(tx, event, flow),
+            Domain::Flow(FlowEvent::Deleted(_)) => {
+                let changed = tx
+                    .prepare_cached(
+                        "UPDATE flows SET deleted = 1, updated_at = ?2, revision = ?3 WHERE id = ?1",
+                    )?
+                    .execute(params![blob(event.id), event.at(), event.revision()])?;
+                if changed == 0 {
+                    return Err(event.unfit("its flow was never synced"));
+                }
+                Ok(())
+            }
+            Domain::Source(_) | Domain::Schedule(_) | Domain::Task(_) | Domain::Worker(_) => Ok(()),
+        }
+    }
+}
+
+fn synced(tx: &Connection, event: &Event<'_>, flow: &FlowSynced) -> Result<(), ProjectionError> {
+    tx.prepare_cached(
+        "INSERT INTO flows (seq, id, name, description, source_id, remote_id, folder,
+             input_component, output_component, components, definition_hash, definition, deleted,
+             created_at, updated_at, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?13, ?14)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description,
+             source_id = excluded.source_id, remote_id = excluded.remote_id,
+             folder = excluded.folder, input_component = excluded.input_component,
+             output_component = excluded.output_component, components = excluded.components,
+             definition_hash = excluded.definition_hash, definition = excluded.definition,
+             deleted = 0, updated_at = excluded.updated_at, revision = excluded.revision",
+    )?
+    .execute(params![
+        event.place(),
+        blob(event.id),
+        flow.name,
+        flow.description,
+        blob(flow.source_id.0),
+        flow.remote_id,
+        flow.folder,
+        flow.input_component,
+        flow.output_component,
+        json(&flow.components)?,
+        flow.definition_hash,
+        json(&flow.definition)?,
+        event.at(),
+        event.revision(),
+    ])?;
+    Ok(())
+}
+
+const SELECT: &str = "SELECT f.seq AS seq, f.id AS id, f.name AS name, f.description,
+    f.source_id, s.name AS source_name, f.remote_id, f.folder, f.input_component,
+    f.output_component, f.components, f.definition_hash, f.definition, f.deleted AS deleted,
+    f.created_at AS created_at, f.updated_at AS updated_at, f.revision AS revision
+    FROM flows f LEFT JOIN sources s ON s.id = f.source_id";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<FlowRow> {
+    Ok(FlowRow {
+        id: FlowId(row.id("id")?),
+        name: row.get("name")?,
+        description: row.get("description")?,
+        source_id: SourceId(row.id("source_id")?),
+        source_name: row.get("source_name")?,
+        remote_id: row.get("remote_id")?,
+        folder: row.get("folder")?,
+        input_component: row.get("input_component")?,
+        output_component: row.get("output_component")?,
+        components: row.json("components")?,
+        definition_hash: row.get("definition_hash")?,
+        definition: row.json("definition")?,
+        deleted: row.get("deleted")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+        revision: Revision(row.count("revision")?),
+    })
+}
+
+const FINDER: Finder = Finder {
+    table: "flows",
+    names: &["name", "remote_id"],
+    keeps_deleted: true,
+};
+
+impl Reads {
+    /// Flows, newest first.
+    ///
+    /// # Errors
+    /// A page that cannot be, or a file that cannot be read.
+    pub async fn list_flows(
+        &self,
+        filter: FlowFilter,
+        page: Page,
+    ) -> Result<Listing<FlowRow>, QueryError> {
+        self.read(move |conn| {
+            let mut conditions = Where::default();
+            conditions.and(
+                "f.source_id = ?",
+                filter.source_id.map(|id| blob(id.0).to_vec()),
+            );
+            conditions.and("f.folder = ?", filter.folder);
+            if !filter.include_deleted {
+                conditions.and_plain("f.deleted = 0");
+            }
+            let list = List {
+                select: SELECT,
+                from: "flows f",
+                key: "f.seq",
+                newest_first: true,
+            };
+            list.page(conn, conditions, &page, read)
+        })
+        .await
+    }
+
+    /// One flow, also a deleted one.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn flow(&self, id: FlowId) -> Result<Option<FlowRow>, QueryError> {
+        self.read(move |conn| {
+            let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE f.id = ?1"))?;
+            Ok(statement.query_row([blob(id.0)], read).optional()?)
+        })
+        .await
+    }
+
+    /// The flow that a text stands for: an id, its start, a name, or its id at the source.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn find_flow(&self, text: &str) -> Result<Found<FlowId>, QueryError> {
+        let text = text.to_owned();
+        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(FlowId)))
+            .await
+    }
+}

@@ -1,0 +1,219 @@
+//! How schedules are read back.
+
+use rusqlite::{OptionalExtension, Row};
+use serde::Serialize;
+use serde_json::Value;
+use spark_events::domain::overlap::Overlap;
+use spark_events::domain::recurrence::Recurrence;
+use spark_events::domain::retry::RetryPolicy;
+use spark_events::{FlowId, Payload, Revision, ScheduleId, SourceId, TaskId, Timestamp};
+
+use super::Outcome;
+use crate::columns::{Columns, blob, rfc3339, rfc3339_opt};
+use crate::error::QueryError;
+use crate::find::{Finder, Found};
+use crate::store::{List, Listing, Page, Reads, Where};
+use crate::tasks::status_name;
+
+/// A schedule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScheduleRow {
+    /// Its id.
+    pub id: ScheduleId,
+    /// Its name, when it was given one.
+    pub name: Option<String>,
+    /// The flow it runs.
+    pub flow_id: FlowId,
+    /// The flow's name.
+    pub flow_name: Option<String>,
+    /// The source that has the flow.
+    pub source_id: SourceId,
+    /// `active`, `paused`, `completed` or `deleted`.
+    pub status: String,
+    /// When it is due.
+    pub recurrence: Recurrence,
+    /// The time zone of a cron expression.
+    pub timezone: Option<String>,
+    /// The recurrence in a few words.
+    pub summary: String,
+    /// The input of its tasks.
+    pub input: Payload,
+    /// Values set over the flow's own.
+    pub tweaks: Option<Value>,
+    /// What happens while an earlier task is still open.
+    pub overlap: Overlap,
+    /// How late an occurrence may still start.
+    pub catch_up_ms: u64,
+    /// How often and how patiently its tasks are tried.
+    pub retry: RetryPolicy,
+    /// The longest time of one attempt.
+    pub timeout_ms: u64,
+    /// The first due instant without an outcome; null while it is not active.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub next_due_at: Option<Timestamp>,
+    /// The last due instant with an outcome.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub last_due_at: Option<Timestamp>,
+    /// The last task that it started, by a due instant or by hand.
+    pub last_task_id: Option<TaskId>,
+    /// How that task stands.
+    pub last_task_status: Option<&'static str>,
+    /// Since when it is paused.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub paused_at: Option<Timestamp>,
+    /// Who paused it.
+    pub paused_by: Option<String>,
+    /// Why it is paused, as far as that was said.
+    pub paused_reason: Option<String>,
+    /// Due instants that started a task.
+    pub fired: u64,
+    /// Due instants that started nothing because an earlier task was still open.
+    pub skipped: u64,
+    /// Due instants that came too late.
+    pub missed: u64,
+    /// Tasks that were started by hand.
+    pub triggered: u64,
+    /// Its tasks that failed.
+    pub failed: u64,
+    /// What became of the last due instants, the newest first.
+    pub outcomes: Vec<Outcome>,
+    /// When it was created.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub created_at: Timestamp,
+    /// When something last happened to it.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub updated_at: Timestamp,
+    /// Who created it.
+    pub created_by: String,
+    /// The revision of its stream that this row shows.
+    pub revision: Revision,
+}
+
+/// Which schedules are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScheduleFilter {
+    /// Of this flow only.
+    pub flow_id: Option<FlowId>,
+    /// Of this source only.
+    pub source_id: Option<SourceId>,
+    /// `active`, `paused`, `completed` or `deleted` only.
+    pub status: Option<String>,
+    /// Deleted ones too. Asking for the status `deleted` includes them anyway.
+    pub include_deleted: bool,
+}
+
+const SELECT: &str = "SELECT s.seq AS seq, s.id AS id, s.name AS name, s.flow_id AS flow_id,
+    f.name AS flow_name, s.source_id AS source_id, st.status AS status, s.recurrence, s.timezone,
+    s.summary, s.input, s.tweaks, s.overlap, s.catch_up_ms, s.retry, s.timeout_ms, st.next_due_at,
+    st.last_due_at, st.last_task_id, t.status AS last_task_status, st.paused_at, st.paused_by,
+    st.paused_reason, st.fired, st.skipped, st.missed, st.triggered, st.outcomes,
+    s.created_at AS created_at, st.updated_at AS updated_at, s.created_by AS created_by,
+    st.revision AS revision,
+    (SELECT coalesce(sum(n), 0) FROM tasks_counts c
+     WHERE c.schedule_id = s.id AND c.status = 4) AS failed
+    FROM schedules s JOIN schedules_states st ON st.seq = s.seq
+    LEFT JOIN flows f ON f.id = s.flow_id LEFT JOIN tasks t ON t.id = st.last_task_id";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<ScheduleRow> {
+    Ok(ScheduleRow {
+        id: ScheduleId(row.id("id")?),
+        name: row.get("name")?,
+        flow_id: FlowId(row.id("flow_id")?),
+        flow_name: row.get("flow_name")?,
+        source_id: SourceId(row.id("source_id")?),
+        status: row.get("status")?,
+        recurrence: row.json("recurrence")?,
+        timezone: row.get("timezone")?,
+        summary: row.get("summary")?,
+        input: row.json("input")?,
+        tweaks: row.json_opt("tweaks")?,
+        overlap: row.json("overlap")?,
+        catch_up_ms: row.count("catch_up_ms")?,
+        retry: row.json("retry")?,
+        timeout_ms: row.count("timeout_ms")?,
+        next_due_at: row.time_opt("next_due_at")?,
+        last_due_at: row.time_opt("last_due_at")?,
+        last_task_id: row.id_opt("last_task_id")?.map(TaskId),
+        last_task_status: row
+            .get::<_, Option<i64>>("last_task_status")?
+            .map(status_name),
+        paused_at: row.time_opt("paused_at")?,
+        paused_by: row.get("paused_by")?,
+        paused_reason: row.get("paused_reason")?,
+        fired: row.count("fired")?,
+        skipped: row.count("skipped")?,
+        missed: row.count("missed")?,
+        triggered: row.count("triggered")?,
+        failed: row.count("failed")?,
+        outcomes: row.json("outcomes")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+        created_by: row.get("created_by")?,
+        revision: Revision(row.count("revision")?),
+    })
+}
+
+const FINDER: Finder = Finder {
+    table: "schedules",
+    names: &["name"],
+    keeps_deleted: true,
+};
+
+impl Reads {
+    /// Schedules, oldest first.
+    ///
+    /// # Errors
+    /// A page that cannot be, or a file that cannot be read.
+    pub async fn list_schedules(
+        &self,
+        filter: ScheduleFilter,
+        page: Page,
+    ) -> Result<Listing<ScheduleRow>, QueryError> {
+        self.read(move |conn| {
+            let mut conditions = Where::default();
+            conditions.and(
+                "s.flow_id = ?",
+                filter.flow_id.map(|id| blob(id.0).to_vec()),
+            );
+            conditions.and(
+                "s.source_id = ?",
+                filter.source_id.map(|id| blob(id.0).to_vec()),
+            );
+            if !filter.include_deleted && filter.status.as_deref() != Some("deleted") {
+                conditions.and_plain("s.deleted = 0");
+            }
+            conditions.and("st.status = ?", filter.status);
+            let from = "schedules s JOIN schedules_states st ON st.seq = s.seq";
+            let list = List {
+                select: SELECT,
+                from,
+                key: "s.seq",
+                newest_first: false,
+            };
+            list.page(conn, conditions, &page, read)
+        })
+        .await
+    }
+
+    /// One schedule, also a deleted one.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRow>, QueryError> {
+        self.read(move |conn| {
+            let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE s.id = ?1"))?;
+            Ok(statement.query_row([blob(id.0)], read).optional()?)
+        })
+        .await
+    }
+
+    /// The schedule that a text stands for: an id, its start, or a name.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn find_schedule(&self, text: &str) -> Result<Found<ScheduleId>, QueryError> {
+        let text = text.to_owned();
+        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(ScheduleId)))
+            .await
+    }
+}

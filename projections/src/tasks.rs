@@ -1,0 +1,327 @@
+//! The tasks with their attempts and the components' parts in them: how events change the rows.
+//! The tables are in `tasks/schema.rs`, the queries in `tasks/query.rs`, the row types in
+//! `tasks/rows.rs`.
+//!
+//! The events of one task that come in one batch are folded in memory and written once. Texts
+//! (input, output, failures, logs) are written once and never rewritten: a task's own row stays
+//! small, and each table grows at its end.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rusqlite::{Connection, params};
+use spark_events::domain::failure::Failure;
+use spark_events::domain::task::{
+    CallMode, ComponentLog, RemoteStop, TaskEvent, TaskLogRecorded, TaskSpec, TaskStarted,
+    TaskStatus, Trigger,
+};
+use spark_events::{Payload, TaskId};
+use uuid::Uuid;
+
+use crate::columns::{blob, json, signed};
+use crate::error::ProjectionError;
+use crate::projection::{Domain, Event, Projection, micros};
+
+mod query;
+mod record;
+mod rows;
+mod schema;
+
+pub use query::TaskFilter;
+#[cfg(test)]
+pub(crate) use query::plan;
+pub use rows::{AttemptRow, ComponentRow, TaskCounts, TaskDetail, TaskRow};
+
+use record::Record;
+
+/// Builds the tables `tasks`, `tasks_texts`, `tasks_attempts`, `tasks_logs` and `tasks_counts`.
+#[derive(Default)]
+pub struct Tasks {
+    /// Tasks of this batch that are not written yet.
+    dirty: HashMap<Uuid, Record>,
+}
+
+/// Which tasks are counted together: schedule (or nothing), flow, source, status.
+type CountKey = (Option<[u8; 16]>, [u8; 16], [u8; 16], i64);
+
+impl Projection for Tasks {
+    fn name(&self) -> &'static str {
+        "tasks"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn schema(&self) -> &'static str {
+        schema::SCHEMA
+    }
+
+    fn categories(&self) -> &'static [&'static str] {
+        &[TaskId::CATEGORY]
+    }
+
+    fn apply(&mut self, tx: &Connection, event: &Event<'_>) -> Result<(), ProjectionError> {
+        let Domain::Task(task) = event.domain else {
+            return Ok(());
+        };
+        let created = match task {
+            TaskEvent::Created(spec) => Some(spec),
+            _ => None,
+        };
+        let record = match (self.dirty.entry(event.id), created) {
+            (Entry::Occupied(_), Some(_)) => {
+                return Err(event.unfit("its task was created before"));
+            }
+            (Entry::Occupied(entry), None) => entry.into_mut(),
+            (Entry::Vacant(entry), Some(spec)) => entry.insert(created_by(tx, event, spec)?),
+            (Entry::Vacant(entry), None) => {
+                let stored = Record::load(tx, event.id)?;
+                entry.insert(stored.ok_or_else(|| event.unfit("its task was never created"))?)
+            }
+        };
+        take(tx, record, event, task)
+    }
+
+    fn flush(&mut self, tx: &Connection) -> Result<(), ProjectionError> {
+        let mut records: Vec<(Uuid, Record)> = self.dirty.drain().collect();
+        records.sort_unstable_by_key(|(_, record)| record.seq);
+        let mut counts: HashMap<CountKey, i64> = HashMap::new();
+        for (id, record) in &records {
+            if record.stored_status != Some(record.status) {
+                let mut add = |status, n| *counts.entry(record.count_key(status)).or_default() += n;
+                add(record.status, 1);
+                if let Some(before) = record.stored_status {
+                    add(before, -1);
+                }
+            }
+            record.save(tx, *id)?;
+        }
+        for ((schedule_id, flow_id, source_id, status), n) in counts {
+            tx.prepare_cached(
+                "INSERT INTO tasks_counts (schedule_id, flow_id, source_id, status, n)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            )?
+            .execute(params![
+                schedule_id.as_ref().map_or(&[][..], |id| &id[..]),
+                flow_id,
+                source_id,
+                status,
+                n
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        self.dirty.clear();
+    }
+}
+
+/// The row of a new task; its input is stored at once.
+fn created_by(
+    tx: &Connection,
+    event: &Event<'_>,
+    spec: &TaskSpec,
+) -> Result<Record, ProjectionError> {
+    // A repeat would otherwise be found only when the row is written.
+    if Record::load(tx, event.id)?.is_some() {
+        return Err(event.unfit("its task was created before"));
+    }
+    let (trigger, due_at, retry_of) = match spec.trigger {
+        Trigger::Manual => (0, None, None),
+        Trigger::Occurrence { due_at, .. } => (1, Some(due_at), None),
+        Trigger::ScheduleTriggered { .. } => (2, None, None),
+        Trigger::RetryOf { task_id } => (3, None, Some(blob(task_id.0))),
+    };
+    store_text(tx, event.place(), &spec.input)?;
+    Ok(Record {
+        seq: event.place(),
+        flow_id: blob(spec.flow_id.0),
+        source_id: blob(spec.source_id.0),
+        schedule_id: spec.trigger.schedule_id().map(|id| blob(id.0)),
+        trigger,
+        due_at: micros(due_at),
+        retry_of,
+        status: status_number(TaskStatus::Pending),
+        attempts_max: spec.retry.attempts_max,
+        created_at: event.at(),
+        created_by: event.actor().into(),
+        ..Record::default()
+    })
+}
+
+/// Takes one event of a task.
+fn take(
+    tx: &Connection,
+    record: &mut Record,
+    event: &Event<'_>,
+    task: &TaskEvent,
+) -> Result<(), ProjectionError> {
+    record.updated_at = event.at();
+    record.revision = event.revision();
+    match task {
+        TaskEvent::Created(_) => {}
+        TaskEvent::Started(e) => record.start(e),
+        TaskEvent::Submitted(e) => record.job_id = Some(e.job_id.clone()),
+        TaskEvent::Reattached(e) => {
+            record.worker_id = Some(blob(e.worker_id.0));
+            record.reattached += 1;
+        }
+        TaskEvent::LogRecorded(e) => store_log(tx, record.seq, e)?,
+        TaskEvent::AttemptFailed(e) => {
+            record.attempt_ms = Some(signed(e.duration_ms));
+            store_failed_attempt(tx, record, event.at(), e.attempt, &e.failure)?;
+        }
+        TaskEvent::RetryScheduled(e) => {
+            record.status = status_number(TaskStatus::Waiting);
+            record.next_attempt_at = micros(Some(e.not_before));
+        }
+        TaskEvent::Completed(e) => {
+            store_text(tx, event.place(), &e.output)?;
+            record.output_seq = Some(event.place());
+            record.attempt_ms = Some(signed(e.duration_ms));
+            record.end(TaskStatus::Completed, event.at());
+        }
+        TaskEvent::Failed(e) => {
+            if record.failed_attempt != Some(e.attempts) {
+                store_failed_attempt(tx, record, event.at(), e.attempts, &e.failure)?;
+            }
+            record.end(TaskStatus::Failed, event.at());
+        }
+        TaskEvent::CancelRequested(_) => record.ask_to_cancel(event),
+        TaskEvent::Cancelled(e) => {
+            if !record.cancel_requested {
+                record.ask_to_cancel(event);
+            }
+            record.remote_stop = Some(stop_number(e.remote));
+            record.end(TaskStatus::Cancelled, event.at());
+        }
+    }
+    Ok(())
+}
+
+impl Record {
+    fn start(&mut self, e: &TaskStarted) {
+        let at = e.at.timestamp_micros();
+        self.status = status_number(TaskStatus::Running);
+        self.attempts = e.attempt;
+        self.worker_id = Some(blob(e.worker_id.0));
+        self.mode = Some(mode_number(e.mode));
+        self.started_at = self.started_at.or(Some(at));
+        self.attempt_started_at = Some(at);
+        (self.job_id, self.attempt_ms, self.next_attempt_at) = (None, None, None);
+        self.reattached = 0;
+    }
+
+    fn ask_to_cancel(&mut self, event: &Event<'_>) {
+        self.cancel_requested = true;
+        self.cancelled_by = Some(event.actor().into());
+        self.cancel_reason = event.reason().map(Into::into);
+    }
+
+    fn end(&mut self, status: TaskStatus, at: i64) {
+        self.status = status_number(status);
+        self.finished_at = Some(at);
+        self.next_attempt_at = None;
+    }
+
+    fn count_key(&self, status: i64) -> CountKey {
+        (self.schedule_id, self.flow_id, self.source_id, status)
+    }
+}
+
+/// A failed attempt gets a row of its own; the last attempt of a task is otherwise part of the
+/// task's row.
+fn store_failed_attempt(
+    tx: &Connection,
+    record: &mut Record,
+    at: i64,
+    attempt: u32,
+    failure: &Failure,
+) -> Result<(), ProjectionError> {
+    record.failed_attempt = Some(attempt);
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO tasks_attempts (seq, attempt, worker_id, mode, job_id, started_at,
+             finished_at, attempt_ms, reattached, failure)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        record.seq,
+        attempt,
+        record.worker_id,
+        record.mode,
+        record.job_id,
+        record.attempt_started_at,
+        at,
+        record.attempt_ms,
+        record.reattached,
+        json(failure)?,
+    ])?;
+    Ok(())
+}
+
+fn store_text(tx: &Connection, seq: i64, payload: &Payload) -> Result<(), ProjectionError> {
+    tx.prepare_cached("INSERT INTO tasks_texts (seq, payload) VALUES (?1, ?2)")?
+        .execute(params![seq, json(payload)?])?;
+    Ok(())
+}
+
+/// A component's part as it is stored: a JSON array instead of an object, without its names.
+type StoredComponent = (String, String, Option<i64>, Option<u64>, Option<String>);
+
+fn store_log(tx: &Connection, seq: i64, log: &TaskLogRecorded) -> Result<(), ProjectionError> {
+    let stored = |entry: &ComponentLog| -> StoredComponent {
+        let ComponentLog {
+            component,
+            status,
+            started_at,
+            latency_ms,
+            error,
+        } = entry.clone();
+        (component, status, micros(started_at), latency_ms, error)
+    };
+    let entries: Vec<StoredComponent> = log.entries.iter().map(stored).collect();
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO tasks_logs (seq, attempt, entries) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![seq, log.attempt, json(&entries)?])?;
+    Ok(())
+}
+
+/// A status as it stands in a column: its place in the order of life.
+pub(crate) fn status_number(status: TaskStatus) -> i64 {
+    match status {
+        TaskStatus::Pending => 0,
+        TaskStatus::Running => 1,
+        TaskStatus::Waiting => 2,
+        TaskStatus::Completed => 3,
+        TaskStatus::Failed => 4,
+        TaskStatus::Cancelled => 5,
+    }
+}
+
+/// The way back of [`status_number`], as it stands in JSON.
+pub(crate) fn status_name(number: i64) -> &'static str {
+    let same = |status: &TaskStatus| status_number(*status) == number;
+    TaskStatus::ALL
+        .into_iter()
+        .find(same)
+        .map_or("unknown", TaskStatus::as_str)
+}
+
+fn mode_number(mode: CallMode) -> i64 {
+    match mode {
+        CallMode::Background => 0,
+        CallMode::Direct => 1,
+    }
+}
+
+fn stop_number(stop: RemoteStop) -> i64 {
+    match stop {
+        RemoteStop::NotRunning => 0,
+        RemoteStop::Stopped => 1,
+        RemoteStop::LeftRunning => 2,
+    }
+}

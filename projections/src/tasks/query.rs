@@ -1,0 +1,263 @@
+//! How tasks are read back: lists, one task with its attempts, counts.
+//!
+//! A list is merged from ranges of one index, one range for each status: whatever the filter, a
+//! page costs about as many index entries as it has rows (and those that an offset passes over),
+//! never a scan of the table. Its total comes from the kept counts.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use spark_events::domain::task::TaskStatus;
+use spark_events::{FlowId, ScheduleId, SourceId, TaskId};
+
+use super::rows::{self, TaskCounts, TaskDetail, TaskRow};
+use super::status_number;
+use crate::columns::{blob, signed, unsigned};
+use crate::error::QueryError;
+use crate::find::{Finder, Found};
+use crate::store::{Listing, Page, Reads, Where};
+
+/// Which tasks are wanted. Every part narrows the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// In one of these statuses; empty means any.
+    pub statuses: Vec<TaskStatus>,
+    /// Of this flow.
+    pub flow_id: Option<FlowId>,
+    /// Of this source.
+    pub source_id: Option<SourceId>,
+    /// Of this schedule.
+    pub schedule_id: Option<ScheduleId>,
+}
+
+impl TaskFilter {
+    /// The index that narrows most, its column, and the value.
+    fn index(&self) -> Option<(&'static str, &'static str, Value)> {
+        let schedule = self
+            .schedule_id
+            .map(|id| ("tasks_schedule", "schedule_id", id.0));
+        let flow = || self.flow_id.map(|id| ("tasks_flow", "flow_id", id.0));
+        let source = || self.source_id.map(|id| ("tasks_source", "source_id", id.0));
+        let (index, column, id) = schedule.or_else(flow).or_else(source)?;
+        Some((index, column, blob(id).to_vec().into()))
+    }
+
+    /// The statuses as they stand in a column, each once.
+    fn statuses(&self) -> Vec<i64> {
+        let wanted =
+            |status: &TaskStatus| self.statuses.is_empty() || self.statuses.contains(status);
+        TaskStatus::ALL
+            .into_iter()
+            .filter(wanted)
+            .map(status_number)
+            .collect()
+    }
+
+    /// The conditions on ids, for the table or for the counts: both name the columns alike.
+    fn ids(&self) -> Where {
+        let mut conditions = Where::default();
+        conditions.and(
+            "schedule_id = ?",
+            self.schedule_id.map(|id| blob(id.0).to_vec()),
+        );
+        conditions.and("flow_id = ?", self.flow_id.map(|id| blob(id.0).to_vec()));
+        conditions.and(
+            "source_id = ?",
+            self.source_id.map(|id| blob(id.0).to_vec()),
+        );
+        conditions
+    }
+}
+
+/// A task's row with everything that [`rows::task`] wants.
+pub(super) const SELECT: &str = "SELECT t.seq AS seq, t.id AS id, t.flow_id AS flow_id,
+    f.name AS flow_name, t.source_id AS source_id, t.schedule_id AS schedule_id, t.due_at,
+    t.trigger, t.retry_of, t.status AS status, t.attempts, t.attempts_max, t.failed_attempt,
+    i.payload AS input, o.payload AS output, a.failure AS failure, t.next_attempt_at,
+    t.worker_id AS worker_id, t.mode AS mode, t.job_id AS job_id, t.attempt_started_at,
+    t.attempt_ms AS attempt_ms, t.reattached AS reattached, t.cancel_requested, t.cancelled_by,
+    t.cancel_reason, t.remote_stop, t.created_at AS created_at, t.started_at AS started_at,
+    t.finished_at AS finished_at, t.updated_at AS updated_at, t.created_by AS created_by,
+    t.revision AS revision
+    FROM tasks t LEFT JOIN flows f ON f.id = t.flow_id
+    JOIN tasks_texts i ON i.seq = t.seq
+    LEFT JOIN tasks_texts o ON o.seq = t.output_seq
+    LEFT JOIN tasks_attempts a ON a.seq = t.seq AND a.attempt = t.failed_attempt";
+
+fn list(
+    conn: &Connection,
+    filter: &TaskFilter,
+    page: &Page,
+) -> Result<Listing<TaskRow>, QueryError> {
+    let start = page.start()?;
+    let (sql, values) = keys(filter, page, start);
+    let mut statement = conn.prepare_cached(&sql)?;
+    let keys = statement.query_map(params_from_iter(values), |row| row.get::<_, i64>(0))?;
+    let mut read = conn.prepare_cached(&format!("{SELECT} WHERE t.seq = ?1"))?;
+    let mut rows = Vec::with_capacity(page.limit + 1);
+    for key in keys {
+        let key = key?;
+        rows.push((key, read.query_row([key], rows::task)?));
+    }
+    let mut counts = counts(conn, filter)?;
+    let total = filter
+        .statuses()
+        .into_iter()
+        .filter_map(|status| counts.of(status).copied());
+    Ok(page.listing(rows, total.sum()))
+}
+
+/// The query for the keys of a page, newest first, and of one row more.
+fn keys(filter: &TaskFilter, page: &Page, start: Option<i64>) -> (String, Vec<Value>) {
+    let rows = page.limit.saturating_add(1);
+    let before = start.unwrap_or(i64::MAX);
+    let mut values: Vec<Value> = Vec::new();
+    let index = filter.index();
+    let ranges: Vec<String> = if index.is_none() && filter.statuses.is_empty() {
+        values.push(before.into());
+        vec!["SELECT seq FROM tasks WHERE seq < ?".into()]
+    } else {
+        let name = index.as_ref().map_or("tasks_status", |(name, _, _)| name);
+        let rest = filter.ids();
+        filter
+            .statuses()
+            .into_iter()
+            .map(|status| {
+                let mut conditions = vec!["status = ?".to_owned(), "seq < ?".to_owned()];
+                let mut bound: Vec<Value> = vec![status.into(), before.into()];
+                if index.is_some() {
+                    conditions.push(rest.sql().replacen(" WHERE ", "", 1));
+                    bound.extend_from_slice(rest.values());
+                }
+                values.extend(bound);
+                let conditions = conditions.join(" AND ");
+                format!("SELECT seq FROM tasks INDEXED BY {name} WHERE {conditions}")
+            })
+            .collect()
+    };
+    let reach = signed(rows.saturating_add(page.offset) as u64);
+    let ranges: Vec<String> = ranges
+        .into_iter()
+        .map(|range| format!("SELECT seq FROM ({range} ORDER BY seq DESC LIMIT {reach})"))
+        .collect();
+    let sql = format!(
+        "SELECT seq FROM ({}) ORDER BY seq DESC LIMIT {rows} OFFSET {}",
+        ranges.join(" UNION ALL "),
+        signed(page.offset as u64),
+    );
+    (sql, values)
+}
+
+fn counts(conn: &Connection, filter: &TaskFilter) -> Result<TaskCounts, QueryError> {
+    let conditions = filter.ids();
+    let sql = format!(
+        "SELECT status, sum(n) FROM tasks_counts{} GROUP BY status",
+        conditions.sql()
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(conditions.values()))?;
+    let mut counts = TaskCounts::default();
+    while let Some(row) = rows.next()? {
+        if let Some(count) = counts.of(row.get(0)?) {
+            *count = unsigned(row.get(1)?);
+        }
+    }
+    Ok(counts)
+}
+
+fn detail(conn: &Connection, id: TaskId) -> Result<Option<TaskDetail>, QueryError> {
+    let found = conn
+        .prepare_cached(&format!("{SELECT} WHERE t.id = ?1"))?
+        .query_row([blob(id.0)], |row| {
+            let seq: i64 = row.get("seq")?;
+            Ok((seq, rows::task(row)?, rows::last_attempt(row)?))
+        })
+        .optional()?;
+    let Some((seq, task, last)) = found else {
+        return Ok(None);
+    };
+    let mut statement =
+        conn.prepare_cached("SELECT * FROM tasks_attempts WHERE seq = ?1 ORDER BY attempt")?;
+    let mut attempt_rows = statement
+        .query_map([seq], rows::failed_attempt)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    attempt_rows.extend(last);
+    let mut statement =
+        conn.prepare_cached("SELECT * FROM tasks_logs WHERE seq = ?1 ORDER BY attempt")?;
+    let logs = statement
+        .query_map([seq], rows::components)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let schedule_name = match task.schedule_id {
+        Some(schedule) => conn
+            .prepare_cached("SELECT name FROM schedules WHERE id = ?1")?
+            .query_row([blob(schedule.0)], |row| row.get(0))
+            .optional()?
+            .flatten(),
+        None => None,
+    };
+    let log = logs.into_iter().flatten().collect();
+    Ok(Some(TaskDetail {
+        task,
+        schedule_name,
+        attempt_rows,
+        log,
+    }))
+}
+
+/// How the keys of a page are found, as SQLite explains it.
+#[cfg(test)]
+pub(crate) fn plan(
+    conn: &Connection,
+    filter: &TaskFilter,
+    page: &Page,
+) -> Result<Vec<String>, QueryError> {
+    let (sql, values) = keys(filter, page, page.start()?);
+    let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+    let steps = explain.query_map(params_from_iter(values), |row| row.get("detail"))?;
+    Ok(steps.collect::<rusqlite::Result<_>>()?)
+}
+
+const FINDER: Finder = Finder {
+    table: "tasks",
+    names: &[],
+    keeps_deleted: false,
+};
+
+impl Reads {
+    /// Tasks, newest first.
+    ///
+    /// # Errors
+    /// A page that cannot be, or a file that cannot be read.
+    pub async fn list_tasks(
+        &self,
+        filter: TaskFilter,
+        page: Page,
+    ) -> Result<Listing<TaskRow>, QueryError> {
+        self.read(move |conn| list(conn, &filter, &page)).await
+    }
+
+    /// One task with its attempts.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn task(&self, id: TaskId) -> Result<Option<TaskDetail>, QueryError> {
+        self.read(move |conn| detail(conn, id)).await
+    }
+
+    /// How many tasks there are in each status. The filter's own statuses do not count.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn task_counts(&self, filter: TaskFilter) -> Result<TaskCounts, QueryError> {
+        self.read(move |conn| counts(conn, &filter)).await
+    }
+
+    /// The task that a text stands for: an id or its start.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn find_task(&self, text: &str) -> Result<Found<TaskId>, QueryError> {
+        let text = text.to_owned();
+        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(TaskId)))
+            .await
+    }
+}

@@ -1,0 +1,194 @@
+//! One row of `tasks`: read, kept while a batch is applied, written. Knows no event.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use crate::columns::blob;
+
+/// The row, but for its id. Names are the columns'.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Record {
+    /// The status in the file; `None` while the file has no such row.
+    pub(super) stored_status: Option<i64>,
+    pub(super) seq: i64,
+    pub(super) flow_id: [u8; 16],
+    pub(super) source_id: [u8; 16],
+    pub(super) schedule_id: Option<[u8; 16]>,
+    pub(super) trigger: i64,
+    pub(super) due_at: Option<i64>,
+    pub(super) retry_of: Option<[u8; 16]>,
+    pub(super) status: i64,
+    pub(super) attempts: u32,
+    pub(super) attempts_max: u32,
+    pub(super) failed_attempt: Option<u32>,
+    pub(super) output_seq: Option<i64>,
+    pub(super) next_attempt_at: Option<i64>,
+    pub(super) worker_id: Option<[u8; 16]>,
+    pub(super) mode: Option<i64>,
+    pub(super) job_id: Option<String>,
+    pub(super) attempt_started_at: Option<i64>,
+    pub(super) attempt_ms: Option<i64>,
+    pub(super) reattached: u32,
+    pub(super) cancel_requested: bool,
+    pub(super) cancelled_by: Option<Arc<str>>,
+    pub(super) cancel_reason: Option<Arc<str>>,
+    pub(super) remote_stop: Option<i64>,
+    pub(super) created_at: i64,
+    pub(super) started_at: Option<i64>,
+    pub(super) finished_at: Option<i64>,
+    pub(super) updated_at: i64,
+    pub(super) created_by: Arc<str>,
+    pub(super) revision: i64,
+}
+
+const LOAD: &str = "SELECT seq, flow_id, source_id, schedule_id, trigger, due_at, retry_of, status,
+    attempts, attempts_max, failed_attempt, output_seq, next_attempt_at, worker_id, mode, job_id,
+    attempt_started_at, attempt_ms, reattached, cancel_requested, cancelled_by, cancel_reason,
+    remote_stop, created_at, started_at, finished_at, updated_at, created_by, revision
+    FROM tasks WHERE id = ?1";
+
+const INSERT: &str = "INSERT INTO tasks (seq, id, flow_id, source_id, schedule_id, trigger, due_at,
+    retry_of, attempts_max, created_at, created_by, status, attempts, failed_attempt, output_seq,
+    next_attempt_at, worker_id, mode, job_id, attempt_started_at, attempt_ms, reattached,
+    cancel_requested, cancelled_by, cancel_reason, remote_stop, started_at, finished_at, updated_at,
+    revision)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+    ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)";
+
+/// Everything but what is fixed at creation. The status is named only in the second: an index with
+/// a named column is rewritten whether or not the value changed.
+const UPDATE: &str = "UPDATE tasks SET attempts = ?2, failed_attempt = ?3, output_seq = ?4,
+    next_attempt_at = ?5, worker_id = ?6, mode = ?7, job_id = ?8, attempt_started_at = ?9,
+    attempt_ms = ?10, reattached = ?11, cancel_requested = ?12, cancelled_by = ?13,
+    cancel_reason = ?14, remote_stop = ?15, started_at = ?16, finished_at = ?17, updated_at = ?18,
+    revision = ?19 WHERE seq = ?1";
+const UPDATE_STATUS: &str = "UPDATE tasks SET attempts = ?2, failed_attempt = ?3, output_seq = ?4,
+    next_attempt_at = ?5, worker_id = ?6, mode = ?7, job_id = ?8, attempt_started_at = ?9,
+    attempt_ms = ?10, reattached = ?11, cancel_requested = ?12, cancelled_by = ?13,
+    cancel_reason = ?14, remote_stop = ?15, started_at = ?16, finished_at = ?17, updated_at = ?18,
+    revision = ?19, status = ?20 WHERE seq = ?1";
+
+impl Record {
+    /// The stored row of a task.
+    pub(super) fn load(conn: &Connection, id: Uuid) -> rusqlite::Result<Option<Self>> {
+        conn.prepare_cached(LOAD)?
+            .query_row([blob(id)], Self::read)
+            .optional()
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let status = row.get(7)?;
+        Ok(Self {
+            stored_status: Some(status),
+            status,
+            seq: row.get(0)?,
+            flow_id: row.get(1)?,
+            source_id: row.get(2)?,
+            schedule_id: row.get(3)?,
+            trigger: row.get(4)?,
+            due_at: row.get(5)?,
+            retry_of: row.get(6)?,
+            attempts: row.get(8)?,
+            attempts_max: row.get(9)?,
+            failed_attempt: row.get(10)?,
+            output_seq: row.get(11)?,
+            next_attempt_at: row.get(12)?,
+            worker_id: row.get(13)?,
+            mode: row.get(14)?,
+            job_id: row.get(15)?,
+            attempt_started_at: row.get(16)?,
+            attempt_ms: row.get(17)?,
+            reattached: row.get(18)?,
+            cancel_requested: row.get(19)?,
+            cancelled_by: row.get(20)?,
+            cancel_reason: row.get(21)?,
+            remote_stop: row.get(22)?,
+            created_at: row.get(23)?,
+            started_at: row.get(24)?,
+            finished_at: row.get(25)?,
+            updated_at: row.get(26)?,
+            created_by: row.get(27)?,
+            revision: row.get(28)?,
+        })
+    }
+
+    /// Writes the row.
+    pub(super) fn save(&self, conn: &Connection, id: Uuid) -> rusqlite::Result<()> {
+        match self.stored_status {
+            None => self.insert(conn, id),
+            Some(stored) => self.update(conn, stored != self.status),
+        }
+    }
+
+    fn insert(&self, conn: &Connection, id: Uuid) -> rusqlite::Result<()> {
+        conn.prepare_cached(INSERT)?.execute(params![
+            self.seq,
+            blob(id),
+            self.flow_id,
+            self.source_id,
+            self.schedule_id,
+            self.trigger,
+            self.due_at,
+            self.retry_of,
+            self.attempts_max,
+            self.created_at,
+            self.created_by,
+            self.status,
+            self.attempts,
+            self.failed_attempt,
+            self.output_seq,
+            self.next_attempt_at,
+            self.worker_id,
+            self.mode,
+            self.job_id,
+            self.attempt_started_at,
+            self.attempt_ms,
+            self.reattached,
+            self.cancel_requested,
+            self.cancelled_by,
+            self.cancel_reason,
+            self.remote_stop,
+            self.started_at,
+            self.finished_at,
+            self.updated_at,
+            self.revision,
+        ])?;
+        Ok(())
+    }
+
+    fn update(&self, conn: &Connection, with_status: bool) -> rusqlite::Result<()> {
+        let mut statement =
+            conn.prepare_cached(if with_status { UPDATE_STATUS } else { UPDATE })?;
+        let common = params![
+            self.seq,
+            self.attempts,
+            self.failed_attempt,
+            self.output_seq,
+            self.next_attempt_at,
+            self.worker_id,
+            self.mode,
+            self.job_id,
+            self.attempt_started_at,
+            self.attempt_ms,
+            self.reattached,
+            self.cancel_requested,
+            self.cancelled_by,
+            self.cancel_reason,
+            self.remote_stop,
+            self.started_at,
+            self.finished_at,
+            self.updated_at,
+            self.revision,
+        ];
+        for (index, value) in common.iter().enumerate() {
+            statement.raw_bind_parameter(index + 1, value)?;
+        }
+        if with_status {
+            statement.raw_bind_parameter(common.len() + 1, self.status)?;
+        }
+        statement.raw_execute()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,303 @@
+//! What a reader gets of a task. Owns the row types and how a row becomes one; writes nothing.
+
+use rusqlite::Row;
+use serde::Serialize;
+use spark_events::domain::failure::Failure;
+use spark_events::{FlowId, Payload, Revision, ScheduleId, SourceId, TaskId, Timestamp, WorkerId};
+
+use super::{StoredComponent, status_name};
+use crate::columns::{Columns, rfc3339, rfc3339_opt};
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskRow {
+    /// Its id.
+    pub id: TaskId,
+    /// The flow it runs.
+    pub flow_id: FlowId,
+    /// The flow's name.
+    pub flow_name: Option<String>,
+    /// The source that has the flow.
+    pub source_id: SourceId,
+    /// The schedule behind it.
+    pub schedule_id: Option<ScheduleId>,
+    /// The due instant that it was started for.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub due_at: Option<Timestamp>,
+    /// `manual`, `occurrence`, `schedule_triggered` or `retry_of`.
+    pub trigger: &'static str,
+    /// The ended task that it tries again.
+    pub retry_of: Option<TaskId>,
+    /// `pending`, `running`, `waiting`, `completed`, `failed` or `cancelled`.
+    pub status: &'static str,
+    /// Attempts started.
+    pub attempts: u32,
+    /// Attempts allowed.
+    pub attempts_max: u32,
+    /// The input.
+    pub input: Payload,
+    /// The result, once completed.
+    pub output: Option<Payload>,
+    /// The last failure; null for a completed task, whose earlier failures stand with its attempts.
+    pub error: Option<Failure>,
+    /// When the next attempt may start, while waiting.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub next_attempt_at: Option<Timestamp>,
+    /// Who makes or made the last attempt.
+    pub worker_id: Option<WorkerId>,
+    /// The background job of the last attempt at the source.
+    pub job_id: Option<String>,
+    /// Whether somebody asked to stop it.
+    pub cancel_requested: bool,
+    /// Who asked.
+    pub cancelled_by: Option<String>,
+    /// Why, as far as that was said.
+    pub cancel_reason: Option<String>,
+    /// What became of the run at the source: `not_running`, `stopped` or `left_running`.
+    pub remote_stop: Option<&'static str>,
+    /// When it was made.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub created_at: Timestamp,
+    /// When its first attempt started.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub finished_at: Option<Timestamp>,
+    /// From the first attempt's start to the end, with the waiting in between.
+    pub duration_ms: Option<u64>,
+    /// When something last happened to it.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub updated_at: Timestamp,
+    /// Who or what asked for it.
+    pub created_by: String,
+    /// The revision of its stream that this row shows.
+    pub revision: Revision,
+}
+
+/// A task with its attempts and the components' parts in them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskDetail {
+    /// The task.
+    #[serde(flatten)]
+    pub task: TaskRow,
+    /// The schedule's name.
+    pub schedule_name: Option<String>,
+    /// Every attempt, the first one first. `attempts` itself is their number.
+    pub attempt_rows: Vec<AttemptRow>,
+    /// The components' parts in the attempts, in the order they ran.
+    pub log: Vec<ComponentRow>,
+}
+
+/// One attempt of a task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptRow {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Who made the call.
+    pub worker_id: Option<WorkerId>,
+    /// `background` or `direct`.
+    pub mode: Option<&'static str>,
+    /// Its job at the source.
+    pub job_id: Option<String>,
+    /// When it started.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub started_at: Option<Timestamp>,
+    /// When its end was recorded.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub finished_at: Option<Timestamp>,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+    /// `running`, `completed`, `failed` or `cancelled`.
+    pub outcome: &'static str,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// How often a new incarnation took up its job.
+    pub reattached: u32,
+}
+
+/// One component's part in an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ComponentRow {
+    /// The attempt.
+    pub attempt: u32,
+    /// The component's display name.
+    pub component: String,
+    /// `ok` or `error`.
+    pub status: String,
+    /// When it started, as far as the source says.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub started_at: Option<Timestamp>,
+    /// How long it took.
+    pub latency_ms: Option<u64>,
+    /// Its error message.
+    pub error: Option<String>,
+}
+
+/// How many tasks there are in each status.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TaskCounts {
+    /// Made, no attempt started yet.
+    pub pending: u64,
+    /// An attempt is under way.
+    pub running: u64,
+    /// An attempt failed, the next one is scheduled.
+    pub waiting: u64,
+    /// Ended with a result.
+    pub completed: u64,
+    /// Ended without one.
+    pub failed: u64,
+    /// Stopped on request.
+    pub cancelled: u64,
+}
+
+impl TaskCounts {
+    /// All of them together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.pending + self.running + self.waiting + self.completed + self.failed + self.cancelled
+    }
+
+    /// The count of one status, as it stands in a column.
+    pub(super) fn of(&mut self, status: i64) -> Option<&mut u64> {
+        match status {
+            0 => Some(&mut self.pending),
+            1 => Some(&mut self.running),
+            2 => Some(&mut self.waiting),
+            3 => Some(&mut self.completed),
+            4 => Some(&mut self.failed),
+            5 => Some(&mut self.cancelled),
+            _ => None,
+        }
+    }
+}
+
+/// A task's row with its joins, in the columns of [`super::query::SELECT`].
+pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
+    let status = status_name(row.get("status")?);
+    let started_at = row.time_opt("started_at")?;
+    let finished_at = row.time_opt("finished_at")?;
+    let lasted = started_at.zip(finished_at);
+    Ok(TaskRow {
+        id: TaskId(row.id("id")?),
+        flow_id: FlowId(row.id("flow_id")?),
+        flow_name: row.get("flow_name")?,
+        source_id: SourceId(row.id("source_id")?),
+        schedule_id: row.id_opt("schedule_id")?.map(ScheduleId),
+        due_at: row.time_opt("due_at")?,
+        trigger: name_of(&TRIGGERS, row.get("trigger")?),
+        retry_of: row.id_opt("retry_of")?.map(TaskId),
+        status,
+        attempts: row.get("attempts")?,
+        attempts_max: row.get("attempts_max")?,
+        input: row.json("input")?,
+        output: row.json_opt("output")?,
+        error: if status == "completed" {
+            None
+        } else {
+            row.json_opt("failure")?
+        },
+        next_attempt_at: row.time_opt("next_attempt_at")?,
+        worker_id: row.id_opt("worker_id")?.map(WorkerId),
+        job_id: row.get("job_id")?,
+        cancel_requested: row.get("cancel_requested")?,
+        cancelled_by: row.get("cancelled_by")?,
+        cancel_reason: row.get("cancel_reason")?,
+        remote_stop: row
+            .get::<_, Option<i64>>("remote_stop")?
+            .map(|n| name_of(&STOPS, n)),
+        created_at: row.time("created_at")?,
+        started_at,
+        finished_at,
+        duration_ms: lasted.map(|(from, to)| spark_events::clock::ms_between(from, to)),
+        updated_at: row.time("updated_at")?,
+        created_by: row.get("created_by")?,
+        revision: Revision(row.count("revision")?),
+    })
+}
+
+const TRIGGERS: [&str; 4] = ["manual", "occurrence", "schedule_triggered", "retry_of"];
+const STOPS: [&str; 3] = ["not_running", "stopped", "left_running"];
+const MODES: [&str; 2] = ["background", "direct"];
+
+fn name_of(names: &[&'static str], number: i64) -> &'static str {
+    usize::try_from(number)
+        .ok()
+        .and_then(|index| names.get(index))
+        .copied()
+        .unwrap_or("unknown")
+}
+
+/// A row of `tasks_attempts`.
+pub(super) fn failed_attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
+    Ok(AttemptRow {
+        outcome: "failed",
+        failure: row.json_opt("failure")?,
+        finished_at: row.time_opt("finished_at")?,
+        ..attempt(row, "attempt", "started_at")?
+    })
+}
+
+/// The last attempt as it stands in a row of `tasks`, unless it failed and so has its own row, or
+/// none started.
+pub(super) fn last_attempt(row: &Row<'_>) -> rusqlite::Result<Option<AttemptRow>> {
+    let number: u32 = row.get("attempts")?;
+    if number == 0 || row.get::<_, Option<u32>>("failed_attempt")? == Some(number) {
+        return Ok(None);
+    }
+    let outcome = match status_name(row.get("status")?) {
+        "completed" => "completed",
+        "cancelled" => "cancelled",
+        "failed" => "failed",
+        _ => "running",
+    };
+    let finished_at = row.time_opt("finished_at")?;
+    let last = attempt(row, "attempts", "attempt_started_at")?;
+    let lasted = last.started_at.zip(finished_at);
+    let lasted = lasted.map(|(from, to)| spark_events::clock::ms_between(from, to));
+    Ok(Some(AttemptRow {
+        outcome,
+        finished_at,
+        duration_ms: last.duration_ms.or(lasted),
+        ..last
+    }))
+}
+
+/// The columns that both tables have.
+fn attempt(row: &Row<'_>, number: &str, started_at: &str) -> rusqlite::Result<AttemptRow> {
+    Ok(AttemptRow {
+        attempt: row.get(number)?,
+        worker_id: row.id_opt("worker_id")?.map(WorkerId),
+        mode: row
+            .get::<_, Option<i64>>("mode")?
+            .map(|n| name_of(&MODES, n)),
+        job_id: row.get("job_id")?,
+        started_at: row.time_opt(started_at)?,
+        finished_at: None,
+        duration_ms: row
+            .get::<_, Option<i64>>("attempt_ms")?
+            .map(crate::columns::unsigned),
+        outcome: "running",
+        failure: None,
+        reattached: row.get("reattached")?,
+    })
+}
+
+/// The entries of a row of `tasks_logs`.
+pub(super) fn components(row: &Row<'_>) -> rusqlite::Result<Vec<ComponentRow>> {
+    let attempt: u32 = row.get("attempt")?;
+    let stored: Vec<StoredComponent> = row.json("entries")?;
+    Ok(stored
+        .into_iter()
+        .map(
+            |(component, status, started_at, latency_ms, error)| ComponentRow {
+                attempt,
+                component,
+                status,
+                started_at: started_at.and_then(Timestamp::from_timestamp_micros),
+                latency_ms,
+                error,
+            },
+        )
+        .collect())
+}

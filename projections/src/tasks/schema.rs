@@ -1,0 +1,81 @@
+//! The tables of the tasks.
+//!
+//! `seq` is the position of an event in the log: rows are written in that order, so tables grow at
+//! their end, and "newest first" is the order of the primary key. Counts are kept, so that a list
+//! of a million tasks does not count them.
+
+/// The schema; a change needs a new version of the projection.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE tasks (
+    seq INTEGER PRIMARY KEY,        -- position of task.created
+    id BLOB NOT NULL UNIQUE,
+    flow_id BLOB NOT NULL,
+    source_id BLOB NOT NULL,
+    schedule_id BLOB,
+    trigger INTEGER NOT NULL,       -- 0 manual, 1 occurrence, 2 schedule triggered, 3 retry of
+    due_at INTEGER,                 -- microseconds, as all times
+    retry_of BLOB,
+    status INTEGER NOT NULL,        -- 0 pending, 1 running, 2 waiting, 3 completed, 4 failed, 5 cancelled
+    attempts INTEGER NOT NULL,      -- attempts started
+    attempts_max INTEGER NOT NULL,
+    failed_attempt INTEGER,         -- the last one that failed
+    output_seq INTEGER,             -- position of task.completed
+    next_attempt_at INTEGER,
+    -- The last attempt. One that failed has its own row in tasks_attempts too.
+    worker_id BLOB,
+    mode INTEGER,                   -- 0 background, 1 direct
+    job_id TEXT,
+    attempt_started_at INTEGER,
+    attempt_ms INTEGER,
+    reattached INTEGER NOT NULL,
+    cancel_requested INTEGER NOT NULL,
+    cancelled_by TEXT,
+    cancel_reason TEXT,
+    remote_stop INTEGER,            -- 0 not running, 1 stopped, 2 left running
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    updated_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT;
+-- The primary key is the last column of every index: each list is a range of one of these.
+CREATE INDEX tasks_status ON tasks (status);
+CREATE INDEX tasks_flow ON tasks (flow_id, status);
+CREATE INDEX tasks_source ON tasks (source_id, status);
+CREATE INDEX tasks_schedule ON tasks (schedule_id, status) WHERE schedule_id IS NOT NULL;
+CREATE INDEX tasks_running ON tasks (worker_id) WHERE status = 1;
+-- Inputs (at the position of task.created) and outputs (at that of task.completed).
+CREATE TABLE tasks_texts (
+    seq INTEGER PRIMARY KEY,
+    payload TEXT NOT NULL           -- JSON
+) STRICT;
+-- Attempts that failed.
+CREATE TABLE tasks_attempts (
+    seq INTEGER NOT NULL,           -- that of the task
+    attempt INTEGER NOT NULL,
+    worker_id BLOB,
+    mode INTEGER,
+    job_id TEXT,
+    started_at INTEGER,
+    finished_at INTEGER NOT NULL,
+    attempt_ms INTEGER,
+    reattached INTEGER NOT NULL,
+    failure TEXT NOT NULL,          -- JSON
+    PRIMARY KEY (seq, attempt)
+) STRICT, WITHOUT ROWID;
+-- The components' parts in an attempt.
+CREATE TABLE tasks_logs (
+    seq INTEGER NOT NULL,           -- that of the task
+    attempt INTEGER NOT NULL,
+    entries TEXT NOT NULL,          -- JSON: [[component, status, started_at, latency_ms, error], ...]
+    PRIMARY KEY (seq, attempt)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tasks_counts (
+    schedule_id BLOB NOT NULL,      -- empty for tasks without a schedule
+    flow_id BLOB NOT NULL,
+    source_id BLOB NOT NULL,
+    status INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (schedule_id, flow_id, source_id, status)
+) STRICT, WITHOUT ROWID";

@@ -1,0 +1,10 @@
+//! Tests of the crate as a whole: events in, rows out.
+
+mod finding;
+mod other_rows;
+mod paging;
+mod rebuild;
+mod running;
+mod schedule_rows;
+mod support;
+mod task_rows;

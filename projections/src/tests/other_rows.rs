@@ -1,0 +1,151 @@
+//! Sources, flows and workers in their rows.
+
+use spark_events::domain::failure::FailureClass;
+use spark_events::domain::flow::{FlowDeleted, FlowEvent};
+use spark_events::domain::source::{
+    Probe, SealedKey, SourceEvent, SourceProbed, SourceRemoved, SourceUpdated,
+};
+use spark_events::domain::task::Trigger;
+use spark_events::domain::worker::{WorkerEvent, WorkerLost, WorkerStarted};
+
+use super::support::*;
+use crate::flows::FlowFilter;
+use crate::sources::SourceFilter;
+use crate::store::Page;
+use crate::workers::WorkerFilter;
+
+#[tokio::test]
+async fn a_source_keeps_what_an_update_does_not_name() {
+    let mut story = Story::with_flow();
+    let sealed = SealedKey("sealed".into());
+    let patch = SourceUpdated {
+        api_key: Some(sealed),
+        runs_max: Some(9),
+        ..Default::default()
+    };
+    story.add(SOURCE.stream(), SourceEvent::Updated(patch));
+    let down = Probe::Down {
+        class: FailureClass::Unreachable,
+        message: "refused".into(),
+    };
+    story.add(
+        SOURCE.stream(),
+        SourceEvent::Probed(SourceProbed { probe: down }),
+    );
+    let row = Model::of(&story)
+        .reads()
+        .source(SOURCE)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (row.name.as_str(), row.runs_max, row.has_api_key),
+        ("local", 9, true)
+    );
+    assert_eq!(
+        (row.status, row.reason.as_deref()),
+        ("down", Some("refused"))
+    );
+    assert_eq!(row.failure_class, Some(FailureClass::Unreachable));
+    // What it offered is still worth showing.
+    assert_eq!(row.version.as_deref(), Some("1.13.0"));
+    assert_eq!(
+        (row.created_at, row.updated_at, row.revision.0),
+        (at(1), at(4), 2)
+    );
+    assert!(!serde_json::to_string(&row).unwrap().contains("sealed"));
+}
+
+#[tokio::test]
+async fn a_removed_source_still_names_its_flows() {
+    let mut story = Story::with_flow();
+    story.add(SOURCE.stream(), SourceEvent::Removed(SourceRemoved {}));
+    let model = Model::of(&story);
+    let reads = model.reads();
+    let listed = reads
+        .list_sources(SourceFilter::default(), Page::default())
+        .await
+        .unwrap();
+    assert_eq!((listed.total, listed.items.len()), (0, 0));
+    let flow = reads.flow(FLOW).await.unwrap().unwrap();
+    assert_eq!(flow.source_name.as_deref(), Some("local"));
+}
+
+#[tokio::test]
+async fn a_deleted_flow_comes_back_when_synced_again() {
+    let mut story = Story::with_flow();
+    story.add(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {}));
+    let of_source = || FlowFilter {
+        source_id: Some(SOURCE),
+        ..FlowFilter::default()
+    };
+    let mut model = Model::of(&story);
+    let gone = model
+        .reads()
+        .list_flows(of_source(), Page::default())
+        .await
+        .unwrap();
+    assert_eq!(gone.total, 0);
+    story.add(
+        FLOW.stream(),
+        FlowEvent::Synced(Box::new(flow("Weekly report"))),
+    );
+    model.feed(&story, story.events.len());
+    let back = model
+        .reads()
+        .list_flows(of_source(), Page::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        (back.items[0].name.as_str(), back.items[0].created_at),
+        ("Weekly report", at(2))
+    );
+    assert_eq!(
+        (back.items[0].deleted, back.items[0].revision.0),
+        (false, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_worker_counts_the_attempts_it_is_making() {
+    let mut story = Story::with_flow();
+    let started = WorkerStarted {
+        hostname: "box".into(),
+        pid: 7,
+        slots: 64,
+        built_in: true,
+        version: "0.1.0".into(),
+    };
+    story.add(WORKER.stream(), WorkerEvent::Started(started));
+    for n in 1..=3 {
+        story.created(task_id(n), Trigger::Manual);
+        story.started(task_id(n), 1);
+    }
+    story.completed(task_id(2), 1, "done");
+    let mut model = Model::of(&story);
+    let row = model.reads().worker(WORKER).await.unwrap().unwrap();
+    assert_eq!(
+        (row.status.as_str(), row.current_tasks, row.ended_at),
+        ("active", 2, None)
+    );
+    let reason = "no heartbeat for 30 s".to_owned();
+    story.add(
+        WORKER.stream(),
+        WorkerEvent::Lost(WorkerLost {
+            reason: reason.clone(),
+        }),
+    );
+    model.feed(&story, story.events.len());
+    let lost = WorkerFilter {
+        status: Some("lost".into()),
+    };
+    let lost = model
+        .reads()
+        .list_workers(lost, Page::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        (lost.total, lost.items[0].reason.clone()),
+        (1, Some(reason))
+    );
+}
