@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use spark_events::domain::component;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::FlowSynced;
 use spark_events::domain::source::{Capabilities, Probe};
@@ -272,6 +273,7 @@ impl TaskState {
                     capabilities: capabilities_of(&source),
                     request,
                     input: spec.input.clone(),
+                    stored_input: stored_input(&flow),
                     timeout: Duration::from_millis(spec.timeout_ms),
                     cancelled: attempt.cancel_requested,
                     task: myself,
@@ -406,6 +408,10 @@ impl TaskState {
     fn requeue(&self, source: spark_events::SourceId, not_before: spark_events::Timestamp) {
         let _ = self.tasks.cast(TasksMessage::Requeue { id: self.id, source, not_before });
     }
+}
+
+fn stored_input(flow: &FlowSynced) -> Option<String> {
+    component::stored_input(&flow.components, flow.input_component.as_deref()).map(str::to_owned)
 }
 
 fn source_name(spec: &TaskSpec) -> String {

@@ -32,6 +32,9 @@ pub(crate) struct Assignment {
     /// The request; its input is filled in from `input`.
     pub(crate) request: RunRequest,
     pub(crate) input: Payload,
+    /// The text stored in the flow's own input, sent where the task has none: a background job
+    /// that is sent no text would otherwise run with an empty one.
+    pub(crate) stored_input: Option<String>,
     pub(crate) timeout: Duration,
     /// Whether somebody asked to stop it before it was taken up again.
     pub(crate) cancelled: bool,
@@ -158,12 +161,16 @@ async fn make(
 ) -> RunEnd {
     let Assignment { attempt, client, capabilities, mut request, input, timeout, task, .. } =
         assignment;
+    let stored_input = assignment.stored_input;
     match payload::load(context.log.as_ref(), &input).await {
         Ok(serde_json::Value::String(text)) => request.input = text,
         Ok(other) => request.input = other.to_string(),
         Err(error) => {
             return failed(FailureClass::Gone, format!("the input cannot be read: {error}"));
         }
+    }
+    if request.input.is_empty() {
+        request.input = stored_input.unwrap_or_default();
     }
     // Two reasons to stop, one signal for the client: the user's wish or the time limit.
     let (stop, stopped) = watch::channel(*cancelled.borrow());

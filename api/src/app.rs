@@ -33,7 +33,9 @@ pub struct App {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,6 +52,16 @@ pub struct Incoming<B> {
     pub headers: HeaderMap,
     /// The body.
     pub body: B,
+}
+
+/// A request but for its body.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    method: &'a Method,
+    path: &'a str,
+    query: &'a str,
+    headers: &'a HeaderMap,
+    id: &'a str,
 }
 
 impl App {
@@ -82,8 +94,23 @@ impl App {
         E: std::fmt::Display,
     {
         let id = request_id(&incoming.headers);
-        let (method, path) = (incoming.method.clone(), incoming.path.clone());
-        let handled = AssertUnwindSafe(self.handle(incoming, &id)).catch_unwind().await;
+        let Incoming {
+            method,
+            path,
+            query,
+            headers,
+            body,
+        } = incoming;
+        let head = Head {
+            method: &method,
+            path: &path,
+            query: &query,
+            headers: &headers,
+            id: &id,
+        };
+        let handled = AssertUnwindSafe(self.handle(head, body))
+            .catch_unwind()
+            .await;
         match handled.unwrap_or(Err(ApiError::Crashed)) {
             Ok(reply) => reply.into_response(&id),
             Err(error) => {
@@ -97,24 +124,43 @@ impl App {
         }
     }
 
-    async fn handle<B, D, E>(&self, incoming: Incoming<B>, id: &str) -> Result<Reply, ApiError>
+    async fn handle<B, D, E>(&self, head: Head<'_>, body: B) -> Result<Reply, ApiError>
     where
         B: Stream<Item = Result<D, E>>,
         D: Buf,
         E: std::fmt::Display,
     {
-        let Incoming { method, path, query, headers, body } = incoming;
-        let route = routes::route(&method, &path);
+        let Head {
+            method,
+            path,
+            query,
+            headers,
+            id,
+        } = head;
+        let route = routes::route(method, path);
         // Whoever has no key does not learn which paths there are.
         let actor = match &route {
             Ok(route) if route.is_open() => "anonymous".into(),
-            _ => self.keys.check(headers.get("x-api-key").map(|key| key.as_bytes()))?,
+            _ => self
+                .keys
+                .check(headers.get("x-api-key").map(|key| key.as_bytes()))?,
         };
         let route = route?;
-        let query = Query::parse(&query)?;
-        let takes_body = method != Method::GET && method != Method::HEAD;
-        let body = if takes_body { read_body(body).await? } else { Bytes::new() };
-        let call = Call { app: self, actor, request_id: id, query, headers: &headers, body };
+        let query = Query::parse(query)?;
+        let takes_body = ![Method::GET, Method::HEAD].contains(method);
+        let body = if takes_body {
+            read_body(body).await?
+        } else {
+            Bytes::new()
+        };
+        let call = Call {
+            app: self,
+            actor,
+            request_id: id,
+            query,
+            headers,
+            body,
+        };
         dispatch(route, &call).await
     }
 }
@@ -140,9 +186,13 @@ async fn read_body<D: Buf, E: std::fmt::Display>(
     let mut body = std::pin::pin!(body);
     let read = async {
         // Most bodies come in one piece, which needs no copy.
-        let Some(mut first) = next(&mut body).await? else { return Ok(Bytes::new()) };
+        let Some(mut first) = next(&mut body).await? else {
+            return Ok(Bytes::new());
+        };
         let first = first.copy_to_bytes(first.remaining());
-        let Some(mut piece) = next(&mut body).await? else { return checked(first) };
+        let Some(mut piece) = next(&mut body).await? else {
+            return checked(first);
+        };
         let mut all = BytesMut::from(&first[..]);
         loop {
             if (all.len() + piece.remaining()) as u64 > limits::REQUEST_BODY_BYTES_MAX {

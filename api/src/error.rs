@@ -29,7 +29,10 @@ pub struct FieldError {
 impl FieldError {
     /// A field and what is wrong with it.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -156,7 +159,10 @@ impl ApiError {
     /// The read model did not reach a position within the longest wait.
     #[must_use]
     pub fn behind(position: Position) -> Self {
-        Self::Behind { position, waited_ms: limits::READ_WAIT_MS_MAX }
+        Self::Behind {
+            position,
+            waited_ms: limits::READ_WAIT_MS_MAX,
+        }
     }
 
     /// One wrong field.
@@ -197,7 +203,12 @@ impl ApiError {
         if row == Row::LOG_UNAVAILABLE {
             return Some(limits::LOG_RETRY_MS_MAX.div_ceil(1_000));
         }
-        let again = [Row::OVERLOADED, Row::SHUTTING_DOWN, Row::BEHIND, Row::READ_MODEL];
+        let again = [
+            Row::OVERLOADED,
+            Row::SHUTTING_DOWN,
+            Row::BEHIND,
+            Row::READ_MODEL,
+        ];
         again.contains(&row).then_some(1)
     }
 
@@ -309,8 +320,8 @@ fn dispatch_row(error: &DispatchError) -> Row {
 }
 
 fn rejection_row(rejection: &Rejection) -> Row {
-    use {FlowRejection as F, ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
     use WorkerRejection as W;
+    use {FlowRejection as F, ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
     match rejection {
         Rejection::Task(T::Absent)
         | Rejection::Schedule(S::Absent | S::Deleted)
@@ -350,8 +361,10 @@ fn failure_row(class: FailureClass) -> Row {
 }
 
 fn list(errors: &[FieldError]) -> String {
-    let texts: Vec<String> =
-        errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+    let texts: Vec<String> = errors
+        .iter()
+        .map(|error| format!("{}: {}", error.field, error.message))
+        .collect();
     texts.join("; ")
 }
 

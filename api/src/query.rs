@@ -51,7 +51,10 @@ impl<'a> Query<'a> {
             Some((key, _)) => {
                 let mut names = allowed.to_vec();
                 names.push(MIN_POSITION);
-                Err(invalid(key, &format!("it is not known here; allowed are {}", names.join(", "))))
+                Err(invalid(
+                    key,
+                    &format!("it is not known here; allowed are {}", names.join(", ")),
+                ))
             }
         }
     }
@@ -69,7 +72,9 @@ impl<'a> Query<'a> {
     /// `QueryInvalid` with the value and what was expected.
     pub fn read<T: FromStr>(&self, key: &str, expected: &str) -> Result<Option<T>, ApiError> {
         let read = |value: &str| {
-            value.parse().map_err(|_| invalid(key, &format!("{value:?} is not {expected}")))
+            value
+                .parse()
+                .map_err(|_| invalid(key, &format!("{value:?} is not {expected}")))
         };
         self.text(key).map(read).transpose()
     }
@@ -103,16 +108,24 @@ impl<'a> Query<'a> {
         all: &[T],
         name: impl Fn(T) -> &'static str,
     ) -> Result<Vec<T>, ApiError> {
-        let Some(value) = self.text(key) else { return Ok(Vec::new()) };
+        let Some(value) = self.text(key) else {
+            return Ok(Vec::new());
+        };
         let choose = |part: &str| {
-            all.iter().copied().find(|choice| name(*choice).eq_ignore_ascii_case(part)).ok_or_else(
-                || {
+            all.iter()
+                .copied()
+                .find(|choice| name(*choice).eq_ignore_ascii_case(part))
+                .ok_or_else(|| {
                     let names: Vec<&str> = all.iter().map(|choice| name(*choice)).collect();
                     invalid(key, &format!("{part:?} is not one of {}", names.join(", ")))
-                },
-            )
+                })
         };
-        value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(choose).collect()
+        value
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(choose)
+            .collect()
     }
 
     /// The keys `limit`, `offset` and `cursor`.
@@ -124,7 +137,10 @@ impl<'a> Query<'a> {
         let offset = self.number("offset", 0..=u64::from(u32::MAX))?;
         let cursor = self.text("cursor").map(str::to_owned);
         if cursor.is_some() && offset.is_some_and(|offset| offset > 0) {
-            return Err(invalid("cursor", "it cannot be combined with offset; give one of them"));
+            return Err(invalid(
+                "cursor",
+                "it cannot be combined with offset; give one of them",
+            ));
         }
         Ok(Page {
             limit: limit.map_or(limits::PAGE_DEFAULT, as_usize),
@@ -146,7 +162,9 @@ impl<'a> Query<'a> {
     /// # Errors
     /// `QueryInvalid` for what is no position.
     pub fn min_position(&self) -> Result<Option<Position>, ApiError> {
-        Ok(self.read(MIN_POSITION, "a position (a whole number)")?.map(Position))
+        Ok(self
+            .read(MIN_POSITION, "a position (a whole number)")?
+            .map(Position))
     }
 }
 
@@ -157,7 +175,10 @@ fn as_usize(value: u64) -> usize {
 /// A key that cannot be used, and why.
 pub(crate) fn invalid(key: &str, message: &(impl Display + ?Sized)) -> ApiError {
     const CHARS_MAX: usize = 60;
-    ApiError::QueryInvalid { key: key.chars().take(CHARS_MAX).collect(), message: message.to_string() }
+    ApiError::QueryInvalid {
+        key: key.chars().take(CHARS_MAX).collect(),
+        message: message.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -220,6 +241,9 @@ mod tests {
         );
         assert_eq!(read("").unwrap(), []);
         let text = read("status=failed,done").unwrap_err().to_string();
-        assert!(text.contains("\"done\" is not one of pending, running"), "{text}");
+        assert!(
+            text.contains("\"done\" is not one of pending, running"),
+            "{text}"
+        );
     }
 }

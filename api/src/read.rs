@@ -34,8 +34,15 @@ pub fn health(app: &App) -> ReadsHealth {
     let trouble = app.projections.trouble();
     let projections = app.projections.health();
     let healthy = trouble.is_none() && projections.iter().all(|one| one.halted.is_none());
-    let read_models = ReadModels { position: app.projections.position(), trouble };
-    ReadsHealth { healthy, read_models, projections }
+    let read_models = ReadModels {
+        position: app.projections.position(),
+        trouble,
+    };
+    ReadsHealth {
+        healthy,
+        read_models,
+        projections,
+    }
 }
 
 /// How the projections are doing.
@@ -63,9 +70,11 @@ fn decide<I>(
     match found? {
         Found::One(id) => Ok(Ok(id)),
         Found::Many(ids) => Ok(Err(ids)),
-        Found::None { suggestions } => {
-            Err(ApiError::NotFound { kind, text: excerpt(text), suggestions })
-        }
+        Found::None { suggestions } => Err(ApiError::NotFound {
+            kind,
+            text: excerpt(text),
+            suggestions,
+        }),
     }
 }
 
@@ -74,7 +83,7 @@ fn excerpt(text: &str) -> String {
 }
 
 macro_rules! resolve {
-    ($($(#[$doc:meta])* $kind:literal $name:ident $optional:ident $find:ident $one:ident
+    ($($(#[$doc:meta])* $kind:literal $name:ident $find:ident $one:ident
         $id:ty, $direct:literal, |$row:ident| $label:expr;)+) => {$(
         $(#[$doc])*
         ///
@@ -102,32 +111,34 @@ macro_rules! resolve {
             }
             Err(ApiError::Ambiguous { kind: $kind, text: excerpt(text), candidates })
         }
-
-        #[doc = concat!("The same for a filter that may be absent.")]
-        ///
-        /// # Errors
-        /// As above.
-        pub async fn $optional(app: &App, text: Option<&str>) -> Result<Option<$id>, ApiError> {
-            match text {
-                Some(text) => $name(app, text).await.map(Some),
-                None => Ok(None),
-            }
-        }
     )+};
 }
 
 resolve! {
     /// The source that a text stands for: an id, the start of one, a name or a URL.
-    "source" source_id source_filter find_source source SourceId, true, |row| Some(row.name);
+    "source" source_id find_source source SourceId, true, |row| Some(row.name);
     /// The flow that a text stands for: an id, the start of one, a name, or its id at the source,
     /// which looks like one of ours.
-    "flow" flow_id flow_filter find_flow flow FlowId, false, |row| Some(row.name);
+    "flow" flow_id find_flow flow FlowId, false, |row| Some(row.name);
     /// The schedule that a text stands for: an id, the start of one, or a name.
-    "schedule" schedule_id schedule_filter find_schedule schedule ScheduleId, true, |row| row.name;
+    "schedule" schedule_id find_schedule schedule ScheduleId, true, |row| row.name;
     /// The task that a text stands for: an id or the start of one.
-    "task" task_id task_filter find_task task TaskId, true, |row| row.task.flow_name;
+    "task" task_id find_task task TaskId, true, |row| row.task.flow_name;
     /// The worker that a text stands for: an id or the start of one.
-    "worker" worker_id worker_filter find_worker worker WorkerId, true, |row| Some(row.hostname);
+    "worker" worker_id find_worker worker WorkerId, true, |row| Some(row.hostname);
+}
+
+/// What a filter stands for that may be absent.
+///
+/// # Errors
+/// What the look-up says.
+pub async fn given<I>(
+    look_up: Option<impl Future<Output = Result<I, ApiError>>>,
+) -> Result<Option<I>, ApiError> {
+    match look_up {
+        Some(look_up) => look_up.await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The id of a thing of any kind.
@@ -149,12 +160,25 @@ pub async fn any_id(app: &App, kind: Kind, text: &str) -> Result<Uuid, ApiError>
 /// # Errors
 /// `Invalid` where there is none, or more than one.
 pub async fn only_source(app: &App) -> Result<SourceId, ApiError> {
-    let page = Page { limit: 2, ..Page::default() };
-    let sources = app.reads().list_sources(SourceFilter::default(), page).await?.items;
+    let page = Page {
+        limit: 2,
+        ..Page::default()
+    };
+    let sources = app
+        .reads()
+        .list_sources(SourceFilter::default(), page)
+        .await?
+        .items;
     match sources.as_slice() {
         [only] => Ok(only.id),
-        [] => Err(ApiError::field("source", "there is no source yet: add one first")),
-        _ => Err(ApiError::field("source", "is missing: there is more than one source")),
+        [] => Err(ApiError::field(
+            "source",
+            "there is no source yet: add one first",
+        )),
+        _ => Err(ApiError::field(
+            "source",
+            "is missing: there is more than one source",
+        )),
     }
 }
 
@@ -231,5 +255,9 @@ pub async fn removed(
 }
 
 fn missing(kind: &'static str, id: &impl std::fmt::Display) -> ApiError {
-    ApiError::NotFound { kind, text: id.to_string(), suggestions: Vec::new() }
+    ApiError::NotFound {
+        kind,
+        text: id.to_string(),
+        suggestions: Vec::new(),
+    }
 }

@@ -1,9 +1,11 @@
 //! An answer on its way out: status, JSON, headers. Owns how results and errors are written onto
 //! the wire; knows nothing of what they mean.
 
-use serde::Serialize;
-use spark_events::Position;
-use warp::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::{Serialize, Serializer};
+use spark_events::{Position, Timestamp};
+use warp::http::header::{
+    ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
 
@@ -13,6 +15,11 @@ use crate::error::ApiError;
 pub(crate) const POSITION: HeaderName = HeaderName::from_static("x-spark-position");
 /// The request's id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A time in JSON, for serde: RFC 3339 in UTC, always with microseconds and `Z`, as in the rows.
+pub(crate) fn rfc3339<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&at.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+}
 
 /// The answer of a handler.
 #[derive(Debug)]
@@ -48,7 +55,11 @@ impl Reply {
         let json = serde_json::to_vec(value).map_err(|error| {
             spark_actors::DispatchError::Internal(format!("an answer has no JSON form: {error}"))
         })?;
-        Ok(Self { status: StatusCode::OK, json, position: None })
+        Ok(Self {
+            status: StatusCode::OK,
+            json,
+            position: None,
+        })
     }
 
     /// The row that a write led to, or what is known of it where the read model does not show it
@@ -74,7 +85,10 @@ impl Reply {
     /// The same as 201.
     #[must_use]
     pub fn as_created(self) -> Self {
-        Self { status: StatusCode::CREATED, ..self }
+        Self {
+            status: StatusCode::CREATED,
+            ..self
+        }
     }
 
     /// Names the position that the write reached.
@@ -100,8 +114,12 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     let problem = error.problem(request_id);
     // A problem consists of texts and numbers, which always have a JSON form.
     let json = serde_json::to_vec(&problem).unwrap_or_default();
-    let mut response =
-        json_response(error.row().status, json, "application/problem+json", request_id);
+    let mut response = json_response(
+        error.row().status,
+        json,
+        "application/problem+json",
+        request_id,
+    );
     let headers = response.headers_mut();
     match error {
         ApiError::KeyMissing | ApiError::KeyWrong => {

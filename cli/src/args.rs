@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use spark_events::{Clock, SystemClock};
 
@@ -48,24 +47,42 @@ struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// The server [default: the one of the data directory, else http://127.0.0.1:8888]
-    #[arg(long, global = true, value_name = "URL", env = "AUTOMAGIK_URL", hide_env_values = true)]
+    /// The server [default: the one of the data directory, else
+    /// http://127.0.0.1:8888] [env: AUTOMAGIK_URL]
+    #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     /// Data directory, with the key and the address of a local server
-    /// [default: ~/.automagik]
-    #[arg(long, global = true, value_name = "DIR", env = "AUTOMAGIK_HOME", hide_env_values = true)]
+    /// [default: ~/.automagik] [env: AUTOMAGIK_HOME]
+    #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Format of the data on standard output
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table",
-          hide_possible_values = true, help = "Format of the data: table, json, jsonl, yaml, none")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = true,
+        help = "Format of the data: table, json, jsonl, yaml, none"
+    )]
     output: Format,
     /// Times in tables: relative, iso, raw
-    #[arg(long, global = true, value_name = "STYLE", default_value = "relative",
-          hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "STYLE",
+        default_value = "relative",
+        hide_possible_values = true
+    )]
     time: TimeStyle,
     /// Colour: auto, always, never
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto",
-          hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     color: ColorWhen,
     /// The same as --color never
     #[arg(long, global = true, conflicts_with = "color")]
@@ -84,7 +101,7 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start the server: event log, read models, API and dashboard in one process
+    /// Start the server: event log, read models and API in one process
     Up(up::Up),
     /// LangFlow servers that Spark talks to
     #[command(subcommand, alias = "sources", after_help = source::EXAMPLES)]
@@ -122,13 +139,21 @@ pub(crate) struct Parsed {
 impl Global {
     /// Where output goes.
     pub(crate) fn out(&self) -> Out {
-        let color = if self.no_color { ColorWhen::Never } else { self.color };
+        let color = if self.no_color {
+            ColorWhen::Never
+        } else {
+            self.color
+        };
         Out::new(self.output, color, self.time, self.quiet, SystemClock.now())
     }
 
     /// The data directory.
     pub(crate) fn home(&self) -> Home {
-        Home::new(self.data_dir.as_deref())
+        let named = self
+            .data_dir
+            .clone()
+            .or_else(|| env("AUTOMAGIK_HOME").map(PathBuf::from));
+        Home::new(named.as_deref())
     }
 
     /// Spark's key as given on the command line or in the environment.
@@ -139,8 +164,11 @@ impl Global {
     /// The server and the key to talk to it.
     pub(crate) fn target(&self) -> Target {
         let home = self.home();
-        let given = self.server.clone().filter(|server| !server.is_empty());
-        let local = || home.server().map_or_else(|| SERVER_DEFAULT.to_owned(), |file| file.url);
+        let given = self.server.clone().or_else(|| env("AUTOMAGIK_URL"));
+        let local = || {
+            home.server()
+                .map_or_else(|| SERVER_DEFAULT.to_owned(), |file| file.url)
+        };
         Target {
             server: given.unwrap_or_else(local),
             key: self.key.clone().or_else(|| home.key()),
@@ -158,7 +186,9 @@ pub(crate) fn command() -> clap::Command {
 }
 
 fn with_key(command: clap::Command) -> clap::Command {
-    let taken = command.get_arguments().any(|arg| arg.get_long() == Some("api-key"));
+    let taken = command
+        .get_arguments()
+        .any(|arg| arg.get_long() == Some("api-key"));
     let command = command.mut_subcommands(with_key);
     if taken {
         return command;
@@ -167,11 +197,11 @@ fn with_key(command: clap::Command) -> clap::Command {
         Arg::new(KEY)
             .long("api-key")
             .value_name("KEY")
-            .env("AUTOMAGIK_API_KEY")
-            .hide_env_values(true)
             .help_heading("Options of every command")
             .display_order(900)
-            .help("Spark's API key [default: the one in the data directory]"),
+            .help(
+                "Spark's API key [default: the one in the data directory] [env: AUTOMAGIK_API_KEY]",
+            ),
     )
 }
 
@@ -180,27 +210,29 @@ pub(crate) fn parse<T: Into<OsString> + Clone>(
     argv: impl IntoIterator<Item = T>,
 ) -> Result<Parsed, clap::Error> {
     let matches = command().try_get_matches_from(argv)?;
-    let Cli { mut global, command } =
-        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut self::command()))?;
-    global.key = innermost_key(&matches).filter(|key| !key.is_empty());
+    let Cli {
+        mut global,
+        command,
+    } = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut self::command()))?;
+    let typed = typed_key(&matches).filter(|key| !key.is_empty());
+    global.key = typed.or_else(|| env("AUTOMAGIK_API_KEY"));
     Ok(Parsed { global, command })
 }
 
-/// Spark's key: typed beats the environment, and what was typed furthest right beats the rest.
-fn innermost_key(matches: &ArgMatches) -> Option<String> {
+/// Spark's key as it was typed; what stands furthest right counts.
+fn typed_key(matches: &ArgMatches) -> Option<String> {
     let levels = std::iter::successors(Some(matches), |outer| {
         outer.subcommand().map(|(_, inner)| inner)
     });
-    let mut found: Option<String> = None;
-    for level in levels {
-        // A level whose `--api-key` is a source's does not know this option.
-        let Ok(Some(key)) = level.try_get_one::<String>(KEY) else { continue };
-        let typed = level.value_source(KEY) == Some(ValueSource::CommandLine);
-        if typed || found.is_none() {
-            found = Some(key.clone());
-        }
-    }
-    found
+    // A level whose `--api-key` is a source's does not know this option.
+    let keys = levels.filter_map(|level| level.try_get_one::<String>(KEY).ok().flatten());
+    keys.last().cloned()
+}
+
+/// A variable of the environment that holds something. Read here and not by clap, which would
+/// show it in its usage errors as if it had been typed.
+pub(crate) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A duration such as `10m`, `90s` or `1h 30m`.

@@ -13,6 +13,8 @@ use spark_events::limits::{CLI_ANSWER_MS_MAX, CLI_CONNECT_MS_MAX, PAGE_MAX};
 use crate::exit::{Exit, Trouble};
 use crate::output::text;
 
+mod refusal;
+
 /// How far the log was with our last write.
 const POSITION: &str = "x-spark-position";
 /// How far the read models must be for the answer to a read.
@@ -63,7 +65,12 @@ impl Client {
             builder = builder.tls_certs_only(Vec::new());
         }
         let http = builder.build().context("cannot set up the HTTP client")?;
-        Ok(Self { http, base, target, position: Mutex::default() })
+        Ok(Self {
+            http,
+            base,
+            target,
+            position: Mutex::default(),
+        })
     }
 
     /// The server's base URL.
@@ -73,7 +80,8 @@ impl Client {
 
     /// Reads `/api/v1/<path>`.
     pub(crate) async fn get(&self, path: &[&str], query: Query<'_>) -> Result<Value> {
-        self.call(Method::GET, &self.api(path, query), None, 0).await
+        self.call(Method::GET, &self.api(path, query), None, 0)
+            .await
     }
 
     /// Reads with a time that the server may take beyond the usual.
@@ -83,13 +91,17 @@ impl Client {
         query: Query<'_>,
         extra_ms: u64,
     ) -> Result<Value> {
-        self.call(Method::GET, &self.api(path, query), None, extra_ms).await
+        self.call(Method::GET, &self.api(path, query), None, extra_ms)
+            .await
     }
 
     /// Reads a path outside the versioned API. An answer 503 is data here: health says why.
     pub(crate) async fn health(&self) -> Result<Value> {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}/health", self.base.path().trim_end_matches('/')));
+        url.set_path(&format!(
+            "{}/health",
+            self.base.path().trim_end_matches('/')
+        ));
         let response = self.send(Method::GET, &url, None, 0).await?;
         match response.status() {
             StatusCode::SERVICE_UNAVAILABLE => self.json(response).await,
@@ -99,17 +111,20 @@ impl Client {
 
     /// Sends a body with `POST`.
     pub(crate) async fn post(&self, path: &[&str], body: Value) -> Result<Value> {
-        self.call(Method::POST, &self.api(path, &[]), Some(body), 0).await
+        self.call(Method::POST, &self.api(path, &[]), Some(body), 0)
+            .await
     }
 
     /// Changes fields with `PATCH`.
     pub(crate) async fn patch(&self, path: &[&str], body: Value) -> Result<Value> {
-        self.call(Method::PATCH, &self.api(path, &[]), Some(body), 0).await
+        self.call(Method::PATCH, &self.api(path, &[]), Some(body), 0)
+            .await
     }
 
     /// Removes something.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value> {
-        self.call(Method::DELETE, &self.api(path, &[]), None, 0).await
+        self.call(Method::DELETE, &self.api(path, &[]), None, 0)
+            .await
     }
 
     /// Reads a list, page after page, up to `limit` rows: one envelope that holds all of them.
@@ -135,12 +150,18 @@ impl Client {
         loop {
             let held = all.as_ref().map_or(0, |all| rows(all).len());
             let mut query = query.to_vec();
-            query.push(("limit", limit.saturating_sub(held).clamp(1, PAGE_MAX).to_string()));
+            query.push((
+                "limit",
+                limit.saturating_sub(held).clamp(1, PAGE_MAX).to_string(),
+            ));
             if let Some(cursor) = cursor.take() {
                 query.push((cursor_name, cursor));
             }
             let page = self.get(path, &query).await?;
-            let next = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+            let next = page
+                .get("next_cursor")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
             let got = rows(&page).len();
             let merged = merge(all.take(), page);
             let full = rows(&merged).len() >= limit;
@@ -191,19 +212,36 @@ impl Client {
             request = request.json(&body);
         }
         // The header takes UTF-8; a line break it would not take.
-        let reason = self.target.reason.as_deref().filter(|_| !read).map(text::one_line);
-        if let Some(reason) = reason.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok()) {
+        let reason = self
+            .target
+            .reason
+            .as_deref()
+            .filter(|_| !read)
+            .map(text::one_line);
+        if let Some(reason) = reason.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok())
+        {
             request = request.header(REASON, reason);
         }
-        let position = self.position.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let position = self
+            .position
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(position) = position.filter(|_| read) {
             request = request.header(MIN_POSITION, position);
         }
-        request.send().await.map_err(|error| self.unreachable(&error).into())
+        request
+            .send()
+            .await
+            .map_err(|error| self.target.unreachable(&error).into())
     }
 
     async fn answer(&self, response: Response) -> Result<Value> {
-        if let Some(position) = response.headers().get(POSITION).and_then(|at| at.to_str().ok()) {
+        if let Some(position) = response
+            .headers()
+            .get(POSITION)
+            .and_then(|at| at.to_str().ok())
+        {
             let mut held = self.position.lock().unwrap_or_else(PoisonError::into_inner);
             *held = Some(position.to_owned());
         }
@@ -216,11 +254,14 @@ impl Client {
         }
         let text = response.text().await.unwrap_or_default();
         let problem = serde_json::from_str(&text).ok();
-        Err(self.refused(status, problem.as_ref()).into())
+        Err(self.target.refused(status, problem.as_ref()).into())
     }
 
     async fn json(&self, response: Response) -> Result<Value> {
-        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.target.unreachable(&error))?;
         if text.is_empty() {
             return Ok(Value::Null);
         }
@@ -232,88 +273,14 @@ impl Client {
                 .into()
         })
     }
-
-    fn unreachable(&self, error: &reqwest::Error) -> Trouble {
-        let server = &self.target.server;
-        let mut causes: Vec<String> = Vec::new();
-        let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            causes.push(inner.to_string());
-            cause = inner.source();
-        }
-        let why = causes.pop().unwrap_or_else(|| error.to_string());
-        if error.is_connect() {
-            return Trouble::new(Exit::Failed, format!("no server at {server}"))
-                .because(why)
-                .then("start one with: automagik up")
-                .then("or name another: --server URL, or AUTOMAGIK_URL");
-        }
-        let what = match error.is_timeout() {
-            true => format!("no answer from {server} in time; it may still do what was asked"),
-            false => format!("the connection to {server} broke off; it may have done what was asked"),
-        };
-        Trouble::new(Exit::Failed, what).because(why).then("look before you repeat it: automagik status")
-    }
-
-    fn refused(&self, status: StatusCode, problem: Option<&Value>) -> Trouble {
-        let field = |name: &str| problem?.get(name)?.as_str().map(str::to_owned);
-        let exit = Exit::of_status(status.as_u16());
-        let said = field("detail").or_else(|| field("title"));
-        let what = said.unwrap_or_else(|| format!("{} answered {status}", self.target.server));
-        let mut trouble = Trouble::new(exit, what);
-        let list = |name: &str| {
-            let list = problem.and_then(|problem| problem.get(name)).and_then(Value::as_array);
-            list.into_iter().flatten()
-        };
-        trouble.why.extend(list("errors").map(describe));
-        let near: Vec<&str> = list("suggestions").filter_map(Value::as_str).collect();
-        if !near.is_empty() {
-            trouble = trouble.then(format!("did you mean: {}", near.join(", ")));
-        }
-        for candidate in list("candidates") {
-            let part = |name: &str| candidate.get(name).and_then(Value::as_str);
-            let line = [part("id"), part("name")].into_iter().flatten().collect::<Vec<_>>();
-            trouble.why.push(format!("it could be {}", line.join("  ")));
-        }
-        // The server's remedy is written for callers of the API: where it says nothing new, or
-        // where the command line does it otherwise, ours stands.
-        match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => trouble = self.explain_auth(trouble),
-            _ if !near.is_empty() => {}
-            _ => trouble.next.extend(field("remedy")),
-        }
-        if status.is_server_error() {
-            let request = field("request_id").map(|id| format!("look for request {id} in the server's log"));
-            trouble.next.extend(request);
-        }
-        trouble
-    }
-
-    fn explain_auth(&self, trouble: Trouble) -> Trouble {
-        let file = &self.target.key_file;
-        let trouble = match self.target.key {
-            Some(_) => trouble.because("the server does not take the key that was sent"),
-            None => trouble.because(format!("no key was sent: none is given, and none is in {file}")),
-        };
-        trouble.then("give the key: --api-key KEY, or AUTOMAGIK_API_KEY; `automagik up` keeps it in its data directory")
-    }
-}
-
-/// One entry of a problem's `errors`.
-fn describe(error: &Value) -> String {
-    let text = |name: &str| error.get(name).and_then(Value::as_str);
-    let place = text("field").or_else(|| text("pointer")).or_else(|| text("name"));
-    let said = text("message").or_else(|| text("detail")).or_else(|| error.as_str());
-    match (place, said) {
-        (Some(place), Some(said)) => format!("{place}: {said}"),
-        (None, Some(said)) => said.to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 /// The rows of a list, whether in an envelope or bare.
 pub(crate) fn rows(list: &Value) -> &[Value] {
-    let items = list.get("items").and_then(Value::as_array).or_else(|| list.as_array());
+    let items = list
+        .get("items")
+        .and_then(Value::as_array)
+        .or_else(|| list.as_array());
     items.map_or(&[], Vec::as_slice)
 }
 

@@ -162,7 +162,11 @@ impl Out {
     /// Says on standard error why the command ends, however quiet the user wants it.
     pub(crate) fn trouble(&self, trouble: &Trouble) {
         for line in trouble.lines() {
-            let paint = if line.starts_with("error:") { Paint::Bad } else { Paint::Plain };
+            let paint = if line.starts_with("error:") {
+                Paint::Bad
+            } else {
+                Paint::Plain
+            };
             complain(&paint.apply(&line, self.stderr_color));
         }
     }
@@ -201,7 +205,10 @@ mod tests {
     #[test]
     fn colour_follows_option_then_environment_then_terminal() {
         let env = |name: &str| {
-            let mut env = ColorEnv { term: Some("xterm".into()), ..ColorEnv::default() };
+            let mut env = ColorEnv {
+                term: Some("xterm".into()),
+                ..ColorEnv::default()
+            };
             match name {
                 "NO_COLOR" => env.no_color = Some("1".into()),
                 "NO_COLOR empty" => env.no_color = Some(String::new()),
@@ -234,25 +241,39 @@ mod tests {
             ("dumb", Auto, true, false),
         ];
         for (name, when, terminal, expected) in table {
-            assert_eq!(env(name).decide(when, terminal), expected, "{name} {when:?} {terminal}");
+            assert_eq!(
+                env(name).decide(when, terminal),
+                expected,
+                "{name} {when:?} {terminal}"
+            );
         }
     }
 
     #[test]
     fn machine_formats_are_unabridged() {
         let list = json!({"items": [{"id": 1}, {"id": 2}], "total": 2});
-        assert_eq!(encode(&list, Format::Jsonl).unwrap(), "{\"id\":1}\n{\"id\":2}\n");
+        assert_eq!(
+            encode(&list, Format::Jsonl).unwrap(),
+            "{\"id\":1}\n{\"id\":2}\n"
+        );
         let read: Value = serde_json::from_str(&encode(&list, Format::Json).unwrap()).unwrap();
         assert_eq!(read, list);
-        assert_eq!(encode(&json!({"id": 1}), Format::Jsonl).unwrap(), "{\"id\":1}\n");
+        assert_eq!(
+            encode(&json!({"id": 1}), Format::Jsonl).unwrap(),
+            "{\"id\":1}\n"
+        );
         assert_eq!(encode(&list, Format::None).unwrap(), "");
     }
 
     #[test]
     fn yaml_quotes_what_it_would_read_otherwise() {
-        let value = json!({"text": "no", "lines": "a\nb: c", "count": 1, "nothing": null, "list": []});
+        let value =
+            json!({"text": "no", "lines": "a\nb: c", "count": 1, "nothing": null, "list": []});
         let text = encode(&value, Format::Yaml).unwrap();
-        assert!(text.contains("text: \"no\"") || text.contains("text: 'no'"), "{text}");
+        assert!(
+            text.contains("text: \"no\"") || text.contains("text: 'no'"),
+            "{text}"
+        );
         assert!(text.contains("count: 1"), "{text}");
         assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{text:?}");
     }

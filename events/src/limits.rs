@@ -161,8 +161,10 @@ pub const READS_CONNECTIONS_MAX: usize = 4;
 pub const READS_LOCK_WAIT_MS_MAX: u64 = 2_000;
 /// Pages of the read models' write-ahead log before they are moved into the file.
 pub const READS_WAL_PAGES_MAX: u32 = 4_096;
-/// Events that the read models take in one transaction.
-pub const PROJECTION_BATCH_EVENTS_MAX: usize = 4_096;
+/// Events after which a transaction of the read models takes no further batch.
+pub const PROJECTION_COMMIT_EVENTS_MAX: usize = 32_768;
+/// Ids whose short numbers a projection remembers.
+pub const PROJECTION_REFS_MAX: usize = 65_536;
 /// Things named when a text fits more than one.
 pub const FIND_CANDIDATES_MAX: usize = 10;
 /// Near misses named when a text fits nothing.

@@ -157,6 +157,10 @@ impl Projections {
             raw: raw_out,
             work: work_out,
         };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "`Parts` keeps the handle, `stop` ends it"
+        )]
         let follower = tokio::spawn(follower.run());
         let parts = Mutex::new(Some(Parts { follower, threads }));
         let reads = Reads::open(&path);

@@ -9,12 +9,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use spark_events::domain::failure::Failure;
 use spark_events::domain::task::{
     CallMode, ComponentLog, RemoteStop, TaskEvent, TaskLogRecorded, TaskSpec, TaskStarted,
     TaskStatus, Trigger,
 };
+use spark_events::limits::PROJECTION_REFS_MAX;
 use spark_events::{Payload, TaskId};
 use uuid::Uuid;
 
@@ -39,10 +40,43 @@ use record::Record;
 pub struct Tasks {
     /// Tasks of this batch that are not written yet.
     dirty: HashMap<Uuid, Record>,
+    refs: Refs,
 }
 
-/// Which tasks are counted together: schedule (or nothing), flow, source, status.
-type CountKey = (Option<[u8; 16]>, [u8; 16], [u8; 16], i64);
+/// Short numbers for ids, from `tasks_refs`; remembered, because most events name the same few.
+#[derive(Default)]
+struct Refs(HashMap<Uuid, i64>);
+
+impl Refs {
+    /// The number of an id, a new one where it has none.
+    fn of(&mut self, tx: &Connection, id: Uuid) -> rusqlite::Result<i64> {
+        if let Some(number) = self.0.get(&id) {
+            return Ok(*number);
+        }
+        let stored = stored_ref(tx, id)?;
+        let number = match stored {
+            Some(number) => number,
+            None => tx
+                .prepare_cached("INSERT INTO tasks_refs (id) VALUES (?1)")?
+                .insert([blob(id)])?,
+        };
+        if self.0.len() >= PROJECTION_REFS_MAX {
+            self.0.clear();
+        }
+        self.0.insert(id, number);
+        Ok(number)
+    }
+}
+
+/// The number of an id that a task has named.
+fn stored_ref(conn: &Connection, id: Uuid) -> rusqlite::Result<Option<i64>> {
+    conn.prepare_cached("SELECT ref FROM tasks_refs WHERE id = ?1")?
+        .query_row([blob(id)], |row| row.get(0))
+        .optional()
+}
+
+/// Which tasks are counted together: schedule (0 for none), flow, source, status.
+type CountKey = (i64, i64, i64, i64);
 
 impl Projection for Tasks {
     fn name(&self) -> &'static str {
@@ -74,13 +108,15 @@ impl Projection for Tasks {
                 return Err(event.unfit("its task was created before"));
             }
             (Entry::Occupied(entry), None) => entry.into_mut(),
-            (Entry::Vacant(entry), Some(spec)) => entry.insert(created_by(tx, event, spec)?),
+            (Entry::Vacant(entry), Some(spec)) => {
+                entry.insert(created_by(tx, &mut self.refs, event, spec)?)
+            }
             (Entry::Vacant(entry), None) => {
                 let stored = Record::load(tx, event.id)?;
                 entry.insert(stored.ok_or_else(|| event.unfit("its task was never created"))?)
             }
         };
-        take(tx, record, event, task)
+        take(tx, &mut self.refs, record, event, task)
     }
 
     fn flush(&mut self, tx: &Connection) -> Result<(), ProjectionError> {
@@ -97,38 +133,30 @@ impl Projection for Tasks {
             }
             record.save(tx, *id)?;
         }
-        for ((schedule_id, flow_id, source_id, status), n) in counts {
+        for ((schedule, flow, source, status), n) in counts {
             tx.prepare_cached(
-                "INSERT INTO tasks_counts (schedule_id, flow_id, source_id, status, n)
+                "INSERT INTO tasks_counts (schedule, flow, source, status, n)
                  VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT DO UPDATE SET n = n + excluded.n",
             )?
-            .execute(params![
-                schedule_id.as_ref().map_or(&[][..], |id| &id[..]),
-                flow_id,
-                source_id,
-                status,
-                n
-            ])?;
+            .execute([schedule, flow, source, status, n])?;
         }
         Ok(())
     }
 
     fn discard(&mut self) {
         self.dirty.clear();
+        self.refs = Refs::default();
     }
 }
 
 /// The row of a new task; its input is stored at once.
 fn created_by(
     tx: &Connection,
+    refs: &mut Refs,
     event: &Event<'_>,
     spec: &TaskSpec,
 ) -> Result<Record, ProjectionError> {
-    // A repeat would otherwise be found only when the row is written.
-    if Record::load(tx, event.id)?.is_some() {
-        return Err(event.unfit("its task was created before"));
-    }
     let (trigger, due_at, retry_of) = match spec.trigger {
         Trigger::Manual => (0, None, None),
         Trigger::Occurrence { due_at, .. } => (1, Some(due_at), None),
@@ -138,9 +166,13 @@ fn created_by(
     store_text(tx, event.place(), &spec.input)?;
     Ok(Record {
         seq: event.place(),
-        flow_id: blob(spec.flow_id.0),
-        source_id: blob(spec.source_id.0),
-        schedule_id: spec.trigger.schedule_id().map(|id| blob(id.0)),
+        flow: refs.of(tx, spec.flow_id.0)?,
+        source: refs.of(tx, spec.source_id.0)?,
+        schedule: spec
+            .trigger
+            .schedule_id()
+            .map(|id| refs.of(tx, id.0))
+            .transpose()?,
         trigger,
         due_at: micros(due_at),
         retry_of,
@@ -155,6 +187,7 @@ fn created_by(
 /// Takes one event of a task.
 fn take(
     tx: &Connection,
+    refs: &mut Refs,
     record: &mut Record,
     event: &Event<'_>,
     task: &TaskEvent,
@@ -163,10 +196,10 @@ fn take(
     record.revision = event.revision();
     match task {
         TaskEvent::Created(_) => {}
-        TaskEvent::Started(e) => record.start(e),
+        TaskEvent::Started(e) => record.start(e, refs.of(tx, e.worker_id.0)?),
         TaskEvent::Submitted(e) => record.job_id = Some(e.job_id.clone()),
         TaskEvent::Reattached(e) => {
-            record.worker_id = Some(blob(e.worker_id.0));
+            record.worker = Some(refs.of(tx, e.worker_id.0)?);
             record.reattached += 1;
         }
         TaskEvent::LogRecorded(e) => store_log(tx, record.seq, e)?,
@@ -203,11 +236,11 @@ fn take(
 }
 
 impl Record {
-    fn start(&mut self, e: &TaskStarted) {
+    fn start(&mut self, e: &TaskStarted, worker: i64) {
         let at = e.at.timestamp_micros();
         self.status = status_number(TaskStatus::Running);
         self.attempts = e.attempt;
-        self.worker_id = Some(blob(e.worker_id.0));
+        self.worker = Some(worker);
         self.mode = Some(mode_number(e.mode));
         self.started_at = self.started_at.or(Some(at));
         self.attempt_started_at = Some(at);
@@ -228,7 +261,7 @@ impl Record {
     }
 
     fn count_key(&self, status: i64) -> CountKey {
-        (self.schedule_id, self.flow_id, self.source_id, status)
+        (self.schedule.unwrap_or(0), self.flow, self.source, status)
     }
 }
 
@@ -243,14 +276,14 @@ fn store_failed_attempt(
 ) -> Result<(), ProjectionError> {
     record.failed_attempt = Some(attempt);
     tx.prepare_cached(
-        "INSERT OR REPLACE INTO tasks_attempts (seq, attempt, worker_id, mode, job_id, started_at,
+        "INSERT OR REPLACE INTO tasks_attempts (seq, attempt, worker, mode, job_id, started_at,
              finished_at, attempt_ms, reattached, failure)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         record.seq,
         attempt,
-        record.worker_id,
+        record.worker,
         record.mode,
         record.job_id,
         record.attempt_started_at,

@@ -142,7 +142,8 @@ fn ended(
 // The condition is the one of the partial index `tasks_running`.
 const SELECT: &str = "SELECT w.seq AS seq, w.id AS id, w.status AS status, hostname, pid, slots,
     built_in, version, w.started_at AS started_at, ended_at, reason, w.revision AS revision,
-    (SELECT count(*) FROM tasks t WHERE t.worker_id = w.id AND t.status = 1) AS current_tasks
+    (SELECT count(*) FROM tasks_refs r JOIN tasks t ON t.worker = r.ref
+     WHERE r.id = w.id AND t.status = 1) AS current_tasks
     FROM workers w";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use spark_events::Position;
-use spark_events::limits::{LOG_RETRY_MS_MAX, LOG_RETRY_MS_MIN, PROJECTION_BATCH_EVENTS_MAX};
+use spark_events::limits::{LOG_RETRY_MS_MAX, LOG_RETRY_MS_MIN, PROJECTION_COMMIT_EVENTS_MAX};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::database::{self, State};
@@ -54,6 +54,8 @@ pub(crate) struct Writer {
     slots: Vec<Slot>,
     shared: Arc<Shared>,
     generation: u64,
+    /// The next pause while the file cannot be written.
+    pause_ms: u64,
 }
 
 impl Writer {
@@ -73,6 +75,7 @@ impl Writer {
             slots,
             shared,
             generation: 0,
+            pause_ms: LOG_RETRY_MS_MIN,
         };
         writer.publish();
         writer.follow_anew();
@@ -84,10 +87,7 @@ impl Writer {
         let mut kept = None;
         while let Some(next) = kept.take().or_else(|| work.blocking_recv()) {
             match next {
-                Work::Batch(mut batch) => {
-                    kept = join_queued(&mut batch, &mut work);
-                    self.take(&batch);
-                }
+                Work::Batch(batch) => kept = self.take(batch, || work.try_recv().ok()),
                 Work::Verb(verb, name, answer) => {
                     let _ = answer.send(self.verb(verb, &name));
                 }
@@ -98,55 +98,77 @@ impl Writer {
         let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
-    /// Applies a batch, however long the file cannot be written.
-    pub(crate) fn take(&mut self, batch: &Batch) {
+    /// Applies a batch, and those that wait already, in one transaction. Gives back the first work
+    /// that is no batch. While the file cannot be written it pauses, and has the log read again
+    /// from the last commit.
+    pub(crate) fn take(
+        &mut self,
+        batch: Batch,
+        queued: impl FnMut() -> Option<Work>,
+    ) -> Option<Work> {
         if batch.generation != self.generation {
-            return;
+            return None;
         }
-        let mut pause_ms = LOG_RETRY_MS_MIN;
-        loop {
-            match self.try_take(batch) {
-                Ok(states) => {
-                    for (slot, state) in self.slots.iter_mut().zip(states) {
-                        note_halt(slot, &state);
-                        slot.state = state;
-                    }
-                    self.shared.set_store_trouble(None);
-                    self.publish();
-                    return;
+        match self.try_take(batch, queued) {
+            Ok((states, rest)) => {
+                for (slot, state) in self.slots.iter_mut().zip(states) {
+                    note_halt(slot, &state);
+                    slot.state = state;
                 }
-                Err(error) => {
-                    for slot in &mut self.slots {
-                        slot.projection.discard();
-                    }
-                    tracing::warn!(%error, "the read models cannot be written");
-                    self.shared.set_store_trouble(Some(error.to_string()));
-                    if self.shared.aborting.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    std::thread::sleep(Duration::from_millis(pause_ms));
-                    pause_ms = (pause_ms * 2).min(LOG_RETRY_MS_MAX);
+                self.pause_ms = LOG_RETRY_MS_MIN;
+                self.shared.set_store_trouble(None);
+                self.publish();
+                rest
+            }
+            Err(error) => {
+                for slot in &mut self.slots {
+                    slot.projection.discard();
                 }
+                tracing::warn!(%error, "the read models cannot be written");
+                self.shared.set_store_trouble(Some(error.to_string()));
+                if !self.shared.aborting.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(self.pause_ms));
+                }
+                self.pause_ms = (self.pause_ms * 2).min(LOG_RETRY_MS_MAX);
+                self.follow_anew();
+                None
             }
         }
     }
 
     /// One transaction: every projection's rows and checkpoints. The new states count only when it
     /// is committed.
-    fn try_take(&mut self, batch: &Batch) -> Result<Vec<State>, ProjectionError> {
+    fn try_take(
+        &mut self,
+        mut batch: Batch,
+        mut queued: impl FnMut() -> Option<Work>,
+    ) -> Result<(Vec<State>, Option<Work>), ProjectionError> {
         let tx = self
             .conn
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut states = Vec::with_capacity(self.slots.len());
-        for slot in &mut self.slots {
-            let state = advance(&tx, slot, batch)?;
-            if state != slot.state {
-                database::save(&tx, slot.projection.name(), &state)?;
+        let mut states: Vec<State> = self.slots.iter().map(|slot| slot.state.clone()).collect();
+        let mut events = 0;
+        let rest = loop {
+            for (slot, state) in self.slots.iter_mut().zip(&mut states) {
+                *state = advance(&tx, &mut *slot.projection, state, &batch)?;
             }
-            states.push(state);
+            events += batch.events.len();
+            if events >= PROJECTION_COMMIT_EVENTS_MAX {
+                break None;
+            }
+            match queued() {
+                Some(Work::Batch(more)) if more.generation == self.generation => batch = more,
+                Some(Work::Batch(_)) => {}
+                other => break other,
+            }
+        };
+        for (slot, state) in self.slots.iter().zip(&states) {
+            if slot.state != *state {
+                database::save(&tx, slot.projection.name(), state)?;
+            }
         }
         tx.commit()?;
-        Ok(states)
+        Ok((states, rest))
     }
 
     fn verb(&mut self, verb: Verb, name: &str) -> Result<(), ProjectionError> {
@@ -246,20 +268,6 @@ impl Writer {
     }
 }
 
-/// Adds the batches that wait already to this one, so that under load fewer and larger transactions
-/// are made. Gives back the first work that cannot be added.
-fn join_queued(batch: &mut Batch, work: &mut mpsc::Receiver<Work>) -> Option<Work> {
-    while batch.events.len() < PROJECTION_BATCH_EVENTS_MAX {
-        match work.try_recv().ok()? {
-            Work::Batch(more) if more.generation == batch.generation => {
-                batch.events.extend(more.events);
-            }
-            other => return Some(other),
-        }
-    }
-    None
-}
-
 fn note_halt(slot: &Slot, new: &State) {
     if let (None, Some((position, reason))) = (&slot.state.halted, &new.halted) {
         tracing::error!(
@@ -271,8 +279,13 @@ fn note_halt(slot: &Slot, new: &State) {
 
 /// Applies a batch to one projection and gives its new state. Only trouble with the file is an
 /// error; anything else halts the projection.
-fn advance(conn: &Connection, slot: &mut Slot, batch: &Batch) -> Result<State, ProjectionError> {
-    let mut state = slot.state.clone();
+fn advance(
+    conn: &Connection,
+    projection: &mut dyn Projection,
+    state: &State,
+    batch: &Batch,
+) -> Result<State, ProjectionError> {
+    let mut state = state.clone();
     let end = batch
         .events
         .last()
@@ -286,7 +299,7 @@ fn advance(conn: &Connection, slot: &mut Slot, batch: &Batch) -> Result<State, P
         state.halted = Some((batch.after, reason));
         return Ok(state);
     }
-    let categories = slot.projection.categories();
+    let categories = projection.categories();
     let wanted = |event: &&Decoded| {
         event.recorded.position > state.position
             && !matches!(event.content, Content::Foreign)
@@ -294,7 +307,7 @@ fn advance(conn: &Connection, slot: &mut Slot, batch: &Batch) -> Result<State, P
     };
     let events: Vec<&Decoded> = batch.events.iter().filter(wanted).collect();
     if !events.is_empty()
-        && let Some((poison, reason)) = apply_all(conn, &mut *slot.projection, &events)?
+        && let Some((poison, reason)) = apply_all(conn, projection, &events)?
     {
         let before = batch.events.iter().map(|event| event.recorded.position);
         let before = before.take_while(|position| *position < poison).last();

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
@@ -91,11 +92,12 @@ pub(super) use recorded;
 
 type Handler = dyn FnMut(&Asked) -> Reply + Send;
 
-/// A running stand-in. It ends with the test's runtime.
+/// A running stand-in. It ends when it is dropped.
 pub(super) struct Stub {
     pub(super) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     hung_up: Arc<Notify>,
+    _server: JoinSet<()>,
 }
 
 impl Stub {
@@ -106,16 +108,18 @@ impl Stub {
         let hung_up = Arc::new(Notify::new());
         let handler: Arc<Mutex<Handler>> = Arc::new(Mutex::new(handler));
         let (kept, notify) = (asked.clone(), hung_up.clone());
-        tokio::spawn(async move {
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let serve = serve(stream, handler.clone(), kept.clone(), notify.clone());
-                tokio::spawn(serve);
+                connections.spawn(serve(stream, handler.clone(), kept.clone(), notify.clone()));
             }
         });
         Self {
             url,
             asked,
             hung_up,
+            _server: server,
         }
     }
 

@@ -44,7 +44,11 @@ impl ApiError {
     /// The form on the wire.
     #[must_use]
     pub fn problem<'a>(&'a self, request_id: &'a str) -> Problem<'a> {
-        let Row { status, code, title } = self.row();
+        let Row {
+            status,
+            code,
+            title,
+        } = self.row();
         let (suggestions, candidates) = match self {
             Self::NotFound { suggestions, .. } => (suggestions.as_slice(), [].as_slice()),
             Self::Ambiguous { candidates, .. } => ([].as_slice(), candidates.as_slice()),
@@ -92,7 +96,9 @@ impl ApiError {
             Self::NotFound { kind, .. } => return Some(list_command(kind)),
             Self::Ambiguous { .. } => "give the full id, or more of it",
             Self::Behind { .. } => "read again in a moment; GET /health shows how far it is behind",
-            Self::ReadModel(_) => "look into GET /health; the read model can be rebuilt from the log",
+            Self::ReadModel(_) => {
+                "look into GET /health; the read model can be rebuilt from the log"
+            }
             Self::Crashed => "please report this with the server's log of this request",
             Self::Dispatch(error) => return dispatch_remedy(error),
             Self::MethodNotAllowed { .. }

@@ -98,7 +98,10 @@ impl TryFrom<SyncBody> for SyncWhat {
         }
         let remote = body.flow.filter(|flow| !flow.trim().is_empty());
         if remote.is_none() {
-            wrong.push("flow", "is missing: give the flow's id or name at the source, or all");
+            wrong.push(
+                "flow",
+                "is missing: give the flow's id or name at the source, or all",
+            );
         }
         wrong.finish(Self::One(SyncFlow {
             remote: remote.unwrap_or_default(),
@@ -138,7 +141,7 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     let paging = query.paging()?;
     let include_deleted = query.flag("deleted")?;
     call.ready_to_read().await?;
-    let source = read::source_filter(app, query.text("source"));
+    let source = read::given(query.text("source").map(|text| read::source_id(app, text)));
     let filter = FlowFilter {
         source_id: source.await?,
         folder: query.text("folder").map(str::to_owned),
@@ -178,7 +181,10 @@ async fn sync_all(
     let app = call.app;
     let (mut synced, mut failed, mut position) = (Vec::new(), Vec::new(), None);
     for listing in app.spark.remote_flows(source).await? {
-        let request = SyncFlow { remote: listing.id.clone(), ..SyncFlow::default() };
+        let request = SyncFlow {
+            remote: listing.id.clone(),
+            ..SyncFlow::default()
+        };
         match app.spark.sync_flow(source, request, who).await {
             Ok(done) => {
                 position = position.max(done.position);
@@ -194,7 +200,12 @@ async fn sync_all(
             Err(_) => to_raw_value(&read::known(id)).unwrap_or_default(),
         });
     }
-    Ok(Reply::ok(&Synced { total: items.len(), items, failed })?.at(position))
+    Ok(Reply::ok(&Synced {
+        total: items.len(),
+        items,
+        failed,
+    })?
+    .at(position))
 }
 
 /// What came of syncing every flow of a source.

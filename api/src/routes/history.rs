@@ -18,7 +18,7 @@ use super::{Segment, not_allowed, text};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read;
-use crate::reply::{Page, Reply};
+use crate::reply::{Page, Reply, rfc3339};
 
 /// What stands in the place of a sealed key.
 const SEALED: &str = "sealed";
@@ -81,11 +81,16 @@ pub(crate) fn route<'a>(
     rest: &[&'a str],
 ) -> Result<Option<HistoryRoute<'a>>, ApiError> {
     let [kind, id] = rest else { return Ok(None) };
-    let Ok(kind) = kind.parse() else { return Ok(None) };
+    let Ok(kind) = kind.parse() else {
+        return Ok(None);
+    };
     if method != Method::GET {
         return not_allowed(method, "GET, HEAD");
     }
-    Ok(Some(HistoryRoute { kind, id: text(id)? }))
+    Ok(Some(HistoryRoute {
+        kind,
+        id: text(id)?,
+    }))
 }
 
 /// An event as the API shows it.
@@ -98,6 +103,7 @@ struct EventRow<'a> {
     #[serde(rename = "type")]
     event_type: &'a str,
     version: u16,
+    #[serde(serialize_with = "rfc3339")]
     recorded_at: Timestamp,
     actor: &'a str,
     reason: Option<&'a str>,
@@ -108,7 +114,10 @@ struct EventRow<'a> {
 
 pub(crate) async fn handle(route: HistoryRoute<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
     call.query.only(&["from_revision", "limit"])?;
-    let from = call.query.number("from_revision", 0..=u64::MAX)?.unwrap_or(0);
+    let from = call
+        .query
+        .number("from_revision", 0..=u64::MAX)?
+        .unwrap_or(0);
     let limit = call.query.paging()?.limit;
     call.ready_to_read().await?;
     let HistoryRoute { kind, id: text } = route;
@@ -118,13 +127,20 @@ pub(crate) async fn handle(route: HistoryRoute<'_>, call: &Call<'_>) -> Result<R
     let missing = |error| match error {
         LogError::StreamNotFound(_) => {
             let text = text.to_string();
-            ApiError::NotFound { kind: kind.as_str(), text, suggestions: Vec::new() }
+            ApiError::NotFound {
+                kind: kind.as_str(),
+                text,
+                suggestions: Vec::new(),
+            }
         }
         other => other.into(),
     };
     let log = call.app.spark.log();
     // Revisions are contiguous from 0, so the last one says how many events there are.
-    let last = log.read_stream(&stream, None, Direction::Backward, 1).await.map_err(missing)?;
+    let last = log
+        .read_stream(&stream, None, Direction::Backward, 1)
+        .await
+        .map_err(missing)?;
     let total = last.last().map_or(0, |event| event.revision.0 + 1);
     let events = if from < total {
         log.read_stream(&stream, Some(Revision(from)), Direction::Forward, limit)
@@ -137,7 +153,14 @@ pub(crate) async fn handle(route: HistoryRoute<'_>, call: &Call<'_>) -> Result<R
     let next = from.saturating_add(items.len() as u64);
     let has_more = next < total;
     let next_cursor = has_more.then(|| next.to_string());
-    Reply::ok(&Page { items, total, limit: limit.min(limits::PAGE_MAX), offset: from, has_more, next_cursor })
+    Reply::ok(&Page {
+        items,
+        total,
+        limit: limit.min(limits::PAGE_MAX),
+        offset: from,
+        has_more,
+        next_cursor,
+    })
 }
 
 fn row(event: &RecordedEvent) -> Result<EventRow<'_>, ApiError> {

@@ -16,7 +16,7 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::query::invalid;
 use crate::read;
-use crate::reply::Reply;
+use crate::reply::{Reply, rfc3339};
 use crate::shown::{self, Large};
 
 mod create;
@@ -86,6 +86,7 @@ struct Preview<'a> {
 
 #[derive(Debug, Serialize)]
 struct Instant {
+    #[serde(serialize_with = "rfc3339")]
     due_at: Timestamp,
     /// What a clock change has to do with it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,9 +146,14 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
         ScheduleStatus::Deleted,
     ];
     let (app, query) = (call.app, &call.query);
-    query.only(&["flow", "source", "status", "deleted", "limit", "offset", "cursor"])?;
+    query.only(&[
+        "flow", "source", "status", "deleted", "limit", "offset", "cursor",
+    ])?;
     let paging = query.paging()?;
-    let status = match query.choices("status", &STATUSES, ScheduleStatus::as_str)?.as_slice() {
+    let status = match query
+        .choices("status", &STATUSES, ScheduleStatus::as_str)?
+        .as_slice()
+    {
         [] => None,
         [one] => Some(one.as_str().to_owned()),
         _ => return Err(invalid("status", "it takes one status at a time")),
@@ -155,8 +161,8 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     let include_deleted = query.flag("deleted")?;
     call.ready_to_read().await?;
     let filter = ScheduleFilter {
-        flow_id: read::flow_filter(app, query.text("flow")).await?,
-        source_id: read::source_filter(app, query.text("source")).await?,
+        flow_id: read::given(query.text("flow").map(|text| read::flow_id(app, text))).await?,
+        source_id: read::given(query.text("source").map(|text| read::source_id(app, text))).await?,
         status,
         include_deleted,
     };
@@ -200,13 +206,19 @@ fn preview(call: &Call<'_>) -> Result<Reply, ApiError> {
 async fn next(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
     call.query.only(&["n"])?;
     let n = call.query.number("n", 1..=limits::PREVIEW_MAX as u64)?;
-    let n = n.and_then(|n| usize::try_from(n).ok()).unwrap_or(PREVIEW_DEFAULT);
+    let n = n
+        .and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(PREVIEW_DEFAULT);
     call.ready_to_read().await?;
     let id = read::schedule_id(call.app, id).await?;
     let row = read::schedule(call.app, id).await?;
     // A paused schedule shows what would come if it were resumed now; an ended one shows nothing.
     let over = ["completed", "deleted"].contains(&row.status.as_str());
-    let items = if over { Vec::new() } else { instants(&row.recurrence, call.app.now(), n) };
+    let items = if over {
+        Vec::new()
+    } else {
+        instants(&row.recurrence, call.app.now(), n)
+    };
     Reply::ok(&Preview {
         schedule_id: Some(id),
         status: Some(&row.status),
@@ -230,6 +242,13 @@ async fn show(call: &Call<'_>, schedule: ScheduleRow) -> Result<Box<RawValue>, A
 
 fn instants(recurrence: &Recurrence, after: Timestamp, n: usize) -> Vec<Instant> {
     let planner = recurrence.planner().ok();
-    let dues = planner.map(|planner| planner.preview(after, n)).unwrap_or_default();
-    dues.into_iter().map(|due| Instant { due_at: due.at, dst: due.dst }).collect()
+    let dues = planner
+        .map(|planner| planner.preview(after, n))
+        .unwrap_or_default();
+    dues.into_iter()
+        .map(|due| Instant {
+            due_at: due.at,
+            dst: due.dst,
+        })
+        .collect()
 }

@@ -1,7 +1,9 @@
 //! The server itself: what it is, whether it lives, whether it is ready, how it is doing.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use spark_actors::{DispatchError, SparkHealth};
 use spark_events::Timestamp;
 use spark_events::log::LogHealth;
@@ -11,7 +13,7 @@ use super::not_allowed;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read::{self, ReadsHealth};
-use crate::reply::Reply;
+use crate::reply::{Reply, rfc3339};
 
 /// An endpoint of the server itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +44,41 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
         ["health"] => ServiceRoute::Health,
         _ => return Ok(None),
     };
-    if method == Method::GET { Ok(Some(found)) } else { not_allowed(method, "GET, HEAD") }
+    if method == Method::GET {
+        Ok(Some(found))
+    } else {
+        not_allowed(method, "GET, HEAD")
+    }
+}
+
+/// Where things are.
+const LINKS: [(&str, &str); 9] = [
+    ("sources", "/sources"),
+    ("flows", "/flows"),
+    ("schedules", "/schedules"),
+    ("tasks", "/tasks"),
+    ("workers", "/workers"),
+    ("history", "/history/{kind}/{id}"),
+    ("health", "/health"),
+    ("livez", "/livez"),
+    ("readyz", "/readyz"),
+];
+
+#[derive(Serialize)]
+struct About {
+    name: &'static str,
+    status: &'static str,
+    version: &'static str,
+    #[serde(serialize_with = "rfc3339")]
+    server_time: Timestamp,
+    links: BTreeMap<&'static str, String>,
 }
 
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
     version: &'static str,
+    #[serde(serialize_with = "rfc3339")]
     timestamp: Timestamp,
     log: LogHealth,
     #[serde(flatten)]
@@ -72,25 +102,16 @@ pub(crate) fn handle(route: ServiceRoute, call: &Call<'_>) -> Result<Reply, ApiE
     }
 }
 
-fn about(call: &Call<'_>) -> Value {
-    let link = |path: &str| format!("/api/v1{path}");
-    json!({
-        "name": "automagik",
-        "status": "online",
-        "version": call.app.version,
-        "server_time": call.app.now(),
-        "links": {
-            "sources": link("/sources"),
-            "flows": link("/flows"),
-            "schedules": link("/schedules"),
-            "tasks": link("/tasks"),
-            "workers": link("/workers"),
-            "history": link("/history/{kind}/{id}"),
-            "health": link("/health"),
-            "livez": link("/livez"),
-            "readyz": link("/readyz"),
-        },
-    })
+fn about(call: &Call<'_>) -> About {
+    About {
+        name: "automagik",
+        status: "online",
+        version: call.app.version,
+        server_time: call.app.now(),
+        links: LINKS
+            .map(|(name, path)| (name, format!("/api/v1{path}")))
+            .into(),
+    }
 }
 
 fn health(call: &Call<'_>) -> Result<Reply, ApiError> {

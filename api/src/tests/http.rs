@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::world::{KEY, World, world};
 
 struct Server {
     address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
-    ended: tokio::task::JoinHandle<()>,
+    running: JoinSet<()>,
     _world: World,
 }
 
@@ -21,10 +22,16 @@ async fn server() -> Server {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let app = Arc::clone(&world.app);
-    let ended = tokio::spawn(crate::server::run_shared(listener, app, async {
+    let mut running = JoinSet::new();
+    running.spawn(crate::server::run_shared(listener, app, async {
         let _ = stopped.await;
     }));
-    Server { address, stop, ended, _world: world }
+    Server {
+        address,
+        stop,
+        running,
+        _world: world,
+    }
 }
 
 /// Sends bytes as they are and reads until the server closes.
@@ -38,7 +45,8 @@ async fn exchange(server: &Server, bytes: &[u8]) -> String {
 }
 
 fn request(line: &str, more: &str) -> Vec<u8> {
-    format!("{line} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nconnection: close\r\n{more}\r\n").into_bytes()
+    format!("{line} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nconnection: close\r\n{more}\r\n")
+        .into_bytes()
 }
 
 #[tokio::test]
@@ -46,12 +54,18 @@ async fn requests_go_through_the_filter() {
     let server = server().await;
     let answer = exchange(&server, &request("GET /api/v1/flows/?limit=1", "")).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert!(answer.contains("content-type: application/json\r\n"), "{answer}");
+    assert!(
+        answer.contains("content-type: application/json\r\n"),
+        "{answer}"
+    );
     assert!(answer.contains("x-request-id: "), "{answer}");
     assert!(answer.contains("\"has_more\":true"), "{answer}");
 
     let answer = exchange(&server, &request("HEAD /api/v1/flows", "")).await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"),
+        "{answer}"
+    );
 
     let body = "content-type: text/plain\r\ncontent-length: 16\r\n";
     let mut bytes = request("POST /api/v1/flows/hourly/run", body);
@@ -71,10 +85,16 @@ async fn bytes_that_are_no_request_are_refused_and_harm_nobody() {
         b"POST /api/v1/tasks HTTP/1.1\r\nhost: x\r\ncontent-length: nonsense\r\n\r\n",
     ] {
         let answer = exchange(&server, bytes).await;
-        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 4") || answer.is_empty(),
+            "{answer}"
+        );
     }
     let answer = exchange(&server, &request("GET /api/v1/flows/%ff%fe", "")).await;
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("SPK-1009"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.contains("SPK-1009"),
+        "{answer}"
+    );
     let long = format!("x-long: {}\r\n", "a".repeat(200_000));
     let answer = exchange(&server, &request("GET /api/v1/flows", &long)).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
@@ -97,7 +117,7 @@ async fn a_body_without_a_length_is_bounded_too() {
 
 #[tokio::test]
 async fn the_shutdown_lets_an_open_request_end() {
-    let server = server().await;
+    let mut server = server().await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     // The task waits for its next attempt, so that the wait lasts as long as it was asked to.
     let mut waiting = TcpStream::connect(server.address).await.unwrap();
@@ -105,7 +125,10 @@ async fn the_shutdown_lets_an_open_request_end() {
     bytes.extend_from_slice(br#"{"wait_ms":300}"#);
     waiting.write_all(&bytes).await.unwrap();
     let mut first = TcpStream::connect(server.address).await.unwrap();
-    first.write_all(&request("GET /api/v1/livez", "")).await.unwrap();
+    first
+        .write_all(&request("GET /api/v1/livez", ""))
+        .await
+        .unwrap();
     let mut read = String::new();
     first.read_to_string(&mut read).await.unwrap();
 
@@ -113,7 +136,7 @@ async fn the_shutdown_lets_an_open_request_end() {
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
-    server.ended.await.unwrap();
+    server.running.join_next().await.unwrap().unwrap();
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
     assert!(rest.is_empty(), "an idle connection is just closed");

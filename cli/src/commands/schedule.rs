@@ -27,9 +27,12 @@ pub(crate) enum Schedule {
     #[command(visible_alias = "ls")]
     List(List),
     /// One schedule, with its next runs
-    #[command(alias = "view", after_help = "Examples:
+    #[command(
+        alias = "view",
+        after_help = "Examples:
   automagik schedule show nightly
-  automagik schedule show nightly --time iso")]
+  automagik schedule show nightly --time iso"
+    )]
     Show(One),
     /// When it is due next
     Next(Next),
@@ -49,12 +52,14 @@ pub(crate) enum Schedule {
 
 /// Run a flow again and again.
 #[derive(Debug, Args)]
-#[command(override_usage = "automagik schedule create <FLOW> <CRON|--every TIME|--at TIME> [OPTIONS]",
-          after_help = "Examples:
+#[command(
+    override_usage = "automagik schedule create <FLOW> <CRON|--every TIME|--at TIME> [OPTIONS]",
+    after_help = "Examples:
   automagik schedule create report \"0 9 * * mon-fri\" --timezone Europe/Lisbon
   automagik schedule create hello-spark --every 30s --input hello --name greet
   automagik schedule create hello-spark --at 2030-01-31T09:00:00Z
-  automagik schedule create report \"@daily\" --dry-run")]
+  automagik schedule create report \"@daily\" --dry-run"
+)]
 pub(crate) struct Create {
     /// The flow's name, its id, or the start of its id
     flow: String,
@@ -180,8 +185,10 @@ pub(crate) async fn run(schedule: Schedule, context: &Context<'_>) -> Result<Exi
         Schedule::Create(create) => self::create(*create, context).await,
         Schedule::List(list) => {
             let query = [("status", list.status), ("flow", list.flow)];
-            let query: Vec<_> =
-                query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            let query: Vec<_> = query
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)))
+                .collect();
             let list = client.list(&["schedules"], &query, usize::MAX).await?;
             out.data(&list, |look| views::schedule::list(&list, look))?;
             if rows(&list).is_empty() {
@@ -202,7 +209,9 @@ pub(crate) async fn run(schedule: Schedule, context: &Context<'_>) -> Result<Exi
         Schedule::Pause(one) => switch(&one.schedule, "pause", "paused", context).await,
         Schedule::Resume(one) => switch(&one.schedule, "resume", "active again", context).await,
         Schedule::Trigger(trigger) => {
-            let task = client.post(&["schedules", &trigger.schedule, "trigger"], json!({})).await?;
+            let task = client
+                .post(&["schedules", &trigger.schedule, "trigger"], json!({}))
+                .await?;
             flow::started(&task, &trigger.wait, context).await
         }
         Schedule::Delete(delete) => self::delete(delete, context).await,
@@ -242,7 +251,9 @@ async fn create(create: Create, context: &Context<'_>) -> Result<Exit> {
     out.data(&row, |_| format!("{id}\n"))?;
     let name = text_or_dash(&row, &["name", "id"]);
     let next = out.look.when(views::schedule::next_due(&row));
-    out.note(&format!("schedule {name} is made, next run {next}; see: automagik schedule show {name}"));
+    out.note(&format!(
+        "schedule {name} is made, next run {next}; see: automagik schedule show {name}"
+    ));
     Ok(Exit::Ok)
 }
 
@@ -263,7 +274,9 @@ async fn show(schedule: &str, context: &Context<'_>) -> Result<Exit> {
 
 async fn switch(schedule: &str, verb: &str, state: &str, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
-    let row = client.post(&["schedules", schedule, verb], json!({})).await?;
+    let row = client
+        .post(&["schedules", schedule, verb], json!({}))
+        .await?;
     out.data(&row, |_| String::new())?;
     let name = text_or_dash(&row, &["name", "id"]);
     let next = match views::schedule::next_due(&row) {
@@ -279,8 +292,12 @@ async fn delete(delete: Delete, context: &Context<'_>) -> Result<Exit> {
     let row = client.get(&["schedules", &delete.schedule], &[]).await?;
     let name = text_or_dash(&row, &["name", "id"]);
     delete.consent.ask("schedule", &name)?;
-    let answer = client.delete(&["schedules", &text_or_dash(&row, &["id"])]).await?;
+    let answer = client
+        .delete(&["schedules", &text_or_dash(&row, &["id"])])
+        .await?;
     out.data(&answer, |_| String::new())?;
-    out.note(&format!("schedule {name} is deleted; its history stays: automagik history schedule {name}"));
+    out.note(&format!(
+        "schedule {name} is deleted; its history stays: automagik history schedule {name}"
+    ));
     Ok(Exit::Ok)
 }

@@ -23,9 +23,12 @@ pub(crate) enum Task {
     #[command(visible_alias = "ls")]
     List(List),
     /// One task: its attempts side by side, its result, what its components did
-    #[command(alias = "view", after_help = "Examples:
+    #[command(
+        alias = "view",
+        after_help = "Examples:
   automagik task show 0193a7b4-1c2d
-  automagik task show 0193a7b4-1c2d -o json")]
+  automagik task show 0193a7b4-1c2d -o json"
+    )]
     Show(One),
     /// Stop it, whatever it is doing
     #[command(after_help = "Examples:
@@ -36,8 +39,11 @@ pub(crate) enum Task {
     /// Wait for its end
     Wait(Wait),
     /// What its components did, attempt after attempt
-    #[command(alias = "logs", after_help = "Examples:
-  automagik task log 0193a7b4-1c2d")]
+    #[command(
+        alias = "logs",
+        after_help = "Examples:
+  automagik task log 0193a7b4-1c2d"
+    )]
     Log(One),
     /// The same as `flow run`
     #[command(hide = true)]
@@ -104,10 +110,14 @@ pub(crate) struct Wait {
 impl List {
     /// As the API asks for it.
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
-        [("status", &self.status), ("flow", &self.flow), ("schedule", &self.schedule)]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.clone()?)))
-            .collect()
+        [
+            ("status", &self.status),
+            ("flow", &self.flow),
+            ("schedule", &self.schedule),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)))
+        .collect()
     }
 }
 
@@ -123,7 +133,9 @@ pub(crate) async fn run(task: Task, context: &Context<'_>) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Task::Cancel(one) => {
-            let row = client.post(&["tasks", &one.task, "cancel"], json!({})).await?;
+            let row = client
+                .post(&["tasks", &one.task, "cancel"], json!({}))
+                .await?;
             out.data(&row, |_| String::new())?;
             let id = short_task_id(&text_or_dash(&row, &["id"]));
             let status = text_or_dash(&row, &["status"]);
@@ -134,13 +146,17 @@ pub(crate) async fn run(task: Task, context: &Context<'_>) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Task::Retry(retry) => {
-            let task = client.post(&["tasks", &retry.task, "retry"], json!({})).await?;
+            let task = client
+                .post(&["tasks", &retry.task, "retry"], json!({}))
+                .await?;
             flow::started(&task, &retry.wait, context).await
         }
         Task::Wait(wait) => wait::for_task(client, out, &wait.task, &wait.limit).await,
         Task::Log(one) => {
             let log = client.get(&["tasks", &one.task, "log"], &[]).await?;
-            out.data(&log, |look| views::task::log(&log, look).trim_start().to_owned())?;
+            out.data(&log, |look| {
+                views::task::log(&log, look).trim_start().to_owned()
+            })?;
             if views::task::log(&log, &out.look).is_empty() {
                 out.note("nothing is known of its components; its attempts: automagik task show");
             }
@@ -155,7 +171,10 @@ async fn list(list: &List, context: &Context<'_>) -> Result<Exit> {
     let answer = client.list(&["tasks"], &list.query(), list.limit).await?;
     out.data(&answer, |look| views::task::list(&answer, look))?;
     let shown = rows(&answer).len();
-    let total = answer.get("total").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let total = answer
+        .get("total")
+        .and_then(serde_json::Value::as_u64)
+        .unwrap_or(0);
     if shown == 0 {
         out.note("no tasks; make one: automagik flow run FLOW --input TEXT");
     } else if total > shown as u64 {

@@ -1,7 +1,6 @@
 //! `automagik up`: the whole server in one process. Owns the order of its start and of its end;
 //! every part is somebody else's.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +18,20 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::args::Global;
+use crate::args::{Global, env};
 use crate::exit::{Exit, Trouble};
 use crate::home::{Home, ServerFile};
 use crate::output::Out;
 
 mod banner;
 mod langflow;
+mod listen;
 mod lock;
 mod signals;
 
 use banner::{Banner, LangFlowPlan};
 use langflow::Companion;
+use listen::{listen, url_of};
 
 /// Start the server.
 #[derive(Debug, Args)]
@@ -43,10 +44,20 @@ The key of the API is made at the first start and kept in the data directory;
 AUTOMAGIK_API_KEY sets another one.")]
 pub(crate) struct Up {
     /// Address to listen on; 0.0.0.0 lets other machines in
-    #[arg(long, default_value = "127.0.0.1", env = "AUTOMAGIK_API_HOST", hide_env_values = true)]
+    #[arg(
+        long,
+        default_value = "127.0.0.1",
+        env = "AUTOMAGIK_API_HOST",
+        hide_env_values = true
+    )]
     host: String,
     /// Port to listen on; 0 takes a free one
-    #[arg(long, default_value_t = 8888, env = "AUTOMAGIK_API_PORT", hide_env_values = true)]
+    #[arg(
+        long,
+        default_value_t = 8888,
+        env = "AUTOMAGIK_API_PORT",
+        hide_env_values = true
+    )]
     port: u16,
     /// Install and run a LangFlow in the data directory, as source `langflow`
     #[arg(long, conflicts_with = "langflow_url")]
@@ -71,9 +82,10 @@ impl Up {
     /// Which LangFlow belongs to this server, if any.
     fn plan(&self) -> LangFlowPlan {
         if self.with_langflow {
-            return LangFlowPlan::Own { python: self.langflow_python.clone() };
+            return LangFlowPlan::Own {
+                python: self.langflow_python.clone(),
+            };
         }
-        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let named = self.langflow_url.clone();
         let (url, key) = match named {
             Some(url) => (Some(url), self.langflow_api_key.clone()),
@@ -82,7 +94,10 @@ impl Up {
         match url {
             // The originals' variable had the API's path in it.
             Some(url) => LangFlowPlan::Given {
-                url: url.trim_end_matches('/').trim_end_matches("/api/v1").to_owned(),
+                url: url
+                    .trim_end_matches('/')
+                    .trim_end_matches("/api/v1")
+                    .to_owned(),
                 api_key: key,
             },
             None => LangFlowPlan::None,
@@ -149,7 +164,8 @@ async fn start(
     let clock: SharedClock = Arc::new(SystemClock);
     let (path, log_clock) = (home.events(), Arc::clone(&clock));
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(&path, log_clock)).await?;
-    let log: SharedLog = Arc::new(opened.map_err(|error| unusable("event log", &home.events(), &error))?);
+    let log: SharedLog =
+        Arc::new(opened.map_err(|error| unusable("event log", &home.events(), &error))?);
     let projections = Projections::start(home.reads(), Arc::clone(&log)).map_err(|error| {
         unusable("read models", &home.reads(), &error)
             .then("move that file away; it is built again from the event log at the next start")
@@ -162,9 +178,12 @@ async fn start(
         hostname: hostname(),
     };
     let spark = Box::pin(Spark::start(config)).await.map_err(|error| {
-        Trouble::new(Exit::Failed, "the server could not start from its event log")
-            .because(error.to_string())
-            .then("run it again with AUTOMAGIK_LOG_LEVEL=debug, and look at what it says last")
+        Trouble::new(
+            Exit::Failed,
+            "the server could not start from its event log",
+        )
+        .because(error.to_string())
+        .then("run it again with AUTOMAGIK_LOG_LEVEL=debug, and look at what it says last")
     })?;
     let url = url_of(listener.local_addr()?);
     let app = App {
@@ -177,8 +196,20 @@ async fn start(
     // A dropped sender means the same as a sent word: stop.
     let until = async move { drop(stopped.await) };
     let api = tokio::spawn(spark_api::run(listener, app, until));
-    home.write_server(&ServerFile { url, pid: std::process::id() })?;
-    Ok(Server { home, log, projections, spark, api, stop_api, companion: None, _lock: lock })
+    home.write_server(&ServerFile {
+        url,
+        pid: std::process::id(),
+    })?;
+    Ok(Server {
+        home,
+        log,
+        projections,
+        spark,
+        api,
+        stop_api,
+        companion: None,
+        _lock: lock,
+    })
 }
 
 /// The ordered end: first nobody asks any more, then nothing is done any more, then everything
@@ -193,7 +224,9 @@ async fn stop(server: Server, out: &Out) {
         tracing::error!(%error, "the API ended in disorder");
     }
     if let Some(companion) = server.companion {
-        out.note("  LangFlow stops");
+        if companion.ours {
+            out.note("  LangFlow stops");
+        }
         companion.stop().await;
     }
     out.note("  read models catch up");
@@ -205,41 +238,11 @@ async fn stop(server: Server, out: &Out) {
     }
 }
 
-async fn listen(host: &str, port: u16) -> Result<TcpListener> {
-    TcpListener::bind((host, port)).await.map_err(|error| {
-        let trouble = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                Trouble::new(Exit::Conflict, format!("port {port} on {host} is in use"))
-                    .because("another program listens there; it may be another `automagik up`")
-                    .then(format!("choose another: automagik up --port {}", port.wrapping_add(1).max(1024)))
-                    .then("or see what is there: automagik status")
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                Trouble::new(Exit::Failed, format!("port {port} on {host} may not be used"))
-                    .because(error.to_string())
-                    .then("choose one above 1023: automagik up --port 8888")
-            }
-            _ => Trouble::usage(format!("cannot listen on {host} port {port}"))
-                .because(error.to_string())
-                .then("name an address of this machine: --host 127.0.0.1, or 0.0.0.0 for all"),
-        };
-        trouble.into()
-    })
-}
-
-/// The address as a client on this machine writes it.
-fn url_of(address: SocketAddr) -> String {
-    let ip = address.ip();
-    let port = address.port();
-    match (ip.is_unspecified(), ip.is_ipv6()) {
-        (true, false) => format!("http://127.0.0.1:{port}"),
-        (true, true) => format!("http://[::1]:{port}"),
-        (false, _) => format!("http://{address}"),
-    }
-}
-
 fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Trouble {
-    let mut trouble = Trouble::new(Exit::Failed, format!("cannot open the {what} {}", path.display()));
+    let mut trouble = Trouble::new(
+        Exit::Failed,
+        format!("cannot open the {what} {}", path.display()),
+    );
     let mut cause = Some(error);
     while let Some(inner) = cause {
         trouble = trouble.because(inner.to_string());
@@ -250,12 +253,18 @@ fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -
 
 /// Logs go to standard error, tersely. `RUST_LOG` beats `AUTOMAGIK_LOG_LEVEL` beats our default.
 fn start_tracing(out: &Out) {
-    let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].iter().find_map(|name| std::env::var(name).ok());
+    let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
     let own = "warn,automagik=info,spark_events=info,spark_actors=info,spark_projections=info,spark_api=info";
-    let wished = named.filter(|named| !named.is_empty()).unwrap_or_else(|| own.to_owned());
+    let wished = named
+        .filter(|named| !named.is_empty())
+        .unwrap_or_else(|| own.to_owned());
     let filter = tracing_subscriber::EnvFilter::try_new(&wished);
     if filter.is_err() {
-        out.note(&format!("the log level {wished:?} cannot be read; taking the usual one"));
+        out.note(&format!(
+            "the log level {wished:?} cannot be read; taking the usual one"
+        ));
     }
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(own));
     let subscriber = tracing_subscriber::fmt()
@@ -276,7 +285,10 @@ fn private_files() {
 
 #[cfg(unix)]
 fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[cfg(not(unix))]
@@ -287,33 +299,4 @@ fn hostname() -> String {
 /// The folder that LangFlow's files lie in, for whoever asks before it runs.
 fn langflow_folder(home: &Home) -> PathBuf {
     home.dir().join("langflow")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_written_as_a_client_writes_it() {
-        let table = [
-            ("127.0.0.1:8888", "http://127.0.0.1:8888"),
-            ("0.0.0.0:8888", "http://127.0.0.1:8888"),
-            ("192.168.1.5:80", "http://192.168.1.5:80"),
-            ("[::]:8888", "http://[::1]:8888"),
-            ("[::1]:8888", "http://[::1]:8888"),
-        ];
-        for (address, url) in table {
-            assert_eq!(url_of(address.parse().unwrap()), url, "{address}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_port_in_use_is_a_conflict_with_a_way_out() {
-        let taken = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = taken.local_addr().unwrap().port();
-        let error = listen("127.0.0.1", port).await.unwrap_err();
-        let trouble = error.downcast_ref::<Trouble>().unwrap();
-        assert_eq!(trouble.exit, Exit::Conflict);
-        assert!(trouble.next[0].contains("--port"), "{trouble:?}");
-    }
 }

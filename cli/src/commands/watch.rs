@@ -25,13 +25,23 @@ pub(crate) async fn tasks(list: &List, context: &Context<'_>) -> Result<Exit> {
             _ = pace.tick() => {}
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
         }
-        let answer = context.client.list(&["tasks"], &list.query(), list.limit).await?;
-        let look = Look { now: SystemClock.now(), ..context.out.look.clone() };
+        let answer = context
+            .client
+            .list(&["tasks"], &list.query(), list.limit)
+            .await?;
+        let look = Look {
+            now: SystemClock.now(),
+            ..context.out.look.clone()
+        };
         let out = context.out;
         if out.stdout_terminal && out.format == Format::Table && out.spinner {
             // Home, the page, and away with what an earlier, longer page left below.
             let page = views::task::list(&answer, &look).replace('\n', "\u{1b}[K\n");
-            let page = if page.is_empty() { "no tasks yet\u{1b}[K\n".to_owned() } else { page };
+            let page = if page.is_empty() {
+                "no tasks yet\u{1b}[K\n".to_owned()
+            } else {
+                page
+            };
             out.raw(&format!("\u{1b}[H{page}\u{1b}[J"))?;
             continue;
         }
@@ -78,10 +88,16 @@ mod tests {
     #[test]
     fn only_what_changed_is_written_again() {
         let mut follow = Follow::default();
-        let first = [json!({"id": "b", "status": "pending"}), json!({"id": "a", "status": "running"})];
+        let first = [
+            json!({"id": "b", "status": "pending"}),
+            json!({"id": "a", "status": "running"}),
+        ];
         assert_eq!(follow.changed(&first), [&first[1], &first[0]]);
         assert!(follow.changed(&first).is_empty());
-        let second = [json!({"id": "b", "status": "running"}), json!({"id": "a", "status": "running"})];
+        let second = [
+            json!({"id": "b", "status": "running"}),
+            json!({"id": "a", "status": "running"}),
+        ];
         assert_eq!(follow.changed(&second), [&second[0]]);
         assert!(follow.changed(&[]).is_empty());
         assert_eq!(follow.changed(&second).len(), 2);

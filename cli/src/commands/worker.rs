@@ -17,9 +17,13 @@ pub(crate) const EXAMPLES: &str = "Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Worker {
     /// All workers
-    #[command(visible_alias = "ls", alias = "status", after_help = "Examples:
+    #[command(
+        visible_alias = "ls",
+        alias = "status",
+        after_help = "Examples:
   automagik worker list
-  automagik worker list -o json")]
+  automagik worker list -o json"
+    )]
     List,
 }
 

@@ -15,7 +15,13 @@ const INDENT: usize = 6;
 pub(crate) fn list(list: &Value, look: &Look) -> String {
     let rows = rows(list);
     let cells: Vec<[String; 4]> = rows.iter().map(|event| cells(event, look)).collect();
-    let widest = |column: usize| cells.iter().map(|cell| width(&cell[column])).max().unwrap_or(0);
+    let widest = |column: usize| {
+        cells
+            .iter()
+            .map(|cell| width(&cell[column]))
+            .max()
+            .unwrap_or(0)
+    };
     let widths = [widest(0), widest(1), widest(2)];
     let mut page = String::new();
     for (event, [revision, when, kind, who]) in rows.iter().zip(&cells) {
@@ -55,9 +61,14 @@ fn cells(event: &Value, look: &Look) -> [String; 4] {
 
 fn below(event: &Value, look: &Look) -> Vec<String> {
     let why = text(event, &["reason", "metadata.reason"]).map(|reason| format!("why: {reason}"));
-    let data = event.get("data").and_then(Value::as_object).map(|data| summary(data, look));
+    let data = event
+        .get("data")
+        .and_then(Value::as_object)
+        .map(|data| summary(data, look));
     let lines = why.into_iter().chain(data.filter(|line| !line.is_empty()));
-    lines.map(|line| crate::output::text::one_line(&line)).collect()
+    lines
+        .map(|line| crate::output::text::one_line(&line))
+        .collect()
 }
 
 fn paint_of(kind: &str) -> Paint {
@@ -95,15 +106,20 @@ fn part(name: &str, value: &Value, look: &Look) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
-        Value::String(text) if name.ends_with("_at") || name == "not_before" => {
-            Some(format!("{label} {}", time::show(text, moment(look), look.now)))
-        }
-        Value::String(text) if name.ends_with("_id") => {
-            Some(format!("{} {}", label.trim_end_matches(" id"), short_id(text, &[], name != "task_id")))
-        }
+        Value::String(text) if name.ends_with("_at") || name == "not_before" => Some(format!(
+            "{label} {}",
+            time::show(text, moment(look), look.now)
+        )),
+        Value::String(text) if name.ends_with("_id") => Some(format!(
+            "{} {}",
+            label.trim_end_matches(" id"),
+            short_id(text, &[], name != "task_id")
+        )),
         Value::String(text) => Some(format!("{label} {}", cut(text, 60))),
         Value::Number(number) if name.ends_with("_ms") => {
-            let shown = number.as_u64().map_or_else(|| number.to_string(), time::duration);
+            let shown = number
+                .as_u64()
+                .map_or_else(|| number.to_string(), time::duration);
             Some(format!("{} {shown}", label.trim_end_matches(" ms")))
         }
         Value::Number(_) | Value::Bool(_) => Some(format!("{label} {value}")),
@@ -123,9 +139,16 @@ fn moment(look: &Look) -> time::TimeStyle {
 }
 
 fn object(label: &str, fields: &Map<String, Value>) -> Option<String> {
-    let field = |name: &str| fields.get(name).filter(|value| !value.is_null()).map(inline);
+    let field = |name: &str| {
+        fields
+            .get(name)
+            .filter(|value| !value.is_null())
+            .map(inline)
+    };
     if let (Some(class), Some(message)) = (field("class"), field("message")) {
-        let component = field("component").map(|name| format!(" in {name}")).unwrap_or_default();
+        let component = field("component")
+            .map(|name| format!(" in {name}"))
+            .unwrap_or_default();
         return Some(format!("{class}{component}: {}", cut(&message, 120)));
     }
     if label == "recurrence" {
@@ -135,10 +158,24 @@ fn object(label: &str, fields: &Map<String, Value>) -> Option<String> {
     if let Some(kind) = field("kind") {
         return Some(format!("{label} {kind}"));
     }
-    if let Some(inner) = field("inline").or_else(|| field("value")).or_else(|| field("json")) {
-        return Some(format!("{label} {}", cut(&inner, 60)));
+    if let Some(blob) = field("blob") {
+        let bytes = field("bytes").unwrap_or_default();
+        return Some(format!("{label} {} ({bytes} bytes)", cut(&blob, 9)));
     }
-    let rest = fields.iter().filter(|(_, value)| !value.is_object() && !value.is_array());
-    let rest: Vec<String> = rest.map(|(name, value)| format!("{name}={}", inline(value))).collect();
+    if let Some(inner) = fields.get("inline") {
+        // A definition or a result is too much for a line; its text alone may say something.
+        let inner = inner.get("text").unwrap_or(inner);
+        let said = match inner {
+            Value::Object(_) | Value::Array(_) => format!("({} bytes)", inner.to_string().len()),
+            other => cut(&inline(other), 60),
+        };
+        return Some(format!("{label} {said}"));
+    }
+    let rest = fields
+        .iter()
+        .filter(|(_, value)| !value.is_object() && !value.is_array());
+    let rest: Vec<String> = rest
+        .map(|(name, value)| format!("{name}={}", inline(value)))
+        .collect();
     (!rest.is_empty()).then(|| format!("{label} {{{}}}", cut(&rest.join(" "), 60)))
 }

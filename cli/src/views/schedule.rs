@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{entries, headline, ids, inline, payload, pick, short_task_id, text, text_or_dash, took};
+use super::{
+    entries, headline, ids, inline, payload, pick, short_task_id, text, text_or_dash, took,
+};
 use crate::client::rows;
 use crate::output::look::Look;
 use crate::output::table::{Cell, Column, Details, Table};
@@ -41,7 +43,9 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
 /// The flow's name, or the start of its id.
 pub(crate) fn flow(row: &Value) -> String {
     let short = || text(row, &["flow_id"]).map(|id| short_id(&id, &[], true));
-    text(row, &["flow_name", "flow.name", "flow"]).or_else(short).unwrap_or_else(|| "-".into())
+    text(row, &["flow_name", "flow.name", "flow"])
+        .or_else(short)
+        .unwrap_or_else(|| "-".into())
 }
 
 /// The next due instant.
@@ -51,7 +55,9 @@ pub(crate) fn next_due(row: &Value) -> Option<&Value> {
 
 /// The recurrence as a person would say it.
 pub(crate) fn when(row: &Value) -> String {
-    let Some(rule) = pick(row, &["recurrence"]) else { return text_or_dash(row, &["summary"]) };
+    let Some(rule) = pick(row, &["recurrence"]) else {
+        return text_or_dash(row, &["summary"]);
+    };
     match text(rule, &["kind"]).as_deref() {
         Some("cron") => {
             let zone = text(rule, &["timezone"]).filter(|zone| zone != "UTC");
@@ -79,9 +85,22 @@ pub(crate) fn show(row: &Value, coming: &Value, look: &Look) -> String {
         .maybe("input", pick(row, &["input"]).map(payload))
         .maybe("tweaks", pick(row, &["tweaks"]).map(inline))
         .maybe("overlap", text(row, &["overlap"]))
-        .maybe("catch-up", pick(row, &["catch_up_ms"]).and_then(Value::as_u64).map(time::duration))
-        .maybe("timeout", pick(row, &["timeout_ms"]).and_then(Value::as_u64).map(time::duration))
-        .maybe("attempts", text(row, &["retry.attempts_max"]).map(|n| format!("at most {n}")))
+        .maybe(
+            "catch-up",
+            pick(row, &["catch_up_ms"])
+                .and_then(Value::as_u64)
+                .map(time::duration),
+        )
+        .maybe(
+            "timeout",
+            pick(row, &["timeout_ms"])
+                .and_then(Value::as_u64)
+                .map(time::duration),
+        )
+        .maybe(
+            "attempts",
+            text(row, &["retry.attempts_max"]).map(|n| format!("at most {n}")),
+        )
         .add("so far", counts(row));
     for (name, place) in [
         ("last due", "last_due_at"),
@@ -109,7 +128,9 @@ pub(crate) fn show(row: &Value, coming: &Value, look: &Look) -> String {
 fn counts(row: &Value) -> String {
     let count = |name: &str| text(row, &[name]).unwrap_or_else(|| "0".to_owned());
     let parts = ["fired", "skipped", "missed", "triggered", "failed"];
-    parts.map(|name| format!("{} {name}", count(name))).join(", ")
+    parts
+        .map(|name| format!("{} {name}", count(name)))
+        .join(", ")
 }
 
 /// What became of the last due instants; nothing where there was none.
@@ -136,7 +157,11 @@ fn outcomes(row: &Value, look: &Look) -> String {
         ]);
     }
     let lines = table.render(look);
-    if lines.is_empty() { lines } else { headline(look, "Last") + &lines }
+    if lines.is_empty() {
+        lines
+    } else {
+        headline(look, "Last") + &lines
+    }
 }
 
 /// Due instants to come, one a line, in UTC and in the schedule's own zone.
@@ -170,6 +195,8 @@ pub(crate) fn next(answer: &Value, look: &Look) -> String {
 
 fn in_zone(at: &str, zone: &str) -> Option<String> {
     let zone: chrono_tz::Tz = zone.parse().ok()?;
-    let at = chrono::DateTime::parse_from_rfc3339(at).ok()?.with_timezone(&zone);
+    let at = chrono::DateTime::parse_from_rfc3339(at)
+        .ok()?
+        .with_timezone(&zone);
     Some(at.format("%a %m-%d %H:%M:%S %Z").to_string())
 }

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{entries, headline, ids, inline, payload, pick, schedule, short_task_id, text, text_or_dash, took};
+use super::{
+    entries, headline, ids, inline, payload, pick, schedule, short_task_id, text, text_or_dash,
+    took,
+};
 use crate::client::rows;
 use crate::output::look::{Look, Paint};
 use crate::output::table::{Cell, Column, Details, Table};
@@ -101,10 +104,16 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         }
     }
     details
-        .maybe("took", pick(row, &["duration_ms"]).map(|_| took(row, &["duration_ms"])))
+        .maybe(
+            "took",
+            pick(row, &["duration_ms"]).map(|_| took(row, &["duration_ms"])),
+        )
         .maybe("stopped by", text(row, &["cancelled_by"]))
         .maybe("why", text(row, &["cancel_reason"]))
-        .maybe("at the source", text(row, &["remote_stop"]).map(|stop| stop.replace('_', " ")))
+        .maybe(
+            "at the source",
+            text(row, &["remote_stop"]).map(|stop| stop.replace('_', " ")),
+        )
         .maybe("output", pick(row, &["output"]).map(payload));
     details.render(look) + &attempts(row, look) + &log(row, look)
 }
@@ -116,8 +125,11 @@ pub(crate) fn attempts(row: &Value, look: &Look) -> String {
         return String::new();
     }
     const LABEL: usize = 9;
-    let beside = ((look.width.saturating_sub(LABEL)) / (ATTEMPT_WIDTH_MIN + 2)).clamp(1, attempts.len());
-    let column = (look.width.saturating_sub(LABEL) / beside).saturating_sub(2).max(10);
+    let beside =
+        ((look.width.saturating_sub(LABEL)) / (ATTEMPT_WIDTH_MIN + 2)).clamp(1, attempts.len());
+    let column = (look.width.saturating_sub(LABEL) / beside)
+        .saturating_sub(2)
+        .max(10);
     let mut page = headline(look, "Attempts");
     for (index, group) in attempts.chunks(beside).enumerate() {
         if index > 0 {
@@ -135,10 +147,18 @@ pub(crate) fn attempts(row: &Value, look: &Look) -> String {
                 let mut line = look.paint(Paint::Faint, &label);
                 for cell in &wrapped {
                     let part = cell.get(at).map_or("", String::as_str);
-                    let paint = if label.trim() == "status" { Paint::of_status(part) } else { Paint::Plain };
+                    let paint = if label.trim() == "status" {
+                        Paint::of_status(part)
+                    } else {
+                        Paint::Plain
+                    };
                     line.push_str("  ");
                     line.push_str(&look.paint(paint, part));
-                    line.push_str(&pad("", column.saturating_sub(crate::output::text::width(part)), false));
+                    line.push_str(&pad(
+                        "",
+                        column.saturating_sub(crate::output::text::width(part)),
+                        false,
+                    ));
                 }
                 page.push_str(line.trim_end());
                 page.push('\n');
@@ -154,12 +174,22 @@ type AttemptCell = fn(&Value, &Look) -> String;
 const ATTEMPT_ROWS: [(&str, AttemptCell); 9] = [
     ("attempt", |attempt, _| text_or_dash(attempt, &["attempt"])),
     ("status", |attempt, _| status(attempt)),
-    ("started", |attempt, look| look.when(pick(attempt, &["started_at"]))),
+    ("started", |attempt, look| {
+        look.when(pick(attempt, &["started_at"]))
+    }),
     ("took", |attempt, _| took(attempt, &["duration_ms"])),
-    ("class", |attempt, _| text_or_dash(attempt, &["failure.class"])),
-    ("http", |attempt, _| text_or_dash(attempt, &["failure.status"])),
-    ("where", |attempt, _| text_or_dash(attempt, &["failure.component"])),
-    ("message", |attempt, _| text_or_dash(attempt, &["failure.message"])),
+    ("class", |attempt, _| {
+        text_or_dash(attempt, &["failure.class"])
+    }),
+    ("http", |attempt, _| {
+        text_or_dash(attempt, &["failure.status"])
+    }),
+    ("where", |attempt, _| {
+        text_or_dash(attempt, &["failure.component"])
+    }),
+    ("message", |attempt, _| {
+        text_or_dash(attempt, &["failure.message"])
+    }),
     ("remedy", |attempt, _| remedy(attempt)),
 ];
 
@@ -171,10 +201,13 @@ fn status(attempt: &Value) -> String {
 fn remedy(attempt: &Value) -> String {
     let class = || {
         let class = pick(attempt, &["failure.class"])?.clone();
-        let class: spark_events::domain::failure::FailureClass = serde_json::from_value(class).ok()?;
+        let class: spark_events::domain::failure::FailureClass =
+            serde_json::from_value(class).ok()?;
         Some(class.remedy().to_owned())
     };
-    text(attempt, &["failure.remedy"]).or_else(class).unwrap_or_default()
+    text(attempt, &["failure.remedy"])
+        .or_else(class)
+        .unwrap_or_default()
 }
 
 /// What the components did, attempt after attempt; nothing where that is not known.
@@ -196,7 +229,11 @@ pub(crate) fn log(row: &Value, look: &Look) -> String {
         ]);
     }
     let lines = table.render(look);
-    if lines.is_empty() { lines } else { headline(look, "Components") + &lines }
+    if lines.is_empty() {
+        lines
+    } else {
+        headline(look, "Components") + &lines
+    }
 }
 
 /// How a task ended, in one line.
@@ -216,7 +253,9 @@ pub(crate) fn end_line(row: &Value) -> String {
 
 /// The output as it is, with a line break at its end. On a terminal without control characters.
 pub(crate) fn output_text(row: &Value, terminal: bool) -> String {
-    let Some(output) = pick(row, &["output"]) else { return String::new() };
+    let Some(output) = pick(row, &["output"]) else {
+        return String::new();
+    };
     let text = payload(output);
     let mut text = if terminal { harmless(&text) } else { text };
     if !text.ends_with('\n') {

@@ -9,12 +9,11 @@ use crate::snapshots;
 
 const TASK: &str = "0193a7b4-1c2d-7e3f-8a9b-0c1d2e3f4a5b";
 const SCHEDULE: &str = "0193a7b4-0000-7e3f-8a9b-0c1d2e3f4a5b";
-const LONG: &str = "a very long name that somebody gave to it because names are cheap and nobody minds";
+const LONG: &str =
+    "a very long name that somebody gave to it because names are cheap and nobody minds";
 
 fn failed_task() -> Value {
-    let failure = |class: &str, message: &str| {
-        json!({"class": class, "message": message, "status": 500, "component": "OpenAI Model"})
-    };
+    let failure = |class: &str, message: &str| json!({"class": class, "message": message, "status": 500, "component": "OpenAI Model"});
     let attempt = |n: u32, outcome: &str, failure: Value| {
         json!({"attempt": n, "worker_id": null, "mode": "background", "job_id": "j",
             "started_at": "2026-03-01T11:58:00Z", "finished_at": "2026-03-01T11:58:02Z",
@@ -79,10 +78,12 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
         "next_due_at": "2026-03-01T12:00:05Z", "last_due_at": null});
     let preview = json!({"recurrence": schedule_row()["recurrence"], "items": [
         {"due_at": "2026-03-02T09:00:00Z"}, {"due_at": "2026-03-29T08:00:00Z", "dst": "gap"}]});
-    let source = |name: &str, status: &str| json!({"id": TASK, "name": name, "url": format!("http://localhost:7860/{name}"),
+    let source = |name: &str, status: &str| {
+        json!({"id": TASK, "name": name, "url": format!("http://localhost:7860/{name}"),
         "status": status, "version": "1.13.0", "runs_max": 4, "has_api_key": true,
         "capabilities": {"version": "1.13.0", "background_jobs": true, "traces": true, "stream": false},
-        "failure_class": null, "reason": null, "created_at": "2026-03-01T11:00:00Z", "updated_at": "2026-03-01T11:00:00Z"});
+        "failure_class": null, "reason": null, "created_at": "2026-03-01T11:00:00Z", "updated_at": "2026-03-01T11:00:00Z"})
+    };
     let flow = json!({"id": TASK, "name": LONG, "description": "d", "source_name": "dev", "remote_id": SCHEDULE,
         "folder": "Starter", "input_component": "ChatInput-1", "output_component": "ChatOutput-1",
         "definition_hash": "abc", "created_at": "2026-02-01T11:00:00Z", "updated_at": "2026-03-01T11:00:00Z",
@@ -96,18 +97,36 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
         "actors": {"open_tasks": 3, "running_tasks": 1, "active_schedules": 2, "crashes": 0},
         "projections": {"projections": [{"name": "tasks", "position": 7, "halted": {"position": 8, "reason": "no such column"}}]}});
     vec![
-        ("task list", task::list(&list(vec![failed_task(), completed_task()]), look)),
+        (
+            "task list",
+            task::list(&list(vec![failed_task(), completed_task()]), look),
+        ),
         ("task show", task::show(&failed_task(), look)),
         ("task end", task::end_line(&failed_task()) + "\n"),
-        ("schedule list", schedule::list(&list(vec![schedule_row(), interval]), look)),
-        ("schedule show", schedule::show(&schedule_row(), &preview, look)),
-        ("source list", source::list(&list(vec![source("dev", "up"), source(LONG, "down")]), look)),
+        (
+            "schedule list",
+            schedule::list(&list(vec![schedule_row(), interval]), look),
+        ),
+        (
+            "schedule show",
+            schedule::show(&schedule_row(), &preview, look),
+        ),
+        (
+            "source list",
+            source::list(&list(vec![source("dev", "up"), source(LONG, "down")]), look),
+        ),
         ("source show", source::show(&source("dev", "up"), look)),
         ("flow list", flow::list(&list(vec![flow.clone()]), look)),
-        ("flow list --remote", source::remote(&list(vec![remote]), look)),
+        (
+            "flow list --remote",
+            source::remote(&list(vec![remote]), look),
+        ),
         ("flow show", flow::show(&flow, look)),
         ("worker list", worker::list(&list(vec![worker]), look)),
-        ("status", status::show(&health, "http://127.0.0.1:8888", look)),
+        (
+            "status",
+            status::show(&health, "http://127.0.0.1:8888", look),
+        ),
         ("history", history::list(&list(events()), look)),
     ]
 }
@@ -118,17 +137,41 @@ fn events() -> Vec<Value> {
             "reason": reason, "recorded_at": "2026-03-01T11:58:00Z", "data": data})
     };
     vec![
-        event(0, "task.created", "user:local", json!("a test"), json!({
+        event(
+            0,
+            "task.created",
+            "user:local",
+            json!("a test"),
+            json!({
             "flow_id": SCHEDULE, "input": {"inline": "what happened?"}, "timeout_ms": 600_000,
-            "trigger": {"kind": "manual"}, "retry": {"initial_ms": 5_000, "attempts_max": 4}})),
-        event(1, "task.started", "scheduler", Value::Null, json!({
-            "attempt": 1, "worker_id": TASK, "mode": "background", "at": "2026-03-01T11:58:00Z"})),
-        event(2, "task.attempt_failed", &format!("worker:{TASK}"), Value::Null, json!({
+            "trigger": {"kind": "manual"}, "retry": {"initial_ms": 5_000, "attempts_max": 4}}),
+        ),
+        event(
+            1,
+            "task.started",
+            "scheduler",
+            Value::Null,
+            json!({
+            "attempt": 1, "worker_id": TASK, "mode": "background", "at": "2026-03-01T11:58:00Z"}),
+        ),
+        event(
+            2,
+            "task.attempt_failed",
+            &format!("worker:{TASK}"),
+            Value::Null,
+            json!({
             "attempt": 1, "duration_ms": 2_130,
-            "failure": {"class": "component", "message": format!("boom {LONG}"), "component": "Model"}})),
-        event(3, "schedule.skipped", "scheduler", Value::Null, json!({
+            "failure": {"class": "component", "message": format!("boom {LONG}"), "component": "Model"}}),
+        ),
+        event(
+            3,
+            "schedule.skipped",
+            "scheduler",
+            Value::Null,
+            json!({
             "first_due_at": "2026-03-01T11:00:00Z", "last_due_at": "2026-03-01T11:00:00Z", "count": 1,
-            "reason": {"kind": "overlap", "task_id": TASK}, "next_due_at": null})),
+            "reason": {"kind": "overlap", "task_id": TASK}, "next_due_at": null}),
+        ),
     ]
 }
 
@@ -145,7 +188,10 @@ fn every_page_fits_80_columns() {
 
 #[test]
 fn colour_changes_nothing_but_colour() {
-    let colored = pages(&Look { color: true, ..plain() });
+    let colored = pages(&Look {
+        color: true,
+        ..plain()
+    });
     for ((name, page), (_, plain)) in colored.iter().zip(pages(&plain())) {
         let mut text = String::new();
         let mut parts = page.split('\u{1b}');
@@ -160,8 +206,10 @@ fn colour_changes_nothing_but_colour() {
 
 #[test]
 fn the_pages_are_reviewed() {
-    let text: String =
-        pages(&plain()).iter().map(|(name, page)| format!("=== {name}\n{page}\n")).collect();
+    let text: String = pages(&plain())
+        .iter()
+        .map(|(name, page)| format!("=== {name}\n{page}\n"))
+        .collect();
     snapshots::check("pages.txt", &text);
 }
 
@@ -181,16 +229,31 @@ fn nothing_breaks_where_fields_are_missing() {
 
 #[test]
 fn an_output_is_shown_as_it_is_but_harmless_on_a_terminal() {
-    assert_eq!(task::output_text(&completed_task(), true), "hello[2J back\n");
-    assert_eq!(task::output_text(&completed_task(), false), "hello\u{1b}[2J back\n");
-    assert_eq!(task::output_text(&json!({"output": {"inline": {"n": 1}}}), false), "{\n  \"n\": 1\n}\n");
+    assert_eq!(
+        task::output_text(&completed_task(), true),
+        "hello[2J back\n"
+    );
+    assert_eq!(
+        task::output_text(&completed_task(), false),
+        "hello\u{1b}[2J back\n"
+    );
+    assert_eq!(
+        task::output_text(&json!({"output": {"inline": {"n": 1}}}), false),
+        "{\n  \"n\": 1\n}\n"
+    );
     assert_eq!(task::output_text(&json!({"output": null}), false), "");
     let blob = json!({"output": {"blob": "abc", "bytes": 40_000}});
-    assert_eq!(task::output_text(&blob, false), "(40000 bytes, stored apart)\n");
+    assert_eq!(
+        task::output_text(&blob, false),
+        "(40000 bytes, stored apart)\n"
+    );
 }
 
 #[test]
 fn a_failure_without_a_remedy_gets_the_one_of_its_class() {
     let page = task::attempts(&failed_task(), &plain());
-    assert!(page.contains("remedy") && page.contains("open the flow in"), "{page}");
+    assert!(
+        page.contains("remedy") && page.contains("open the flow in"),
+        "{page}"
+    );
 }

@@ -109,8 +109,8 @@ const SELECT: &str = "SELECT s.seq AS seq, s.id AS id, s.name AS name, s.flow_id
     st.paused_reason, st.fired, st.skipped, st.missed, st.triggered, st.outcomes,
     s.created_at AS created_at, st.updated_at AS updated_at, s.created_by AS created_by,
     st.revision AS revision,
-    (SELECT coalesce(sum(n), 0) FROM tasks_counts c
-     WHERE c.schedule_id = s.id AND c.status = 4) AS failed
+    (SELECT coalesce(sum(n), 0) FROM tasks_counts c JOIN tasks_refs r ON r.ref = c.schedule
+     WHERE r.id = s.id AND c.status = 4) AS failed
     FROM schedules s JOIN schedules_states st ON st.seq = s.seq
     LEFT JOIN flows f ON f.id = s.flow_id LEFT JOIN tasks t ON t.id = st.last_task_id";
 

@@ -10,7 +10,7 @@ use spark_events::domain::task::TaskStatus;
 use spark_events::{FlowId, ScheduleId, SourceId, TaskId};
 
 use super::rows::{self, TaskCounts, TaskDetail, TaskRow};
-use super::status_number;
+use super::{status_number, stored_ref};
 use crate::columns::{blob, signed, unsigned};
 use crate::error::QueryError;
 use crate::find::{Finder, Found};
@@ -29,59 +29,79 @@ pub struct TaskFilter {
     pub schedule_id: Option<ScheduleId>,
 }
 
-impl TaskFilter {
-    /// The index that narrows most, its column, and the value.
-    fn index(&self) -> Option<(&'static str, &'static str, Value)> {
-        let schedule = self
-            .schedule_id
-            .map(|id| ("tasks_schedule", "schedule_id", id.0));
-        let flow = || self.flow_id.map(|id| ("tasks_flow", "flow_id", id.0));
-        let source = || self.source_id.map(|id| ("tasks_source", "source_id", id.0));
-        let (index, column, id) = schedule.or_else(flow).or_else(source)?;
-        Some((index, column, blob(id).to_vec().into()))
-    }
+/// A filter with its ids as they stand in the columns.
+struct Narrowed {
+    statuses: Vec<i64>,
+    /// Whether every status is wanted.
+    any_status: bool,
+    /// The columns with their values; the first one's index narrows most.
+    ids: Vec<(&'static str, i64)>,
+}
 
-    /// The statuses as they stand in a column, each once.
-    fn statuses(&self) -> Vec<i64> {
+impl TaskFilter {
+    /// An id that no task names becomes a number that stands in no row.
+    fn narrow(&self, conn: &Connection) -> rusqlite::Result<Narrowed> {
         let wanted =
             |status: &TaskStatus| self.statuses.is_empty() || self.statuses.contains(status);
-        TaskStatus::ALL
-            .into_iter()
-            .filter(wanted)
-            .map(status_number)
-            .collect()
+        let ids = [
+            ("schedule", self.schedule_id.map(|id| id.0)),
+            ("flow", self.flow_id.map(|id| id.0)),
+            ("source", self.source_id.map(|id| id.0)),
+        ];
+        let mut narrowed = Narrowed {
+            statuses: TaskStatus::ALL
+                .into_iter()
+                .filter(wanted)
+                .map(status_number)
+                .collect(),
+            any_status: self.statuses.is_empty(),
+            ids: Vec::new(),
+        };
+        for (column, id) in ids {
+            if let Some(id) = id {
+                // No schedule is counted as schedule 0, so what is unknown must be something else.
+                narrowed
+                    .ids
+                    .push((column, stored_ref(conn, id)?.unwrap_or(-1)));
+            }
+        }
+        Ok(narrowed)
     }
+}
 
+impl Narrowed {
     /// The conditions on ids, for the table or for the counts: both name the columns alike.
     fn ids(&self) -> Where {
         let mut conditions = Where::default();
-        conditions.and(
-            "schedule_id = ?",
-            self.schedule_id.map(|id| blob(id.0).to_vec()),
-        );
-        conditions.and("flow_id = ?", self.flow_id.map(|id| blob(id.0).to_vec()));
-        conditions.and(
-            "source_id = ?",
-            self.source_id.map(|id| blob(id.0).to_vec()),
-        );
+        for (column, number) in &self.ids {
+            conditions.and(&format!("{column} = ?"), Some(*number));
+        }
         conditions
     }
 }
 
 /// A task's row with everything that [`rows::task`] wants.
-pub(super) const SELECT: &str = "SELECT t.seq AS seq, t.id AS id, t.flow_id AS flow_id,
-    f.name AS flow_name, t.source_id AS source_id, t.schedule_id AS schedule_id, t.due_at,
+pub(super) const SELECT: &str = "SELECT t.seq AS seq, t.id AS id, fr.id AS flow_id,
+    f.name AS flow_name, sr.id AS source_id, cr.id AS schedule_id, t.due_at,
     t.trigger, t.retry_of, t.status AS status, t.attempts, t.attempts_max, t.failed_attempt,
     i.payload AS input, o.payload AS output, a.failure AS failure, t.next_attempt_at,
-    t.worker_id AS worker_id, t.mode AS mode, t.job_id AS job_id, t.attempt_started_at,
+    wr.id AS worker_id, t.mode AS mode, t.job_id AS job_id, t.attempt_started_at,
     t.attempt_ms AS attempt_ms, t.reattached AS reattached, t.cancel_requested, t.cancelled_by,
     t.cancel_reason, t.remote_stop, t.created_at AS created_at, t.started_at AS started_at,
     t.finished_at AS finished_at, t.updated_at AS updated_at, t.created_by AS created_by,
     t.revision AS revision
-    FROM tasks t LEFT JOIN flows f ON f.id = t.flow_id
+    FROM tasks t
+    JOIN tasks_refs fr ON fr.ref = t.flow
+    JOIN tasks_refs sr ON sr.ref = t.source
+    LEFT JOIN tasks_refs cr ON cr.ref = t.schedule
+    LEFT JOIN tasks_refs wr ON wr.ref = t.worker
+    LEFT JOIN flows f ON f.id = fr.id
     JOIN tasks_texts i ON i.seq = t.seq
     LEFT JOIN tasks_texts o ON o.seq = t.output_seq
     LEFT JOIN tasks_attempts a ON a.seq = t.seq AND a.attempt = t.failed_attempt";
+
+const ATTEMPTS: &str = "SELECT a.*, wr.id AS worker_id FROM tasks_attempts a
+    LEFT JOIN tasks_refs wr ON wr.ref = a.worker WHERE a.seq = ?1 ORDER BY a.attempt";
 
 fn list(
     conn: &Connection,
@@ -89,7 +109,8 @@ fn list(
     page: &Page,
 ) -> Result<Listing<TaskRow>, QueryError> {
     let start = page.start()?;
-    let (sql, values) = keys(filter, page, start);
+    let filter = filter.narrow(conn)?;
+    let (sql, values) = keys(&filter, page, start);
     let mut statement = conn.prepare_cached(&sql)?;
     let keys = statement.query_map(params_from_iter(values), |row| row.get::<_, i64>(0))?;
     let mut read = conn.prepare_cached(&format!("{SELECT} WHERE t.seq = ?1"))?;
@@ -98,41 +119,35 @@ fn list(
         let key = key?;
         rows.push((key, read.query_row([key], rows::task)?));
     }
-    let mut counts = counts(conn, filter)?;
+    let mut counts = counts(conn, &filter)?;
     let total = filter
-        .statuses()
-        .into_iter()
-        .filter_map(|status| counts.of(status).copied());
+        .statuses
+        .iter()
+        .filter_map(|status| counts.of(*status).copied());
     Ok(page.listing(rows, total.sum()))
 }
 
 /// The query for the keys of a page, newest first, and of one row more.
-fn keys(filter: &TaskFilter, page: &Page, start: Option<i64>) -> (String, Vec<Value>) {
+fn keys(filter: &Narrowed, page: &Page, start: Option<i64>) -> (String, Vec<Value>) {
     let rows = page.limit.saturating_add(1);
     let before = start.unwrap_or(i64::MAX);
     let mut values: Vec<Value> = Vec::new();
-    let index = filter.index();
-    let ranges: Vec<String> = if index.is_none() && filter.statuses.is_empty() {
+    let ranges: Vec<String> = if filter.ids.is_empty() && filter.any_status {
         values.push(before.into());
         vec!["SELECT seq FROM tasks WHERE seq < ?".into()]
     } else {
-        let name = index.as_ref().map_or("tasks_status", |(name, _, _)| name);
-        let rest = filter.ids();
-        filter
-            .statuses()
-            .into_iter()
-            .map(|status| {
-                let mut conditions = vec!["status = ?".to_owned(), "seq < ?".to_owned()];
-                let mut bound: Vec<Value> = vec![status.into(), before.into()];
-                if index.is_some() {
-                    conditions.push(rest.sql().replacen(" WHERE ", "", 1));
-                    bound.extend_from_slice(rest.values());
-                }
-                values.extend(bound);
-                let conditions = conditions.join(" AND ");
-                format!("SELECT seq FROM tasks INDEXED BY {name} WHERE {conditions}")
-            })
-            .collect()
+        let index = filter.ids.first().map_or("status", |(column, _)| column);
+        let mut range = |status: &i64| {
+            let mut conditions = filter.ids();
+            conditions.and("status = ?", Some(*status));
+            conditions.and("seq < ?", Some(before));
+            values.extend_from_slice(conditions.values());
+            format!(
+                "SELECT seq FROM tasks INDEXED BY tasks_{index}{}",
+                conditions.sql()
+            )
+        };
+        filter.statuses.iter().map(&mut range).collect()
     };
     let reach = signed(rows.saturating_add(page.offset) as u64);
     let ranges: Vec<String> = ranges
@@ -147,7 +162,7 @@ fn keys(filter: &TaskFilter, page: &Page, start: Option<i64>) -> (String, Vec<Va
     (sql, values)
 }
 
-fn counts(conn: &Connection, filter: &TaskFilter) -> Result<TaskCounts, QueryError> {
+fn counts(conn: &Connection, filter: &Narrowed) -> Result<TaskCounts, QueryError> {
     let conditions = filter.ids();
     let sql = format!(
         "SELECT status, sum(n) FROM tasks_counts{} GROUP BY status",
@@ -175,8 +190,7 @@ fn detail(conn: &Connection, id: TaskId) -> Result<Option<TaskDetail>, QueryErro
     let Some((seq, task, last)) = found else {
         return Ok(None);
     };
-    let mut statement =
-        conn.prepare_cached("SELECT * FROM tasks_attempts WHERE seq = ?1 ORDER BY attempt")?;
+    let mut statement = conn.prepare_cached(ATTEMPTS)?;
     let mut attempt_rows = statement
         .query_map([seq], rows::failed_attempt)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
@@ -210,7 +224,7 @@ pub(crate) fn plan(
     filter: &TaskFilter,
     page: &Page,
 ) -> Result<Vec<String>, QueryError> {
-    let (sql, values) = keys(filter, page, page.start()?);
+    let (sql, values) = keys(&filter.narrow(conn)?, page, page.start()?);
     let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
     let steps = explain.query_map(params_from_iter(values), |row| row.get("detail"))?;
     Ok(steps.collect::<rusqlite::Result<_>>()?)
@@ -248,7 +262,8 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn task_counts(&self, filter: TaskFilter) -> Result<TaskCounts, QueryError> {
-        self.read(move |conn| counts(conn, &filter)).await
+        self.read(move |conn| counts(conn, &filter.narrow(conn)?))
+            .await
     }
 
     /// The task that a text stands for: an id or its start.

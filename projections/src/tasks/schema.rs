@@ -9,9 +9,9 @@ pub(super) const SCHEMA: &str = "
 CREATE TABLE tasks (
     seq INTEGER PRIMARY KEY,        -- position of task.created
     id BLOB NOT NULL UNIQUE,
-    flow_id BLOB NOT NULL,
-    source_id BLOB NOT NULL,
-    schedule_id BLOB,
+    flow INTEGER NOT NULL,          -- of tasks_refs, as the next two and the worker
+    source INTEGER NOT NULL,
+    schedule INTEGER,
     trigger INTEGER NOT NULL,       -- 0 manual, 1 occurrence, 2 schedule triggered, 3 retry of
     due_at INTEGER,                 -- microseconds, as all times
     retry_of BLOB,
@@ -22,7 +22,7 @@ CREATE TABLE tasks (
     output_seq INTEGER,             -- position of task.completed
     next_attempt_at INTEGER,
     -- The last attempt. One that failed has its own row in tasks_attempts too.
-    worker_id BLOB,
+    worker INTEGER,
     mode INTEGER,                   -- 0 background, 1 direct
     job_id TEXT,
     attempt_started_at INTEGER,
@@ -41,10 +41,10 @@ CREATE TABLE tasks (
 ) STRICT;
 -- The primary key is the last column of every index: each list is a range of one of these.
 CREATE INDEX tasks_status ON tasks (status);
-CREATE INDEX tasks_flow ON tasks (flow_id, status);
-CREATE INDEX tasks_source ON tasks (source_id, status);
-CREATE INDEX tasks_schedule ON tasks (schedule_id, status) WHERE schedule_id IS NOT NULL;
-CREATE INDEX tasks_running ON tasks (worker_id) WHERE status = 1;
+CREATE INDEX tasks_flow ON tasks (flow, status);
+CREATE INDEX tasks_source ON tasks (source, status);
+CREATE INDEX tasks_schedule ON tasks (schedule, status) WHERE schedule IS NOT NULL;
+CREATE INDEX tasks_running ON tasks (worker) WHERE status = 1;
 -- Inputs (at the position of task.created) and outputs (at that of task.completed).
 CREATE TABLE tasks_texts (
     seq INTEGER PRIMARY KEY,
@@ -54,7 +54,7 @@ CREATE TABLE tasks_texts (
 CREATE TABLE tasks_attempts (
     seq INTEGER NOT NULL,           -- that of the task
     attempt INTEGER NOT NULL,
-    worker_id BLOB,
+    worker INTEGER,
     mode INTEGER,
     job_id TEXT,
     started_at INTEGER,
@@ -72,10 +72,15 @@ CREATE TABLE tasks_logs (
     PRIMARY KEY (seq, attempt)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tasks_counts (
-    schedule_id BLOB NOT NULL,      -- empty for tasks without a schedule
-    flow_id BLOB NOT NULL,
-    source_id BLOB NOT NULL,
+    schedule INTEGER NOT NULL,      -- 0 for tasks without a schedule
+    flow INTEGER NOT NULL,
+    source INTEGER NOT NULL,
     status INTEGER NOT NULL,
     n INTEGER NOT NULL,
-    PRIMARY KEY (schedule_id, flow_id, source_id, status)
-) STRICT, WITHOUT ROWID";
+    PRIMARY KEY (schedule, flow, source, status)
+) STRICT, WITHOUT ROWID;
+-- Short numbers for the ids of flows, sources, schedules and workers, which recur in every task.
+CREATE TABLE tasks_refs (
+    ref INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE
+) STRICT";

@@ -253,11 +253,12 @@ impl Model {
             .fed
             .checked_sub(1)
             .map_or(Position::START, |i| story.events[i].position);
-        self.writer.take(&Batch {
+        let batch = Batch {
             generation: self.shared.restart.borrow().generation,
             after,
             events: events.iter().cloned().map(decode).collect(),
-        });
+        };
+        assert!(self.writer.take(batch, || None).is_none());
         self.fed = end;
     }
 

@@ -8,4 +8,5 @@
 mod fake_behaviour;
 mod actors;
 mod fake_fidelity;
+mod scenarios;
 mod tidy;

@@ -73,93 +73,98 @@ async fn an_output_that_is_no_text_is_kept_as_a_value() {
     assert_eq!(output(end), json!({"text": null, "outputs": [one]}));
 }
 
+async fn check_refusal(reply: Reply, class: FailureClass, status: u16, said: &str) {
+    let failure = failure(answered(reply).await.0);
+    assert_eq!(
+        (failure.class, failure.status),
+        (class, Some(status)),
+        "{failure:?}"
+    );
+    assert!(failure.message.contains(said), "{failure:?}");
+}
+
 #[tokio::test]
 async fn refusals_are_classified_in_langflows_words() {
-    for (reply, class, status, said) in [
-        (
-            recorded!("run_unknown_flow"),
-            FailureClass::NotFound,
-            404,
-            "not found",
-        ),
-        (
-            recorded!("run_auth_missing"),
-            FailureClass::Auth,
-            403,
-            "must be passed",
-        ),
-        (
-            recorded!("run_auth_wrong_key"),
-            FailureClass::Auth,
-            403,
-            "Invalid or missing API key",
-        ),
-        (
-            recorded!("run_bad_json"),
-            FailureClass::BadInput,
-            422,
-            "body.16: JSON decode error",
-        ),
-        (
-            recorded!("run_tweak_conflict"),
-            FailureClass::BadInput,
-            400,
-            "tweak with the same name",
-        ),
-        (
-            recorded!("run_tweak_refused"),
-            FailureClass::BadInput,
-            422,
-            "field is protected",
-        ),
-        (
-            recorded!("frontend_unknown_page"),
-            FailureClass::BadAnswer,
-            200,
-            "web page",
-        ),
-        (
-            Reply::page(502, "<title>Bad Gateway</title>"),
-            FailureClass::Upstream,
-            502,
-            "Bad Gateway",
-        ),
-        (
-            Reply::json(503, &json!({"detail": "busy"})),
-            FailureClass::RateLimit,
-            503,
-            "busy",
-        ),
-        (
-            Reply::json(500, &json!({"detail": "no"})),
-            FailureClass::Upstream,
-            500,
-            "no",
-        ),
-        (
-            Reply::json(200, &json!([1])),
-            FailureClass::BadAnswer,
-            200,
-            "another shape",
-        ),
-        (
-            Reply::json(
-                400,
-                &json!({"detail": "This flow uses Human-in-the-Loop (..)"}),
-            ),
-            FailureClass::NeedsPerson,
-            400,
-            "Human-in-the-Loop",
-        ),
-    ] {
-        let failure = failure(answered(reply).await.0);
-        assert_eq!(
-            (failure.class, failure.status),
-            (class, Some(status)),
-            "{failure:?}"
-        );
-        assert!(failure.message.contains(said), "{failure:?}");
-    }
+    use FailureClass::{Auth, BadInput, NeedsPerson, NotFound};
+    check_refusal(
+        recorded!("run_unknown_flow"),
+        NotFound,
+        404,
+        "Flow identifier",
+    )
+    .await;
+    check_refusal(recorded!("run_auth_missing"), Auth, 403, "must be passed").await;
+    check_refusal(
+        recorded!("run_auth_wrong_key"),
+        Auth,
+        403,
+        "Invalid or missing",
+    )
+    .await;
+    check_refusal(
+        recorded!("run_bad_json"),
+        BadInput,
+        422,
+        "body.16: JSON decode error",
+    )
+    .await;
+    check_refusal(
+        recorded!("run_tweak_conflict"),
+        BadInput,
+        400,
+        "with the same name",
+    )
+    .await;
+    check_refusal(
+        recorded!("run_tweak_refused"),
+        BadInput,
+        422,
+        "field is protected",
+    )
+    .await;
+    let asks = json!({"detail": "This flow uses Human-in-the-Loop (..)"});
+    check_refusal(
+        Reply::json(400, &asks),
+        NeedsPerson,
+        400,
+        "Human-in-the-Loop",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn trouble_of_the_server_and_answers_of_others_are_told_apart() {
+    use FailureClass::{BadAnswer, RateLimit, Upstream};
+    check_refusal(
+        recorded!("frontend_unknown_page"),
+        BadAnswer,
+        200,
+        "web page",
+    )
+    .await;
+    check_refusal(
+        Reply::json(200, &json!([1])),
+        BadAnswer,
+        200,
+        "another shape",
+    )
+    .await;
+    let gateway = Reply::page(502, "<title>Bad Gateway</title>");
+    check_refusal(gateway, Upstream, 502, "Bad Gateway").await;
+    check_refusal(
+        Reply::json(500, &json!({"detail": "no"})),
+        Upstream,
+        500,
+        "no",
+    )
+    .await;
+    check_refusal(
+        Reply::json(503, &json!({"detail": "busy"})),
+        RateLimit,
+        503,
+        "busy",
+    )
+    .await;
 }
 
 #[tokio::test]

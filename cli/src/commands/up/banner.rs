@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::args::ms;
 use crate::home::Home;
+use crate::output::text::width;
 use crate::output::time;
 
 /// Which LangFlow belongs to the server.
@@ -54,7 +55,11 @@ impl Banner {
         let version = env!("CARGO_PKG_VERSION");
         let took = time::duration(ms(self.took));
         let mut lines = vec![format!("\nSpark {version} is ready after {took}\n")];
-        let others = if self.open_to_others { "   other machines can reach it" } else { "" };
+        let others = if self.open_to_others {
+            "   other machines can reach it"
+        } else {
+            ""
+        };
         lines.push(format!("  API       {}{others}", self.url));
         lines.push(format!("  Data      {}", places.short(self.home.dir())));
         lines.push(match self.key_given {
@@ -62,17 +67,28 @@ impl Banner {
             false => format!("  API key   in {}", places.short(&self.home.key_file())),
         });
         lines.extend(match &self.langflow {
-            LangFlowPlan::None => None,
-            LangFlowPlan::Given { url, .. } => Some(format!("  LangFlow  {url}   as source langflow")),
+            LangFlowPlan::None => {
+                Some("  LangFlow  none yet; `up --with-langflow` installs one".to_owned())
+            }
+            LangFlowPlan::Given { url, .. } => {
+                Some(format!("  LangFlow  {url}   as source langflow"))
+            }
             LangFlowPlan::Own { .. } => Some(match super::langflow_folder(&self.home).is_dir() {
                 true => "  LangFlow  is starting, see below".to_owned(),
-                false => "  LangFlow  is being installed, which takes a few minutes, see below".to_owned(),
+                false => "  LangFlow  is being installed, which takes a few minutes, see below"
+                    .to_owned(),
             }),
         });
         lines.push("\nNext, in another terminal:".to_owned());
-        let next = self.exports(places).into_iter().chain(self.commands(&places.program));
+        let next = self
+            .exports(places)
+            .into_iter()
+            .chain(commands(self.next(), places));
         lines.extend(next.map(|line| format!("  {line}")));
-        lines.push("\nctrl-c stops it; nothing is lost, and schedules go on at the next start.\n".to_owned());
+        lines.push(
+            "\nctrl-c stops it; nothing is lost, and schedules go on at the next start.\n"
+                .to_owned(),
+        );
         lines.join("\n")
     }
 
@@ -80,8 +96,12 @@ impl Banner {
     fn exports(&self, places: &Places) -> Vec<String> {
         let mut lines = Vec::new();
         if self.home.dir() != places.home_default {
-            let dir = std::path::absolute(self.home.dir()).unwrap_or_else(|_| self.home.dir().to_owned());
-            lines.push(format!("export AUTOMAGIK_HOME={}", quoted(&dir.display().to_string())));
+            let dir =
+                std::path::absolute(self.home.dir()).unwrap_or_else(|_| self.home.dir().to_owned());
+            lines.push(format!(
+                "export AUTOMAGIK_HOME={}",
+                quoted(&dir.display().to_string())
+            ));
         }
         if self.key_given {
             lines.push("export AUTOMAGIK_API_KEY=...   # the same key".to_owned());
@@ -89,32 +109,52 @@ impl Banner {
         lines
     }
 
-    fn commands(&self, program: &str) -> Vec<String> {
-        let next: &[&str] = match self.langflow {
+    fn next(&self) -> &'static [&'static str] {
+        match self.langflow {
             LangFlowPlan::None => &[
-                "source add http://localhost:7860 --name dev --api-key KEY",
+                "source add http://localhost:7860 --name dev",
                 "flow list --remote",
                 "status",
             ],
             LangFlowPlan::Given { .. } => &["flow list --remote", "flow list", "status"],
             LangFlowPlan::Own { .. } => HELLO,
-        };
-        next.iter().map(|line| format!("{program} {line}")).collect()
+        }
     }
 }
+
+/// Lines that can be typed as they are. Where the way to the program would make them too long, it
+/// is given a short name first.
+fn commands(next: &[&str], places: &Places) -> Vec<String> {
+    let program = places.program.as_str();
+    let line = |name: &str, rest: &str| format!("{name} {rest}");
+    if next
+        .iter()
+        .all(|rest| width(&line(program, rest)) + 2 <= WIDTH)
+    {
+        return next.iter().map(|rest| line(program, rest)).collect();
+    }
+    let name = "automagik";
+    // Absolute, so that it goes on working after a `cd`.
+    let alias = format!("alias {name}={}", places.exe);
+    std::iter::once(alias)
+        .chain(next.iter().map(|rest| line(name, rest)))
+        .collect()
+}
+
+/// Columns of a line.
+const WIDTH: usize = 80;
 
 /// What works once the hello flow is there.
 const HELLO: &[&str] = &[
     "flow run hello-spark --input \"hello\" --wait",
-    "schedule create hello-spark --every 30s --input hi --name greet",
+    "schedule create hello-spark --every 30s --name greet",
     "task list --watch",
 ];
 
 /// What is said when LangFlow is there and the hello flow with it.
 pub(crate) fn hello(editor: &str) -> String {
-    let program = Places::read().program;
-    let lines: Vec<String> = HELLO.iter().map(|line| format!("  {program} {line}")).collect();
-    format!("\nLangFlow is ready: {editor} (its editor)\nTry:\n{}\n", lines.join("\n"))
+    let lines = commands(HELLO, &Places::read()).join("\n  ");
+    format!("\nLangFlow is ready: {editor} (its editor)\nTry:\n  {lines}\n")
 }
 
 /// How this program is called on the command line.
@@ -124,26 +164,37 @@ pub(crate) fn program() -> String {
 
 /// Where things are on this machine.
 struct Places {
+    /// How to call this program, as short as it goes.
     program: String,
+    /// The same, absolute.
+    exe: String,
     user_home: Option<PathBuf>,
     home_default: PathBuf,
 }
 
 impl Places {
     fn read() -> Self {
-        let user_home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let user_home = std::env::var_os("HOME")
+            .filter(|home| !home.is_empty())
+            .map(PathBuf::from);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         let here = std::env::current_dir().ok();
-        let program = match std::env::current_exe() {
-            Ok(exe) => call_of(&exe, &folders, here.as_deref()),
-            Err(_) => "automagik".to_owned(),
-        };
-        Self { program, user_home, home_default: Home::new(None).dir().to_owned() }
+        let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("automagik"));
+        Self {
+            program: call_of(&exe, &folders, here.as_deref()),
+            exe: quoted(&exe.display().to_string()),
+            user_home,
+            home_default: Home::new(None).dir().to_owned(),
+        }
     }
 
     fn short(&self, path: &Path) -> String {
-        match self.user_home.as_deref().and_then(|home| path.strip_prefix(home).ok()) {
+        match self
+            .user_home
+            .as_deref()
+            .and_then(|home| path.strip_prefix(home).ok())
+        {
             Some(rest) => format!("~/{}", rest.display()),
             None => path.display().to_string(),
         }
@@ -153,7 +204,10 @@ impl Places {
 /// `automagik` where that finds this very program, else the way to it: from here if it lies below.
 fn call_of(exe: &Path, folders: &[PathBuf], here: Option<&Path>) -> String {
     let real = |path: &Path| path.canonicalize().ok();
-    let found = folders.iter().map(|folder| folder.join("automagik")).find(|path| path.is_file());
+    let found = folders
+        .iter()
+        .map(|folder| folder.join("automagik"))
+        .find(|path| path.is_file());
     if found.is_some_and(|found| real(&found).is_some() && real(&found) == real(exe)) {
         return "automagik".to_owned();
     }
@@ -169,17 +223,21 @@ fn call_of(exe: &Path, folders: &[PathBuf], here: Option<&Path>) -> String {
 /// A word as a shell takes it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::text::width;
 
     fn places() -> Places {
         Places {
             program: "target/release/automagik".into(),
+            exe: "/home/ana/spark/target/release/automagik".into(),
             user_home: Some("/home/ana".into()),
             home_default: "/home/ana/.automagik".into(),
         }
@@ -201,14 +259,23 @@ mod tests {
         for langflow in [
             LangFlowPlan::None,
             LangFlowPlan::Own { python: None },
-            LangFlowPlan::Given { url: "http://localhost:7860".into(), api_key: Some("sk-secret".into()) },
+            LangFlowPlan::Given {
+                url: "http://localhost:7860".into(),
+                api_key: Some("sk-secret".into()),
+            },
         ] {
             let text = banner("/home/ana/.automagik", langflow).text_for(&places());
             assert!(text.lines().all(|line| width(line) <= 80), "{text}");
-            assert!(text.contains("http://127.0.0.1:8888") && text.contains("84 ms"), "{text}");
+            assert!(
+                text.contains("http://127.0.0.1:8888") && text.contains("84 ms"),
+                "{text}"
+            );
             assert!(text.contains("~/.automagik/api-key"), "{text}");
             assert!(text.contains("  target/release/automagik "), "{text}");
-            assert!(!text.contains("export") && !text.contains("sk-secret"), "{text}");
+            assert!(
+                !text.contains("export") && !text.contains("sk-secret"),
+                "{text}"
+            );
         }
     }
 
@@ -218,9 +285,34 @@ mod tests {
         banner.key_given = true;
         banner.open_to_others = true;
         let text = banner.text_for(&places());
-        assert!(text.contains("  export AUTOMAGIK_HOME='/srv/my data'\n"), "{text}");
+        assert!(
+            text.contains("  export AUTOMAGIK_HOME='/srv/my data'\n"),
+            "{text}"
+        );
         assert!(text.contains("  export AUTOMAGIK_API_KEY=..."), "{text}");
         assert!(text.contains("other machines can reach it"), "{text}");
+    }
+
+    #[test]
+    fn a_long_way_to_the_program_is_named_once() {
+        let long = format!("{}automagik", "deep/".repeat(12));
+        let far = Places {
+            program: long,
+            ..places()
+        };
+        let lines = commands(HELLO, &far);
+        assert_eq!(
+            lines[0],
+            "alias automagik=/home/ana/spark/target/release/automagik"
+        );
+        assert_eq!(
+            lines[1],
+            "automagik flow run hello-spark --input \"hello\" --wait"
+        );
+        assert_eq!(
+            commands(&["status"], &places()),
+            ["target/release/automagik status"]
+        );
     }
 
     #[test]
@@ -239,7 +331,10 @@ mod tests {
         let other = dir.path().join("other");
         std::fs::create_dir_all(&other).unwrap();
         std::fs::write(other.join("automagik"), "").unwrap();
-        assert_eq!(call_of(&exe, &[other, folder.clone()], None), exe.display().to_string());
+        assert_eq!(
+            call_of(&exe, &[other, folder.clone()], None),
+            exe.display().to_string()
+        );
     }
 
     #[test]

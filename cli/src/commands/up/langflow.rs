@@ -28,6 +28,8 @@ const HELLO: &str = "hello-spark";
 
 /// Runs beside the server until it is stopped.
 pub(crate) struct Companion {
+    /// Whether there is a process of ours to be ended.
+    pub(crate) ours: bool,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -64,6 +66,7 @@ pub(crate) fn start(
         marker: home.dir().join("langflow-source"),
         out: out.clone(),
     };
+    let ours = matches!(plan, LangFlowPlan::Own { .. });
     let (stop, stopped) = oneshot::channel();
     let task = match plan {
         LangFlowPlan::None => return None,
@@ -71,11 +74,14 @@ pub(crate) fn start(
             tokio::spawn(async move { given(&connection, url, api_key, stopped).await })
         }
         LangFlowPlan::Own { python } => {
-            let options = Options { data_dir: home.dir().to_owned(), python };
+            let options = Options {
+                data_dir: home.dir().to_owned(),
+                python,
+            };
             tokio::spawn(async move { own(&connection, options, stopped).await })
         }
     };
-    Some(Companion { stop, task })
+    Some(Companion { ours, stop, task })
 }
 
 /// A LangFlow that somebody else runs: connected as soon as it answers.
@@ -94,7 +100,8 @@ async fn given(
 /// A LangFlow of our own: kept running until the server stops.
 async fn own(connection: &Connection, options: Options, mut stopped: oneshot::Receiver<()>) {
     let say = Arc::new(connection.out.clone());
-    let started = LangFlowServer::start(options, move |line| say.note(&format!("langflow: {line}")));
+    let started =
+        LangFlowServer::start(options, move |line| say.note(&format!("langflow: {line}")));
     let started = tokio::select! {
         _ = &mut stopped => return,
         started = started => started,
@@ -103,8 +110,12 @@ async fn own(connection: &Connection, options: Options, mut stopped: oneshot::Re
         Ok(server) => server,
         Err(error) => {
             let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-            connection.out.note(&format!("langflow: {}", causes.join(": ")));
-            connection.out.note("langflow: Spark runs without it; mend this, then stop and start: automagik up");
+            connection
+                .out
+                .note(&format!("langflow: {}", causes.join(": ")));
+            connection.out.note(
+                "langflow: Spark runs without it; mend this, then stop and start: automagik up",
+            );
             return;
         }
     };
@@ -126,7 +137,9 @@ impl Connection {
                 Ok(hello) => return self.tell(url, hello),
                 Err(error) if !comes_back(&error) => {
                     self.out.note(&format!("langflow: {error}"));
-                    self.out.note("langflow: it is not connected; mend this, then: automagik source add");
+                    self.out.note(
+                        "langflow: it is not connected; mend this, then: automagik source add",
+                    );
                     return;
                 }
                 Err(error) if pause_ms == LANGFLOW_BACKOFF_MS_MIN => {
@@ -144,14 +157,24 @@ impl Connection {
             true => self.out.note(&banner::hello(url)),
             false => {
                 let program = banner::program();
-                self.out.note(&format!("langflow: {url} is connected; see its flows: {program} flow list --remote"));
+                self.out.note(&format!(
+                    "langflow: {url} is connected; see its flows: {program} flow list --remote"
+                ));
             }
         }
     }
 
     /// Connects it and sees to a first flow. Whether the hello flow is there.
-    async fn connect(&self, url: &str, key: Option<&str>, ours: bool) -> Result<bool, DispatchError> {
-        let who = Who { reason: Some("started with `automagik up`".into()), ..Who::system() };
+    async fn connect(
+        &self,
+        url: &str,
+        key: Option<&str>,
+        ours: bool,
+    ) -> Result<bool, DispatchError> {
+        let who = Who {
+            reason: Some("started with `automagik up`".into()),
+            ..Who::system()
+        };
         let id = self.register(url, key, &who).await?;
         let flows = self.spark.remote_flows(id).await?;
         if let Some(hello) = flows.iter().find(|flow| flow.name == HELLO) {
@@ -169,24 +192,42 @@ impl Connection {
         let http = http_client().map_err(|error| internal(error.to_string()))?;
         let langflow = LangFlow::new(http, url, key.map(|key| Secret::new(key.to_owned())))
             .map_err(|error| DispatchError::Invalid(error.to_string()))?;
-        let remote = langflow.create_hello_flow(HELLO).await.map_err(|failure| {
-            DispatchError::Source { source_name: SOURCE.to_owned(), failure: Box::new(failure) }
-        })?;
+        let remote =
+            langflow
+                .create_hello_flow(HELLO)
+                .await
+                .map_err(|failure| DispatchError::Source {
+                    source_name: SOURCE.to_owned(),
+                    failure: Box::new(failure),
+                })?;
         self.sync(id, &remote, &who).await?;
         Ok(true)
     }
 
     async fn sync(&self, id: SourceId, remote: &str, who: &Who) -> Result<(), DispatchError> {
-        let request = SyncFlow { remote: remote.to_owned(), ..SyncFlow::default() };
+        let request = SyncFlow {
+            remote: remote.to_owned(),
+            ..SyncFlow::default()
+        };
         self.spark.sync_flow(id, request, who).await.map(drop)
     }
 
     /// The source, with this address and key. It is changed only where they changed, so that a
     /// start leaves no event that says nothing.
-    async fn register(&self, url: &str, key: Option<&str>, who: &Who) -> Result<SourceId, DispatchError> {
+    async fn register(
+        &self,
+        url: &str,
+        key: Option<&str>,
+        who: &Who,
+    ) -> Result<SourceId, DispatchError> {
         let api_key = key.map(|key| Secret::new(key.to_owned()));
         let Some(id) = self.known().await? else {
-            let request = AddSource { name: Some(SOURCE.to_owned()), url: url.to_owned(), api_key, runs_max: None };
+            let request = AddSource {
+                name: Some(SOURCE.to_owned()),
+                url: url.to_owned(),
+                api_key,
+                runs_max: None,
+            };
             let done = self.spark.add_source(request, who).await?;
             self.mark(done.value, url, key);
             return Ok(done.value);
@@ -195,7 +236,11 @@ impl Connection {
             self.spark.probe_source(id, who).await?;
             return Ok(id);
         }
-        let request = UpdateSource { url: Some(url.to_owned()), api_key, ..UpdateSource::default() };
+        let request = UpdateSource {
+            url: Some(url.to_owned()),
+            api_key,
+            ..UpdateSource::default()
+        };
         self.spark.update_source(id, request, who).await?;
         self.mark(id, url, key);
         Ok(id)
@@ -206,9 +251,16 @@ impl Connection {
         let unread = |error: String| DispatchError::Unavailable { reason: error };
         let head = self.spark.log().head().await?;
         let wait = Duration::from_millis(spark_events::limits::READ_WAIT_MS_MAX);
-        self.projections.wait_for(head, wait).await.map_err(|error| unread(error.to_string()))?;
+        self.projections
+            .wait_for(head, wait)
+            .await
+            .map_err(|error| unread(error.to_string()))?;
         let reads = self.projections.reads();
-        match reads.find_source(SOURCE).await.map_err(|error| unread(error.to_string()))? {
+        match reads
+            .find_source(SOURCE)
+            .await
+            .map_err(|error| unread(error.to_string()))?
+        {
             Found::One(id) => Ok(Some(id)),
             Found::None { .. } | Found::Many(_) => Ok(None),
         }

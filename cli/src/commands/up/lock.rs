@@ -34,7 +34,10 @@ fn held(home: &Home, file: &mut File) -> Trouble {
         Ok(_) => holder.trim().parse::<u32>().ok(),
         Err(_) => None,
     };
-    let who = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    let who = pid.map_or_else(
+        || "another process".to_owned(),
+        |pid| format!("process {pid}"),
+    );
     let dir = home.dir().display();
     let mut trouble = Trouble::new(Exit::Conflict, format!("a server runs over {dir} already"))
         .because(format!("{who} holds its lock"))
@@ -42,7 +45,8 @@ fn held(home: &Home, file: &mut File) -> Trouble {
     if let Some(pid) = pid {
         trouble = trouble.then(format!("or stop it: kill {pid}"));
     }
-    trouble.then("or start a second one over another directory: automagik up --data-dir DIR --port N")
+    trouble
+        .then("or start a second one over another directory: automagik up --data-dir DIR --port N")
 }
 
 #[cfg(test)]

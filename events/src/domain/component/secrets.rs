@@ -127,9 +127,9 @@ fn is_secret_name(name: &str) -> bool {
 }
 
 fn looks_secret(text: &str) -> bool {
-    let is_prefixed = |prefix: &&str| {
-        text.strip_prefix(*prefix)
+    let is_prefixed = |prefix: &str| {
+        text.strip_prefix(prefix)
             .is_some_and(|rest| !rest.contains(char::is_whitespace))
     };
-    text.len() >= PREFIXED_BYTES_MIN && SECRET_PREFIXES.iter().any(|prefix| is_prefixed(&prefix))
+    text.len() >= PREFIXED_BYTES_MIN && SECRET_PREFIXES.iter().any(|prefix| is_prefixed(prefix))
 }
