@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use spark_events::codec::{CodecError, DomainEvent};
-use spark_events::limits::{CONFLICT_RETRIES_MAX, LOG_RETRY_MS_MAX, LOG_RETRY_MS_MIN, READ_EVENTS_MAX};
+use spark_events::limits::{
+    CONFLICT_RETRIES_MAX, LOG_RETRY_MS_MAX, LOG_RETRY_MS_MIN, READ_EVENTS_MAX,
+};
 use spark_events::log::Direction;
 use spark_events::{
     Aggregate, ExpectedRevision, LogError, Metadata, NewEvent, Position, Revision, SharedClock,
@@ -80,7 +82,10 @@ impl<A: Aggregate> Shell<A> {
     ///
     /// # Errors
     /// `Log`, `Codec`.
-    pub(crate) async fn recover(&mut self, patience: Patience) -> Result<(), ShellError<A::Rejection>> {
+    pub(crate) async fn recover(
+        &mut self,
+        patience: Patience,
+    ) -> Result<(), ShellError<A::Rejection>> {
         let mut pause = Backoff::default();
         loop {
             let from = self.revision.map_or(Revision(0), |r| Revision(r.0 + 1));
@@ -126,8 +131,7 @@ impl<A: Aggregate> Shell<A> {
         let mut conflicts = 0;
         loop {
             let now = self.clock.now();
-            let events =
-                self.state.decide(command.clone(), now).map_err(ShellError::Rejected)?;
+            let events = self.state.decide(command.clone(), now).map_err(ShellError::Rejected)?;
             if events.is_empty() {
                 return Ok(Executed { events, position: None });
             }

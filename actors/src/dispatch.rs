@@ -3,18 +3,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+use spark_events::limits::SOURCE_RUNS_DEFAULT;
 use spark_events::{SourceId, TaskId, Timestamp};
 
 /// Order of service within a source: when it may start, then the order it came in.
 type Place = (Timestamp, u64, TaskId);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
     ready: BTreeSet<Place>,
     running: u32,
     runs_max: u32,
     /// Whether the source stands in `turn`.
     in_turn: bool,
+}
+
+impl Default for Lane {
+    /// A source that nobody has set a limit for, such as one that was removed: its tasks must get
+    /// their turn all the same, to end with the reason.
+    fn default() -> Self {
+        Self { ready: BTreeSet::new(), running: 0, runs_max: SOURCE_RUNS_DEFAULT, in_turn: false }
+    }
 }
 
 /// The queue of all open tasks that wait for a slot, and the count of those that have one.
@@ -54,7 +63,13 @@ impl Dispatcher {
     }
 
     /// Puts a task into the queue, from `not_before` on. A task that holds a slot gives it up.
-    pub(crate) fn enqueue(&mut self, task: TaskId, source: SourceId, not_before: Timestamp, now: Timestamp) {
+    pub(crate) fn enqueue(
+        &mut self,
+        task: TaskId,
+        source: SourceId,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) {
         self.remove(task);
         self.arrivals += 1;
         let place = (not_before, self.arrivals, task);
@@ -182,6 +197,13 @@ mod tests {
         queue.enqueue(task(9), source(2), at(0), at(0));
         assert_eq!(granted(&mut queue, at(0)), [task(1), task(9), task(2)]);
         assert_eq!(queue.running(), 3);
+    }
+
+    #[test]
+    fn tasks_of_an_unknown_source_get_their_turn_too() {
+        let mut queue = Dispatcher::new(3);
+        queue.enqueue(task(1), source(1), at(0), at(0));
+        assert_eq!(granted(&mut queue, at(0)), [task(1)]);
     }
 
     #[test]

@@ -43,11 +43,7 @@ impl Secret {
     #[must_use]
     pub fn new(text: String) -> Self {
         let trimmed = text.trim();
-        Self(if trimmed.len() == text.len() {
-            text
-        } else {
-            trimmed.to_owned()
-        })
+        Self(if trimmed.len() == text.len() { text } else { trimmed.to_owned() })
     }
 
     /// The text itself, for whoever sends or seals it.
@@ -102,9 +98,7 @@ pub struct LangFlow {
 
 impl std::fmt::Debug for LangFlow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LangFlow")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_struct("LangFlow").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -160,11 +154,7 @@ pub enum RunEnd {
 /// How a run is made at a source with these capabilities.
 #[must_use]
 pub fn mode_for(capabilities: &Capabilities) -> CallMode {
-    if capabilities.background_jobs {
-        CallMode::Background
-    } else {
-        CallMode::Direct
-    }
+    if capabilities.background_jobs { CallMode::Background } else { CallMode::Direct }
 }
 
 impl LangFlow {
@@ -192,21 +182,13 @@ impl LangFlow {
             return Err(bad(&"it has no host"));
         }
         let key = api_key.filter(|key| !key.expose().is_empty());
-        let key_header = key
-            .as_ref()
-            .map(|key| HeaderValue::from_str(key.expose()))
-            .transpose();
+        let key_header = key.as_ref().map(|key| HeaderValue::from_str(key.expose())).transpose();
         let mut key_header = key_header.map_err(|_| BadUrl::Key)?;
         if let Some(header) = &mut key_header {
             header.set_sensitive(true);
         }
         let url = parsed.as_str().trim_end_matches('/').into();
-        Ok(Self {
-            http,
-            url,
-            key_header,
-            key,
-        })
+        Ok(Self { http, url, key_header, key })
     }
 
     /// The base URL, without a trailing slash.
@@ -253,10 +235,7 @@ impl LangFlow {
         };
         match outcome {
             Outcome::Completed(output) => RunEnd::Completed { output, log },
-            Outcome::Failed(failure) => RunEnd::Failed {
-                failure: *failure,
-                log,
-            },
+            Outcome::Failed(failure) => RunEnd::Failed { failure: *failure, log },
             Outcome::Cancelled(remote) => RunEnd::Cancelled { remote },
         }
     }

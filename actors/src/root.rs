@@ -95,10 +95,9 @@ impl Tree {
 
         let spawned = |error: ractor::SpawnErr| DispatchError::Internal(error.to_string());
         let (root, _) = Actor::spawn(None, Root, context.clone()).await.map_err(spawned)?;
-        let (worker, _) =
-            Actor::spawn_linked(None, WorkerActor, context.clone(), root.get_cell())
-                .await
-                .map_err(spawned)?;
+        let (worker, _) = Actor::spawn_linked(None, WorkerActor, context.clone(), root.get_cell())
+            .await
+            .map_err(spawned)?;
         let arguments = TasksArguments {
             context: context.clone(),
             worker: worker.clone(),
@@ -231,7 +230,10 @@ async fn announce(context: &Shared, built_in: BuiltIn) -> Result<(), DispatchErr
 
 /// Brings the start-up index forward whenever the log has grown enough.
 fn keep_index(context: Shared, path: PathBuf, mut position: u64) -> tokio::task::AbortHandle {
-    #[expect(clippy::disallowed_methods, reason = "the tree owns the handle and aborts it at its end")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tree owns the handle and aborts it at its end"
+    )]
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(INDEX_EVERY).await;

@@ -56,7 +56,9 @@ impl Stage {
     /// The stage of a state, `None` for one that is absent or deleted.
     pub(crate) fn of(state: &Schedule) -> Option<Self> {
         match state {
-            Schedule::Active { next_due_at, .. } => Some(Self::Active { next_due_at: *next_due_at }),
+            Schedule::Active { next_due_at, .. } => {
+                Some(Self::Active { next_due_at: *next_due_at })
+            }
             Schedule::Paused { since, .. } => Some(Self::Paused { since: *since }),
             Schedule::Completed { .. } => Some(Self::Completed),
             Schedule::Absent | Schedule::Deleted => None,
@@ -197,7 +199,12 @@ impl ScheduleState {
         }
     }
 
-    async fn execute(&mut self, command: ScheduleCommand, metadata: &Metadata, reply: ScheduleReply) {
+    async fn execute(
+        &mut self,
+        command: ScheduleCommand,
+        metadata: &Metadata,
+        reply: ScheduleReply,
+    ) {
         let result = self.shell.execute(command, metadata, Patience::FailFast).await;
         let unsure = matches!(&result, Err(ScheduleError::Log(error)) if error.is_retryable());
         if let Ok(executed) = &result {

@@ -129,7 +129,9 @@ impl Actor for SchedulesSupervisor {
                 }
             }
             SupervisionEvent::ActorTerminated(cell, ..) => {
-                if let Some(id) = state.children.forget(cell.get_id()) {
+                if let Some(id) = state.children.forget(cell.get_id())
+                    && !state.quiescing
+                {
                     tracing::warn!(schedule = %id, "a schedule's actor ended unasked");
                     let _ = myself.cast(SchedulesMessage::Respawn { id });
                 }

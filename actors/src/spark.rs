@@ -16,8 +16,7 @@ use spark_events::limits::{
 use spark_events::log::Direction;
 use spark_events::payload::{self, Payload};
 use spark_events::{
-    Aggregate, FlowId, LogError, Metadata, ScheduleId, SharedClock, SharedLog, TaskId,
-    WorkerId,
+    Aggregate, FlowId, LogError, Metadata, ScheduleId, SharedClock, SharedLog, TaskId, WorkerId,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -196,9 +195,7 @@ impl Spark {
         let last = self.0.context.log.read_stream(&stream, None, Direction::Backward, 1).await?;
         let status = task.status().filter(|status| status.is_ended());
         let position = last.first().map(|event| event.position);
-        Ok(status
-            .zip(position)
-            .map(|(status, position)| TaskEnd { task_id: id, status, position }))
+        Ok(status.zip(position).map(|(status, position)| TaskEnd { task_id: id, status, position }))
     }
 
     /// Runs a flow again and again.
@@ -417,4 +414,3 @@ struct CheckedOptions {
     retry: spark_events::domain::retry::RetryPolicy,
     timeout_ms: u64,
 }
-

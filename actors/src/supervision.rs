@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn the_pause_after_a_crash_doubles_up_to_its_bound() {
-        let pauses: Vec<u128> = [1, 2, 3, 11, u32::MAX].map(|n| crash_backoff(n).as_millis()).into();
+        let pauses: Vec<u128> =
+            [1, 2, 3, 11, u32::MAX].map(|n| crash_backoff(n).as_millis()).into();
         assert_eq!(pauses, [100, 200, 400, 60_000, 60_000]);
     }
 }

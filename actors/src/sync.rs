@@ -9,9 +9,7 @@ use sha2::{Digest, Sha256};
 use spark_events::domain::component;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::flow::{Flow, FlowCommand, FlowSynced};
-use spark_events::domain::source::{
-    Probe, Source, SourceAdded, SourceCommand, SourceUpdated,
-};
+use spark_events::domain::source::{Probe, Source, SourceAdded, SourceCommand, SourceUpdated};
 use spark_events::limits::SOURCE_RUNS_DEFAULT;
 use spark_events::{Aggregate, FlowId, Position, SourceId, StreamName, payload};
 use tokio::task::AbortHandle;
@@ -143,7 +141,8 @@ impl Spark {
             api_key,
             runs_max: request.runs_max,
         };
-        position = change_source(context, id, SourceCommand::Update(patch), who).await?.or(position);
+        position =
+            change_source(context, id, SourceCommand::Update(patch), who).await?.or(position);
         if let Some(capabilities) = probed {
             let command = SourceCommand::RecordProbe(Probe::Up { capabilities });
             position = change_source(context, id, command, who).await?.or(position);
@@ -334,9 +333,10 @@ async fn probe(
 }
 
 fn client(entry: &SourceEntry) -> Result<LangFlow, DispatchError> {
-    entry.client.clone().map_err(|why| {
-        DispatchError::Invalid(format!("source {}: {why}", entry.source.name))
-    })
+    entry
+        .client
+        .clone()
+        .map_err(|why| DispatchError::Invalid(format!("source {}: {why}", entry.source.name)))
 }
 
 async fn list(entry: &SourceEntry) -> Result<Vec<RemoteFlow>, DispatchError> {
@@ -348,12 +348,7 @@ fn refused(source_name: &str, failure: Failure) -> DispatchError {
     DispatchError::Source { source_name: source_name.to_owned(), failure: Box::new(failure) }
 }
 
-fn check_free(
-    catalog: &Catalog,
-    id: SourceId,
-    name: &str,
-    url: &str,
-) -> Result<(), DispatchError> {
+fn check_free(catalog: &Catalog, id: SourceId, name: &str, url: &str) -> Result<(), DispatchError> {
     match catalog.source_like(id, name, url) {
         None => Ok(()),
         Some(other) => Err(DispatchError::Conflict(format!(
@@ -392,4 +387,3 @@ fn hash(definition: &serde_json::Value) -> String {
     let digest = Sha256::digest(definition.to_string().as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
-

@@ -181,12 +181,7 @@ impl TaskState {
         self.position = executed.position.unwrap_or(self.position);
     }
 
-    async fn create(
-        &mut self,
-        spec: Box<TaskSpec>,
-        metadata: Metadata,
-        reply: Option<TaskReply>,
-    ) {
+    async fn create(&mut self, spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply>) {
         self.metadata.correlation_id = metadata.correlation_id;
         self.metadata.causation_id = metadata.causation_id;
         let patience = if reply.is_some() { Patience::FailFast } else { Patience::WaitOut };
@@ -248,7 +243,8 @@ impl TaskState {
             self.execute(TaskCommand::Reattach { attempt, worker_id }).await?;
         } else {
             let attempt = self.shell.state().attempts() + 1;
-            let definition_hash = target.as_ref().ok().map(|(flow, _)| flow.definition_hash.clone());
+            let definition_hash =
+                target.as_ref().ok().map(|(flow, _)| flow.definition_hash.clone());
             let worker_id = self.context.worker_id;
             self.execute(TaskCommand::Start { attempt, worker_id, mode, definition_hash }).await?;
         }
@@ -314,14 +310,12 @@ impl TaskState {
 
     async fn ended(&mut self, attempt: u32, end: RunEnd) -> Result<(), ActorProcessingErr> {
         match end {
-            RunEnd::Completed { output, log } => {
-                match self.store(output).await {
-                    Ok(output) => {
-                        self.execute(TaskCommand::Complete { attempt, output, log }).await?;
-                    }
-                    Err(failure) => return self.fail(attempt, failure, log),
+            RunEnd::Completed { output, log } => match self.store(output).await {
+                Ok(output) => {
+                    self.execute(TaskCommand::Complete { attempt, output, log }).await?;
                 }
-            }
+                Err(failure) => return self.fail(attempt, failure, log),
+            },
             RunEnd::Cancelled { remote } => {
                 self.execute(TaskCommand::RecordStopped { attempt, remote }).await?;
             }
@@ -386,7 +380,9 @@ impl TaskState {
     fn settle(&self) {
         let message = match self.shell.state() {
             Task::Running { .. } => return,
-            Task::Pending { spec } => return self.requeue(spec.source_id, self.context.clock.now()),
+            Task::Pending { spec } => {
+                return self.requeue(spec.source_id, self.context.clock.now());
+            }
             Task::Waiting { spec, not_before, .. } => {
                 return self.requeue(spec.source_id, *not_before);
             }

@@ -177,7 +177,9 @@ impl TasksState {
 
     /// An incarnation that ended without our asking was killed from outside the tree.
     fn ended(&mut self, cell: &ActorCell) {
-        if let Some(id) = self.children.forget(cell.get_id()) {
+        if let Some(id) = self.children.forget(cell.get_id())
+            && !self.quiescing
+        {
             tracing::warn!(task = %id, "a task's actor ended unasked");
         }
     }

@@ -135,7 +135,10 @@ impl WorkerState {
         let mode = assignment.request.mode;
         let (cancel, cancelled) = watch::channel(assignment.cancelled);
         let context = self.context.clone();
-        #[expect(clippy::disallowed_methods, reason = "the actor owns the handle and aborts on drop")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the actor owns the handle and aborts on drop"
+        )]
         let handle = tokio::spawn(async move {
             let task = assignment.task.clone();
             let run = make(assignment, &context, cancelled);

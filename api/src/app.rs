@@ -33,9 +33,7 @@ pub struct App {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App")
-            .field("keys", &self.keys)
-            .finish_non_exhaustive()
+        f.debug_struct("App").field("keys", &self.keys).finish_non_exhaustive()
     }
 }
 
@@ -94,23 +92,9 @@ impl App {
         E: std::fmt::Display,
     {
         let id = request_id(&incoming.headers);
-        let Incoming {
-            method,
-            path,
-            query,
-            headers,
-            body,
-        } = incoming;
-        let head = Head {
-            method: &method,
-            path: &path,
-            query: &query,
-            headers: &headers,
-            id: &id,
-        };
-        let handled = AssertUnwindSafe(self.handle(head, body))
-            .catch_unwind()
-            .await;
+        let Incoming { method, path, query, headers, body } = incoming;
+        let head = Head { method: &method, path: &path, query: &query, headers: &headers, id: &id };
+        let handled = AssertUnwindSafe(self.handle(head, body)).catch_unwind().await;
         match handled.unwrap_or(Err(ApiError::Crashed)) {
             Ok(reply) => reply.into_response(&id),
             Err(error) => {
@@ -130,37 +114,18 @@ impl App {
         D: Buf,
         E: std::fmt::Display,
     {
-        let Head {
-            method,
-            path,
-            query,
-            headers,
-            id,
-        } = head;
+        let Head { method, path, query, headers, id } = head;
         let route = routes::route(method, path);
         // Whoever has no key does not learn which paths there are.
         let actor = match &route {
             Ok(route) if route.is_open() => "anonymous".into(),
-            _ => self
-                .keys
-                .check(headers.get("x-api-key").map(|key| key.as_bytes()))?,
+            _ => self.keys.check(headers.get("x-api-key").map(|key| key.as_bytes()))?,
         };
         let route = route?;
         let query = Query::parse(query)?;
         let takes_body = ![Method::GET, Method::HEAD].contains(method);
-        let body = if takes_body {
-            read_body(body).await?
-        } else {
-            Bytes::new()
-        };
-        let call = Call {
-            app: self,
-            actor,
-            request_id: id,
-            query,
-            headers,
-            body,
-        };
+        let body = if takes_body { read_body(body).await? } else { Bytes::new() };
+        let call = Call { app: self, actor, request_id: id, query, headers, body };
         dispatch(route, &call).await
     }
 }

@@ -18,9 +18,7 @@ struct Key {
 
 impl std::fmt::Debug for AuthKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.keys.iter().map(|key| &key.actor))
-            .finish()
+        f.debug_list().entries(self.keys.iter().map(|key| &key.actor)).finish()
     }
 }
 
@@ -38,9 +36,7 @@ impl AuthKeys {
             secret: secret.into(),
             actor: format!("user:{name}").into(),
         };
-        Self {
-            keys: keys.into_iter().map(key).collect(),
-        }
+        Self { keys: keys.into_iter().map(key).collect() }
     }
 
     /// Who holds this key: `user:<key name>`. Takes the same time for every wrong key of one
@@ -89,16 +85,10 @@ mod tests {
             let checked = keys.check(Some(wrong.as_bytes()));
             assert!(matches!(checked, Err(ApiError::KeyWrong)), "{wrong:?}");
         }
-        assert!(matches!(
-            keys.check(Some(b"\xff\xfe")),
-            Err(ApiError::KeyWrong)
-        ));
+        assert!(matches!(keys.check(Some(b"\xff\xfe")), Err(ApiError::KeyWrong)));
         let empty = AuthKeys::local("");
         assert!(matches!(empty.check(Some(b"")), Err(ApiError::KeyWrong)));
         let none = AuthKeys::named([]);
-        assert!(matches!(
-            none.check(Some(b"secret")),
-            Err(ApiError::KeyWrong)
-        ));
+        assert!(matches!(none.check(Some(b"secret")), Err(ApiError::KeyWrong)));
     }
 }

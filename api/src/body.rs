@@ -45,11 +45,7 @@ pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 /// # Errors
 /// As [`object`], where it is not empty.
 pub fn optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, ApiError> {
-    if body.trim_ascii().is_empty() {
-        Ok(T::default())
-    } else {
-        object(body)
-    }
+    if body.trim_ascii().is_empty() { Ok(T::default()) } else { object(body) }
 }
 
 /// Reads any JSON.
@@ -69,11 +65,7 @@ fn malformed(error: &serde_json::Error) -> ApiError {
     if let Some(end) = message.find(" at line ") {
         message.truncate(end);
     }
-    ApiError::JsonMalformed {
-        message,
-        line,
-        column,
-    }
+    ApiError::JsonMalformed { message, line, column }
 }
 
 /// Reads once more, slower, for the name of the field.
@@ -85,9 +77,7 @@ fn wrong_type<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Ap
     };
     let message = message.split(" at line ").next().unwrap_or_default();
     // serde names a missing field in its text and its parent in the path.
-    let missing = message
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split('`').next());
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     let path = path.trim_matches('.');
     let field = match missing {
         Some(name) if path.is_empty() || path == "." => name.to_owned(),
@@ -95,11 +85,7 @@ fn wrong_type<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Ap
         None if path.is_empty() => "body".to_owned(),
         None => path.to_owned(),
     };
-    let message = if missing.is_some() {
-        "is missing"
-    } else {
-        message
-    };
+    let message = if missing.is_some() { "is missing" } else { message };
     ApiError::Invalid(vec![FieldError::new(field, message)])
 }
 
@@ -131,23 +117,11 @@ mod tests {
     #[test]
     fn wrong_fields_are_named() {
         for (body, field, part) in [
-            (
-                r#"{"name":1}"#,
-                "name",
-                "invalid type: integer `1`, expected a string",
-            ),
+            (r#"{"name":1}"#, "name", "invalid type: integer `1`, expected a string"),
             (r#"{"name":null}"#, "name", "invalid type: null"),
             (r#"{}"#, "name", "is missing"),
-            (
-                r#"{"name":"a","nam":1}"#,
-                "nam",
-                "unknown field `nam`, expected `name` or `inner`",
-            ),
-            (
-                r#"{"name":"a","inner":{"n":-1}}"#,
-                "inner.n",
-                "invalid value: integer `-1`",
-            ),
+            (r#"{"name":"a","nam":1}"#, "nam", "unknown field `nam`, expected `name` or `inner`"),
+            (r#"{"name":"a","inner":{"n":-1}}"#, "inner.n", "invalid value: integer `-1`"),
             (r#"{"name":"a","inner":{}}"#, "inner.n", "is missing"),
             (r#"["a"]"#, "body", "must be a JSON object"),
             (r#""a""#, "body", "must be a JSON object"),
@@ -156,11 +130,7 @@ mod tests {
                 panic!("{body} is not a matter of fields");
             };
             assert_eq!(errors[0].field, field, "{body}");
-            assert!(
-                errors[0].message.contains(part),
-                "{body}: {}",
-                errors[0].message
-            );
+            assert!(errors[0].message.contains(part), "{body}: {}", errors[0].message);
         }
     }
 
@@ -184,10 +154,7 @@ mod tests {
             );
         }
         let deep = "[".repeat(100_000);
-        assert!(matches!(
-            refused(deep.as_bytes()),
-            ApiError::JsonMalformed { .. }
-        ));
+        assert!(matches!(refused(deep.as_bytes()), ApiError::JsonMalformed { .. }));
     }
 
     #[test]

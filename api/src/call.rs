@@ -46,9 +46,7 @@ impl Call<'_> {
         };
         Ok(Who {
             actor: Arc::clone(&self.actor),
-            reason: reason
-                .filter(|text| !text.trim().is_empty())
-                .map(Into::into),
+            reason: reason.filter(|text| !text.trim().is_empty()).map(Into::into),
             request_id: correlation(self.request_id),
         })
     }
@@ -68,10 +66,7 @@ impl Call<'_> {
         let Some(value) = self.headers.get(NAME) else {
             return Ok(None);
         };
-        let invalid = |message| ApiError::HeaderInvalid {
-            name: NAME,
-            message,
-        };
+        let invalid = |message| ApiError::HeaderInvalid { name: NAME, message };
         let text = std::str::from_utf8(value.as_bytes())
             .map_err(|_| invalid("it is not UTF-8 text".to_owned()))?;
         if text.len() > limits::REASON_BYTES_MAX {
@@ -92,15 +87,11 @@ impl Call<'_> {
         let Some(value) = self.headers.get(NAME) else {
             return Ok(None);
         };
-        let read = value
-            .to_str()
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
-        read.map(|position| Some(Position(position)))
-            .ok_or_else(|| ApiError::HeaderInvalid {
-                name: NAME,
-                message: "it is not a position (a whole number)".to_owned(),
-            })
+        let read = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+        read.map(|position| Some(Position(position))).ok_or_else(|| ApiError::HeaderInvalid {
+            name: NAME,
+            message: "it is not a position (a whole number)".to_owned(),
+        })
     }
 
     /// Waits until the read model has reached the position that the caller asked for, if any.
@@ -116,25 +107,18 @@ impl Call<'_> {
 }
 
 fn too_long() -> String {
-    format!(
-        "it is too long; at most {} bytes are allowed",
-        limits::REASON_BYTES_MAX
-    )
+    format!("it is too long; at most {} bytes are allowed", limits::REASON_BYTES_MAX)
 }
 
 /// The request's id as the caller gave it, where it is short and plain, or else a new one.
 #[must_use]
 pub fn request_id(headers: &HeaderMap) -> String {
-    let given = headers
-        .get("x-request-id")
-        .and_then(|value| value.to_str().ok());
+    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
     let sane = |text: &&str| {
         (1..=limits::REQUEST_ID_BYTES_MAX).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    given
-        .filter(sane)
-        .map_or_else(|| ids::new_uuid().to_string(), str::to_owned)
+    given.filter(sane).map_or_else(|| ids::new_uuid().to_string(), str::to_owned)
 }
 
 /// The id that stands in the events: the request's own where it is a UUID, else one that follows
@@ -162,11 +146,7 @@ mod tests {
         assert_eq!(id_for(b"deploy-42"), "deploy-42");
         let long = "x".repeat(limits::REQUEST_ID_BYTES_MAX + 1);
         for bad in [&b""[..], b"a b", b"\xff", long.as_bytes()] {
-            assert!(
-                Uuid::parse_str(&id_for(bad)).is_ok(),
-                "{}",
-                bad.escape_ascii()
-            );
+            assert!(Uuid::parse_str(&id_for(bad)).is_ok(), "{}", bad.escape_ascii());
         }
         assert!(Uuid::parse_str(&request_id(&HeaderMap::new())).is_ok());
     }

@@ -29,10 +29,7 @@ pub struct FieldError {
 impl FieldError {
     /// A field and what is wrong with it.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            message: message.into(),
-        }
+        Self { field: field.into(), message: message.into() }
     }
 }
 
@@ -159,10 +156,7 @@ impl ApiError {
     /// The read model did not reach a position within the longest wait.
     #[must_use]
     pub fn behind(position: Position) -> Self {
-        Self::Behind {
-            position,
-            waited_ms: limits::READ_WAIT_MS_MAX,
-        }
+        Self::Behind { position, waited_ms: limits::READ_WAIT_MS_MAX }
     }
 
     /// One wrong field.
@@ -203,12 +197,7 @@ impl ApiError {
         if row == Row::LOG_UNAVAILABLE {
             return Some(limits::LOG_RETRY_MS_MAX.div_ceil(1_000));
         }
-        let again = [
-            Row::OVERLOADED,
-            Row::SHUTTING_DOWN,
-            Row::BEHIND,
-            Row::READ_MODEL,
-        ];
+        let again = [Row::OVERLOADED, Row::SHUTTING_DOWN, Row::BEHIND, Row::READ_MODEL];
         again.contains(&row).then_some(1)
     }
 
@@ -361,10 +350,8 @@ fn failure_row(class: FailureClass) -> Row {
 }
 
 fn list(errors: &[FieldError]) -> String {
-    let texts: Vec<String> = errors
-        .iter()
-        .map(|error| format!("{}: {}", error.field, error.message))
-        .collect();
+    let texts: Vec<String> =
+        errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
     texts.join("; ")
 }
 

@@ -58,11 +58,7 @@ impl Wrong {
 
     /// The value, where nothing was wrong.
     pub(crate) fn finish<T>(self, value: T) -> Result<T, Vec<FieldError>> {
-        if self.0.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.0)
-        }
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
 }
 
@@ -86,30 +82,16 @@ impl TryFrom<OptionsBody> for RunOptions {
         let input = body.input.unwrap_or_default();
         if input.len() > limits::TASK_INPUT_BYTES_MAX {
             let (bytes, max) = (input.len(), limits::TASK_INPUT_BYTES_MAX);
-            wrong.push(
-                "input",
-                format!("is {bytes} bytes long, at most {max} are allowed"),
-            );
+            wrong.push("input", format!("is {bytes} bytes long, at most {max} are allowed"));
         }
         let tweaks = body.tweaks.filter(|tweaks| !tweaks.is_null());
         if tweaks.as_ref().is_some_and(|tweaks| !tweaks.is_object()) {
-            wrong.push(
-                "tweaks",
-                "must be an object: {\"component id\": {\"field\": value}}",
-            );
+            wrong.push("tweaks", "must be an object: {\"component id\": {\"field\": value}}");
         }
-        let retry = wrong
-            .take(retry_policy(body.retry, body.max_retries))
-            .flatten();
-        let timeout_ms = wrong
-            .take(duration_ms("timeout", body.timeout, body.timeout_ms))
-            .flatten();
-        wrong.finish(Self {
-            input,
-            tweaks,
-            retry,
-            timeout_ms,
-        })
+        let retry = wrong.take(retry_policy(body.retry, body.max_retries)).flatten();
+        let timeout_ms =
+            wrong.take(duration_ms("timeout", body.timeout, body.timeout_ms)).flatten();
+        wrong.finish(Self { input, tweaks, retry, timeout_ms })
     }
 }
 
@@ -126,9 +108,7 @@ fn retry_policy(
     }
     let ours = RetryPolicy::default();
     let initial_ms = body.initial_ms.unwrap_or(ours.initial_ms);
-    let attempts = max_retries
-        .map(|retries| retries.saturating_add(1))
-        .or(body.attempts_max);
+    let attempts = max_retries.map(|retries| retries.saturating_add(1)).or(body.attempts_max);
     Ok(Some(RetryPolicy {
         initial_ms,
         coefficient_percent: body.coefficient_percent.unwrap_or(ours.coefficient_percent),
@@ -156,10 +136,7 @@ pub(crate) fn duration_ms(
 }
 
 fn both(one: &str, other: &str) -> Vec<FieldError> {
-    vec![FieldError::new(
-        one,
-        format!("cannot be combined with {other}; give one of them"),
-    )]
+    vec![FieldError::new(one, format!("cannot be combined with {other}; give one of them"))]
 }
 
 #[cfg(test)]
@@ -172,29 +149,19 @@ mod tests {
     fn nothing_given_is_ours() {
         let options = RunOptions::try_from(OptionsBody::default()).unwrap();
         assert_eq!(options.input, "");
-        assert_eq!(
-            (options.tweaks, options.retry, options.timeout_ms),
-            (None, None, None)
-        );
+        assert_eq!((options.tweaks, options.retry, options.timeout_ms), (None, None, None));
     }
 
     #[test]
     fn retries_and_attempts_are_the_same_thing() {
         let with = |retry, max_retries| {
-            let body = OptionsBody {
-                retry,
-                max_retries,
-                ..OptionsBody::default()
-            };
+            let body = OptionsBody { retry, max_retries, ..OptionsBody::default() };
             RunOptions::try_from(body).unwrap().retry.unwrap()
         };
         assert_eq!(with(None, Some(0)).attempts_max, 1);
         assert_eq!(with(None, Some(3)), RetryPolicy::default());
         assert_eq!(with(None, Some(u32::MAX)).attempts_max, u32::MAX);
-        let slow = RetryBody {
-            initial_ms: Some(600_000),
-            ..RetryBody::default()
-        };
+        let slow = RetryBody { initial_ms: Some(600_000), ..RetryBody::default() };
         assert_eq!(with(Some(slow), Some(1)).maximum_ms, 600_000);
     }
 
@@ -203,10 +170,7 @@ mod tests {
         let body = OptionsBody {
             input: Some("x".repeat(limits::TASK_INPUT_BYTES_MAX + 1)),
             tweaks: Some(json!([1])),
-            retry: Some(RetryBody {
-                attempts_max: Some(2),
-                ..RetryBody::default()
-            }),
+            retry: Some(RetryBody { attempts_max: Some(2), ..RetryBody::default() }),
             max_retries: Some(1),
             timeout: Some("90".to_owned()),
             timeout_ms: None,
@@ -214,11 +178,7 @@ mod tests {
         let errors = RunOptions::try_from(body).unwrap_err();
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, ["input", "tweaks", "max_retries", "timeout"]);
-        assert!(
-            errors[3].message.contains("has no unit"),
-            "{}",
-            errors[3].message
-        );
+        assert!(errors[3].message.contains("has no unit"), "{}", errors[3].message);
     }
 
     #[test]

@@ -72,9 +72,7 @@ impl<'a> Query<'a> {
     /// `QueryInvalid` with the value and what was expected.
     pub fn read<T: FromStr>(&self, key: &str, expected: &str) -> Result<Option<T>, ApiError> {
         let read = |value: &str| {
-            value
-                .parse()
-                .map_err(|_| invalid(key, &format!("{value:?} is not {expected}")))
+            value.parse().map_err(|_| invalid(key, &format!("{value:?} is not {expected}")))
         };
         self.text(key).map(read).transpose()
     }
@@ -112,20 +110,14 @@ impl<'a> Query<'a> {
             return Ok(Vec::new());
         };
         let choose = |part: &str| {
-            all.iter()
-                .copied()
-                .find(|choice| name(*choice).eq_ignore_ascii_case(part))
-                .ok_or_else(|| {
+            all.iter().copied().find(|choice| name(*choice).eq_ignore_ascii_case(part)).ok_or_else(
+                || {
                     let names: Vec<&str> = all.iter().map(|choice| name(*choice)).collect();
                     invalid(key, &format!("{part:?} is not one of {}", names.join(", ")))
-                })
+                },
+            )
         };
-        value
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .map(choose)
-            .collect()
+        value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(choose).collect()
     }
 
     /// The keys `limit`, `offset` and `cursor`.
@@ -137,10 +129,7 @@ impl<'a> Query<'a> {
         let offset = self.number("offset", 0..=u64::from(u32::MAX))?;
         let cursor = self.text("cursor").map(str::to_owned);
         if cursor.is_some() && offset.is_some_and(|offset| offset > 0) {
-            return Err(invalid(
-                "cursor",
-                "it cannot be combined with offset; give one of them",
-            ));
+            return Err(invalid("cursor", "it cannot be combined with offset; give one of them"));
         }
         Ok(Page {
             limit: limit.map_or(limits::PAGE_DEFAULT, as_usize),
@@ -162,9 +151,7 @@ impl<'a> Query<'a> {
     /// # Errors
     /// `QueryInvalid` for what is no position.
     pub fn min_position(&self) -> Result<Option<Position>, ApiError> {
-        Ok(self
-            .read(MIN_POSITION, "a position (a whole number)")?
-            .map(Position))
+        Ok(self.read(MIN_POSITION, "a position (a whole number)")?.map(Position))
     }
 }
 
@@ -241,9 +228,6 @@ mod tests {
         );
         assert_eq!(read("").unwrap(), []);
         let text = read("status=failed,done").unwrap_err().to_string();
-        assert!(
-            text.contains("\"done\" is not one of pending, running"),
-            "{text}"
-        );
+        assert!(text.contains("\"done\" is not one of pending, running"), "{text}");
     }
 }

@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 use serde_json::json;
+use spark_actors::DispatchError;
+use spark_events::domain::schedule::ScheduleStatus;
 use spark_events::{FlowId, Position, ScheduleId, SourceId, TaskId, WorkerId};
 use spark_projections::{
     FlowFilter, FlowRow, Found, Listing, Page, ProjectionHealth, QueryError, ScheduleFilter,
@@ -28,21 +30,51 @@ impl From<QueryError> for ApiError {
     }
 }
 
+/// Refuses a name that a schedule has. Two callers at the same moment may both be told that it is
+/// free; then the name is ambiguous, and whoever uses it is told so.
+pub async fn schedule_name_is_free(app: &App, name: &str) -> Result<(), ApiError> {
+    let like = match app.reads().find_schedule(name).await? {
+        Found::None { .. } => return Ok(()),
+        Found::One(id) => vec![id],
+        Found::Many(ids) => ids,
+    };
+    for id in like {
+        let row = app.reads().schedule(id).await?;
+        if row.is_some_and(|row| row.name.as_deref() == Some(name)) {
+            let taken = format!("schedule {id} has the name {name:?} already; choose another");
+            return Err(DispatchError::Conflict(taken).into());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to let a flow go that a schedule would still run.
+pub async fn flow_is_unused(app: &App, flow_id: FlowId) -> Result<(), ApiError> {
+    for status in [ScheduleStatus::Active, ScheduleStatus::Paused] {
+        let status = Some(status.as_str().to_owned());
+        let filter = ScheduleFilter { flow_id: Some(flow_id), status, ..ScheduleFilter::default() };
+        let page = Page { limit: 1, ..Page::default() };
+        let used = app.reads().list_schedules(filter, page).await?;
+        if let Some(first) = used.items.first() {
+            let why = format!(
+                "schedules still run this flow, {} among them; delete them first: automagik \
+                 schedule delete",
+                first.name.clone().unwrap_or_else(|| first.id.to_string())
+            );
+            return Err(DispatchError::Conflict(why).into());
+        }
+    }
+    Ok(())
+}
+
 /// How the projections are doing, and whether all of them go on.
 #[must_use]
 pub fn health(app: &App) -> ReadsHealth {
     let trouble = app.projections.trouble();
     let projections = app.projections.health();
     let healthy = trouble.is_none() && projections.iter().all(|one| one.halted.is_none());
-    let read_models = ReadModels {
-        position: app.projections.position(),
-        trouble,
-    };
-    ReadsHealth {
-        healthy,
-        read_models,
-        projections,
-    }
+    let read_models = ReadModels { position: app.projections.position(), trouble };
+    ReadsHealth { healthy, read_models, projections }
 }
 
 /// How the projections are doing.
@@ -70,11 +102,9 @@ fn decide<I>(
     match found? {
         Found::One(id) => Ok(Ok(id)),
         Found::Many(ids) => Ok(Err(ids)),
-        Found::None { suggestions } => Err(ApiError::NotFound {
-            kind,
-            text: excerpt(text),
-            suggestions,
-        }),
+        Found::None { suggestions } => {
+            Err(ApiError::NotFound { kind, text: excerpt(text), suggestions })
+        }
     }
 }
 
@@ -160,25 +190,12 @@ pub async fn any_id(app: &App, kind: Kind, text: &str) -> Result<Uuid, ApiError>
 /// # Errors
 /// `Invalid` where there is none, or more than one.
 pub async fn only_source(app: &App) -> Result<SourceId, ApiError> {
-    let page = Page {
-        limit: 2,
-        ..Page::default()
-    };
-    let sources = app
-        .reads()
-        .list_sources(SourceFilter::default(), page)
-        .await?
-        .items;
+    let page = Page { limit: 2, ..Page::default() };
+    let sources = app.reads().list_sources(SourceFilter::default(), page).await?.items;
     match sources.as_slice() {
         [only] => Ok(only.id),
-        [] => Err(ApiError::field(
-            "source",
-            "there is no source yet: add one first",
-        )),
-        _ => Err(ApiError::field(
-            "source",
-            "is missing: there is more than one source",
-        )),
+        [] => Err(ApiError::field("source", "there is no source yet: add one first")),
+        _ => Err(ApiError::field("source", "is missing: there is more than one source")),
     }
 }
 
@@ -255,9 +272,5 @@ pub async fn removed(
 }
 
 fn missing(kind: &'static str, id: &impl std::fmt::Display) -> ApiError {
-    ApiError::NotFound {
-        kind,
-        text: id.to_string(),
-        suggestions: Vec::new(),
-    }
+    ApiError::NotFound { kind, text: id.to_string(), suggestions: Vec::new() }
 }

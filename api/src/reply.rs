@@ -55,11 +55,7 @@ impl Reply {
         let json = serde_json::to_vec(value).map_err(|error| {
             spark_actors::DispatchError::Internal(format!("an answer has no JSON form: {error}"))
         })?;
-        Ok(Self {
-            status: StatusCode::OK,
-            json,
-            position: None,
-        })
+        Ok(Self { status: StatusCode::OK, json, position: None })
     }
 
     /// The row that a write led to, or what is known of it where the read model does not show it
@@ -85,10 +81,7 @@ impl Reply {
     /// The same as 201.
     #[must_use]
     pub fn as_created(self) -> Self {
-        Self {
-            status: StatusCode::CREATED,
-            ..self
-        }
+        Self { status: StatusCode::CREATED, ..self }
     }
 
     /// Names the position that the write reached.
@@ -114,12 +107,8 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     let problem = error.problem(request_id);
     // A problem consists of texts and numbers, which always have a JSON form.
     let json = serde_json::to_vec(&problem).unwrap_or_default();
-    let mut response = json_response(
-        error.row().status,
-        json,
-        "application/problem+json",
-        request_id,
-    );
+    let mut response =
+        json_response(error.row().status, json, "application/problem+json", request_id);
     let headers = response.headers_mut();
     match error {
         ApiError::KeyMissing | ApiError::KeyWrong => {

@@ -51,9 +51,7 @@ impl Route<'_> {
 /// # Errors
 /// `PathUnknown`, `MethodNotAllowed` and `PathUnreadable`.
 pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> {
-    let unknown = || ApiError::PathUnknown {
-        path: path.chars().take(200).collect(),
-    };
+    let unknown = || ApiError::PathUnknown { path: path.chars().take(200).collect() };
     let trimmed = path.strip_prefix('/').ok_or_else(unknown)?;
     let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
     // No endpoint has more than five segments, "api" and "v1" included.
@@ -63,11 +61,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         *segments.get_mut(count).ok_or_else(unknown)? = segment;
         count += 1;
     }
-    let method = if method == Method::HEAD {
-        &Method::GET
-    } else {
-        method
-    };
+    let method = if method == Method::HEAD { &Method::GET } else { method };
     // A segment that names something is never empty.
     let tail = match &segments[..count] {
         [""] => &[][..],
@@ -94,10 +88,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
 
 /// The endpoint exists, but not with this method.
 pub(crate) fn not_allowed<T>(method: &Method, allow: &'static str) -> Result<T, ApiError> {
-    Err(ApiError::MethodNotAllowed {
-        method: method.to_string(),
-        allow,
-    })
+    Err(ApiError::MethodNotAllowed { method: method.to_string(), allow })
 }
 
 /// Undoes percent-encoding of a segment.
@@ -107,10 +98,7 @@ pub(crate) fn text(segment: &str) -> Result<Segment<'_>, ApiError> {
 
 /// Undoes percent-encoding; `None` where the result is not UTF-8 or the encoding breaks off.
 pub(crate) fn decode(text: &str, plus_is_space: bool) -> Option<Cow<'_, str>> {
-    if !text
-        .bytes()
-        .any(|byte| byte == b'%' || (plus_is_space && byte == b'+'))
-    {
+    if !text.bytes().any(|byte| byte == b'%' || (plus_is_space && byte == b'+')) {
         return Some(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());

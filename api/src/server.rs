@@ -75,10 +75,7 @@ async fn drain(mut connections: JoinSet<()>) {
     let open = async { while connections.join_next().await.is_some() {} };
     let bound = Duration::from_millis(limits::API_DRAIN_MS_MAX);
     if tokio::time::timeout(bound, open).await.is_err() {
-        tracing::warn!(
-            open = connections.len(),
-            "requests were cut off by the shutdown"
-        );
+        tracing::warn!(open = connections.len(), "requests were cut off by the shutdown");
     }
 }
 
@@ -123,22 +120,11 @@ fn filter(
         .and(query)
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(
-            move |method, path: warp::path::FullPath, query, headers, body| {
-                let app = Arc::clone(&app);
-                let path = path.as_str().to_owned();
-                async move {
-                    app.respond(Incoming {
-                        method,
-                        path,
-                        query,
-                        headers,
-                        body,
-                    })
-                    .await
-                }
-            },
-        )
+        .then(move |method, path: warp::path::FullPath, query, headers, body| {
+            let app = Arc::clone(&app);
+            let path = path.as_str().to_owned();
+            async move { app.respond(Incoming { method, path, query, headers, body }).await }
+        })
         // Only a body that was taken before could be refused, and nobody takes it before.
         .or_else(|_| async { Ok::<_, Infallible>((Response::default(),)) })
 }

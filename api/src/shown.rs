@@ -43,16 +43,9 @@ pub async fn row(
     let text = serde_json::to_string(row).map_err(no_json)?;
     let mut fields: Fields<'_> = serde_json::from_str(&text).map_err(no_json)?;
     fields.0.retain(|(name, _)| Some(name.as_ref()) != without);
-    for (_, value) in fields
-        .0
-        .iter_mut()
-        .filter(|(name, _)| PAYLOADS.contains(&name.as_ref()))
-    {
+    for (_, value) in fields.0.iter_mut().filter(|(name, _)| PAYLOADS.contains(&name.as_ref())) {
         let form = value.get();
-        if let Some(inner) = form
-            .strip_prefix(INLINE)
-            .and_then(|rest| rest.strip_suffix('}'))
-        {
+        if let Some(inner) = form.strip_prefix(INLINE).and_then(|rest| rest.strip_suffix('}')) {
             *value = Cow::Owned(RawValue::from_string(inner.to_owned()).map_err(no_json)?);
         } else if large == Large::Loaded && form.starts_with("{\"blob\":") {
             let stored: Payload = serde_json::from_str(form).map_err(no_json)?;

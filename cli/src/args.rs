@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use spark_events::{Clock, SystemClock};
 
 use crate::client::Target;
 use crate::commands::{completions, flow, history, schedule, source, status, task, up, worker};
@@ -139,20 +138,13 @@ pub(crate) struct Parsed {
 impl Global {
     /// Where output goes.
     pub(crate) fn out(&self) -> Out {
-        let color = if self.no_color {
-            ColorWhen::Never
-        } else {
-            self.color
-        };
-        Out::new(self.output, color, self.time, self.quiet, SystemClock.now())
+        let color = if self.no_color { ColorWhen::Never } else { self.color };
+        Out::new(self.output, color, self.time, self.quiet)
     }
 
     /// The data directory.
     pub(crate) fn home(&self) -> Home {
-        let named = self
-            .data_dir
-            .clone()
-            .or_else(|| env("AUTOMAGIK_HOME").map(PathBuf::from));
+        let named = self.data_dir.clone().or_else(|| env("AUTOMAGIK_HOME").map(PathBuf::from));
         Home::new(named.as_deref())
     }
 
@@ -165,10 +157,7 @@ impl Global {
     pub(crate) fn target(&self) -> Target {
         let home = self.home();
         let given = self.server.clone().or_else(|| env("AUTOMAGIK_URL"));
-        let local = || {
-            home.server()
-                .map_or_else(|| SERVER_DEFAULT.to_owned(), |file| file.url)
-        };
+        let local = || home.server().map_or_else(|| SERVER_DEFAULT.to_owned(), |file| file.url);
         Target {
             server: given.unwrap_or_else(local),
             key: self.key.clone().or_else(|| home.key()),
@@ -186,9 +175,7 @@ pub(crate) fn command() -> clap::Command {
 }
 
 fn with_key(command: clap::Command) -> clap::Command {
-    let taken = command
-        .get_arguments()
-        .any(|arg| arg.get_long() == Some("api-key"));
+    let taken = command.get_arguments().any(|arg| arg.get_long() == Some("api-key"));
     let command = command.mut_subcommands(with_key);
     if taken {
         return command;
@@ -210,10 +197,8 @@ pub(crate) fn parse<T: Into<OsString> + Clone>(
     argv: impl IntoIterator<Item = T>,
 ) -> Result<Parsed, clap::Error> {
     let matches = command().try_get_matches_from(argv)?;
-    let Cli {
-        mut global,
-        command,
-    } = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut self::command()))?;
+    let Cli { mut global, command } =
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut self::command()))?;
     let typed = typed_key(&matches).filter(|key| !key.is_empty());
     global.key = typed.or_else(|| env("AUTOMAGIK_API_KEY"));
     Ok(Parsed { global, command })
@@ -221,9 +206,8 @@ pub(crate) fn parse<T: Into<OsString> + Clone>(
 
 /// Spark's key as it was typed; what stands furthest right counts.
 fn typed_key(matches: &ArgMatches) -> Option<String> {
-    let levels = std::iter::successors(Some(matches), |outer| {
-        outer.subcommand().map(|(_, inner)| inner)
-    });
+    let levels =
+        std::iter::successors(Some(matches), |outer| outer.subcommand().map(|(_, inner)| inner));
     // A level whose `--api-key` is a source's does not know this option.
     let keys = levels.filter_map(|level| level.try_get_one::<String>(KEY).ok().flatten());
     keys.last().cloned()

@@ -65,12 +65,7 @@ impl Client {
             builder = builder.tls_certs_only(Vec::new());
         }
         let http = builder.build().context("cannot set up the HTTP client")?;
-        Ok(Self {
-            http,
-            base,
-            target,
-            position: Mutex::default(),
-        })
+        Ok(Self { http, base, target, position: Mutex::default() })
     }
 
     /// The server's base URL.
@@ -80,8 +75,7 @@ impl Client {
 
     /// Reads `/api/v1/<path>`.
     pub(crate) async fn get(&self, path: &[&str], query: Query<'_>) -> Result<Value> {
-        self.call(Method::GET, &self.api(path, query), None, 0)
-            .await
+        self.call(Method::GET, &self.api(path, query), None, 0).await
     }
 
     /// Reads with a time that the server may take beyond the usual.
@@ -91,17 +85,13 @@ impl Client {
         query: Query<'_>,
         extra_ms: u64,
     ) -> Result<Value> {
-        self.call(Method::GET, &self.api(path, query), None, extra_ms)
-            .await
+        self.call(Method::GET, &self.api(path, query), None, extra_ms).await
     }
 
     /// Reads a path outside the versioned API. An answer 503 is data here: health says why.
     pub(crate) async fn health(&self) -> Result<Value> {
         let mut url = self.base.clone();
-        url.set_path(&format!(
-            "{}/health",
-            self.base.path().trim_end_matches('/')
-        ));
+        url.set_path(&format!("{}/health", self.base.path().trim_end_matches('/')));
         let response = self.send(Method::GET, &url, None, 0).await?;
         match response.status() {
             StatusCode::SERVICE_UNAVAILABLE => self.json(response).await,
@@ -111,20 +101,17 @@ impl Client {
 
     /// Sends a body with `POST`.
     pub(crate) async fn post(&self, path: &[&str], body: Value) -> Result<Value> {
-        self.call(Method::POST, &self.api(path, &[]), Some(body), 0)
-            .await
+        self.call(Method::POST, &self.api(path, &[]), Some(body), 0).await
     }
 
     /// Changes fields with `PATCH`.
     pub(crate) async fn patch(&self, path: &[&str], body: Value) -> Result<Value> {
-        self.call(Method::PATCH, &self.api(path, &[]), Some(body), 0)
-            .await
+        self.call(Method::PATCH, &self.api(path, &[]), Some(body), 0).await
     }
 
     /// Removes something.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value> {
-        self.call(Method::DELETE, &self.api(path, &[]), None, 0)
-            .await
+        self.call(Method::DELETE, &self.api(path, &[]), None, 0).await
     }
 
     /// Reads a list, page after page, up to `limit` rows: one envelope that holds all of them.
@@ -150,18 +137,12 @@ impl Client {
         loop {
             let held = all.as_ref().map_or(0, |all| rows(all).len());
             let mut query = query.to_vec();
-            query.push((
-                "limit",
-                limit.saturating_sub(held).clamp(1, PAGE_MAX).to_string(),
-            ));
+            query.push(("limit", limit.saturating_sub(held).clamp(1, PAGE_MAX).to_string()));
             if let Some(cursor) = cursor.take() {
                 query.push((cursor_name, cursor));
             }
             let page = self.get(path, &query).await?;
-            let next = page
-                .get("next_cursor")
-                .and_then(Value::as_str)
-                .map(str::to_owned);
+            let next = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
             let got = rows(&page).len();
             let merged = merge(all.take(), page);
             let full = rows(&merged).len() >= limit;
@@ -212,36 +193,20 @@ impl Client {
             request = request.json(&body);
         }
         // The header takes UTF-8; a line break it would not take.
-        let reason = self
-            .target
-            .reason
-            .as_deref()
-            .filter(|_| !read)
-            .map(text::one_line);
+        let reason = self.target.reason.as_deref().filter(|_| !read).map(text::one_line);
         if let Some(reason) = reason.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok())
         {
             request = request.header(REASON, reason);
         }
-        let position = self
-            .position
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let position = self.position.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(position) = position.filter(|_| read) {
             request = request.header(MIN_POSITION, position);
         }
-        request
-            .send()
-            .await
-            .map_err(|error| self.target.unreachable(&error).into())
+        request.send().await.map_err(|error| self.target.unreachable(&error).into())
     }
 
     async fn answer(&self, response: Response) -> Result<Value> {
-        if let Some(position) = response
-            .headers()
-            .get(POSITION)
-            .and_then(|at| at.to_str().ok())
-        {
+        if let Some(position) = response.headers().get(POSITION).and_then(|at| at.to_str().ok()) {
             let mut held = self.position.lock().unwrap_or_else(PoisonError::into_inner);
             *held = Some(position.to_owned());
         }
@@ -258,10 +223,7 @@ impl Client {
     }
 
     async fn json(&self, response: Response) -> Result<Value> {
-        let text = response
-            .text()
-            .await
-            .map_err(|error| self.target.unreachable(&error))?;
+        let text = response.text().await.map_err(|error| self.target.unreachable(&error))?;
         if text.is_empty() {
             return Ok(Value::Null);
         }
@@ -277,10 +239,7 @@ impl Client {
 
 /// The rows of a list, whether in an envelope or bare.
 pub(crate) fn rows(list: &Value) -> &[Value] {
-    let items = list
-        .get("items")
-        .and_then(Value::as_array)
-        .or_else(|| list.as_array());
+    let items = list.get("items").and_then(Value::as_array).or_else(|| list.as_array());
     items.map_or(&[], Vec::as_slice)
 }
 

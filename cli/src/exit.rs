@@ -86,12 +86,7 @@ pub(crate) struct Trouble {
 impl Trouble {
     /// A trouble without a reason or a remedy yet.
     pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self {
-            exit,
-            what: what.into(),
-            why: Vec::new(),
-            next: Vec::new(),
-        }
+        Self { exit, what: what.into(), why: Vec::new(), next: Vec::new() }
     }
 
     /// A value on the command line that cannot be used.
@@ -115,10 +110,7 @@ impl Trouble {
     pub(crate) fn lines(&self) -> Vec<String> {
         let why = self.why.iter().map(|line| format!("  why: {line}"));
         let next = self.next.iter().map(|line| format!("  next: {line}"));
-        std::iter::once(format!("error: {}", self.what))
-            .chain(why)
-            .chain(next)
-            .collect()
+        std::iter::once(format!("error: {}", self.what)).chain(why).chain(next).collect()
     }
 }
 
@@ -209,13 +201,8 @@ mod tests {
 
     #[test]
     fn an_error_says_what_why_and_what_next() {
-        let trouble = Trouble::new(Exit::Failed, "no server")
-            .because("refused")
-            .then("start one");
-        assert_eq!(
-            trouble.lines(),
-            ["error: no server", "  why: refused", "  next: start one"]
-        );
+        let trouble = Trouble::new(Exit::Failed, "no server").because("refused").then("start one");
+        assert_eq!(trouble.lines(), ["error: no server", "  why: refused", "  next: start one"]);
         let wrapped = anyhow::Error::from(trouble.clone());
         assert_eq!(trouble_of(&wrapped), Some(trouble));
     }
@@ -223,10 +210,7 @@ mod tests {
     #[test]
     fn a_reader_that_went_away_is_no_error() {
         let pipe = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        assert_eq!(
-            trouble_of(&anyhow::Error::from(pipe).context("cannot write")),
-            None
-        );
+        assert_eq!(trouble_of(&anyhow::Error::from(pipe).context("cannot write")), None);
         let other = std::io::Error::other("disk full");
         let trouble = trouble_of(&anyhow::Error::from(other).context("cannot write")).unwrap();
         assert_eq!(trouble.lines(), ["error: cannot write", "  why: disk full"]);

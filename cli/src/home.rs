@@ -32,9 +32,7 @@ impl Home {
             let user = std::env::var_os("HOME").filter(|home| !home.is_empty());
             PathBuf::from(user.unwrap_or_default()).join(".automagik")
         };
-        Self {
-            dir: named.map_or_else(home, Path::to_owned),
-        }
+        Self { dir: named.map_or_else(home, Path::to_owned) }
     }
 
     /// The directory.
@@ -141,9 +139,7 @@ fn private(_path: &Path, _mode: u32) -> std::io::Result<()> {
 
 #[cfg(unix)]
 fn is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     // A process of another user answers "not permitted", and lives.
     pid.is_some_and(|pid| {
         let probed = rustix::process::test_kill_process(pid);
@@ -192,10 +188,7 @@ mod tests {
     fn the_address_of_a_dead_server_is_ignored() {
         let (_guard, home) = temp();
         assert_eq!(home.server(), None);
-        let mut file = ServerFile {
-            url: "http://127.0.0.1:1".into(),
-            pid: std::process::id(),
-        };
+        let mut file = ServerFile { url: "http://127.0.0.1:1".into(), pid: std::process::id() };
         home.write_server(&file).unwrap();
         assert_eq!(home.server(), Some(file.clone()));
         file.pid = i32::MAX.unsigned_abs();

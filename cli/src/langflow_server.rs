@@ -94,20 +94,12 @@ impl LangFlowServer {
         options: Options,
         say: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self> {
-        Box::pin(Self::start_within(
-            options,
-            Bounds::default(),
-            Arc::new(say),
-        ))
-        .await
+        Box::pin(Self::start_within(options, Bounds::default(), Arc::new(say))).await
     }
 
     async fn start_within(options: Options, bounds: Bounds, say: Say) -> Result<Self> {
         let home = Home::open(&options.data_dir).with_context(|| {
-            format!(
-                "could not prepare {} for LangFlow",
-                options.data_dir.display()
-            )
+            format!("could not prepare {} for LangFlow", options.data_dir.display())
         })?;
         let lock = home.lock(bounds.adopt, &say).await?;
         let password = home.password()?;
@@ -121,14 +113,9 @@ impl LangFlowServer {
         let api_key = supervisor.api_key().await?;
         let url = supervisor.url();
         let (stop, stopped) = oneshot::channel();
-        Ok(Self {
-            url,
-            api_key,
-            log_path: home.log(),
-            stop: Some(stop),
-            supervisor: tokio::spawn(supervisor.run(stopped)),
-            _lock: lock,
-        })
+        #[expect(clippy::disallowed_methods, reason = "`stop` joins it, dropping this aborts it")]
+        let supervisor = tokio::spawn(supervisor.run(stopped));
+        Ok(Self { url, api_key, log_path: home.log(), stop: Some(stop), supervisor, _lock: lock })
     }
 
     /// Where LangFlow is: its API, and its editor for a browser.

@@ -25,11 +25,7 @@ fn main() -> ExitCode {
         // clap knows which, and prints it in its own form.
         Err(error) => {
             let printed = error.print().is_ok();
-            let exit = if error.use_stderr() || !printed {
-                Exit::Usage
-            } else {
-                Exit::Ok
-            };
+            let exit = if error.use_stderr() || !printed { Exit::Usage } else { Exit::Ok };
             return ExitCode::from(exit.code());
         }
     };

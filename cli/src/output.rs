@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::Value;
-use spark_events::Timestamp;
+use spark_events::{Clock, SystemClock};
 
 pub(crate) mod look;
 pub(crate) mod table;
@@ -92,8 +92,8 @@ impl ColorEnv {
 pub(crate) struct Out {
     /// Of the data.
     pub(crate) format: Format,
-    /// Of the data, for people.
-    pub(crate) look: Look,
+    /// Of the data, for people; its instant is set anew each time.
+    look: Look,
     /// Whether standard output is a terminal.
     pub(crate) stdout_terminal: bool,
     /// Whether a spinner may turn on standard error.
@@ -104,13 +104,7 @@ pub(crate) struct Out {
 
 impl Out {
     /// From the options, the environment and the terminals.
-    pub(crate) fn new(
-        format: Format,
-        when: ColorWhen,
-        time: TimeStyle,
-        quiet: bool,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(format: Format, when: ColorWhen, time: TimeStyle, quiet: bool) -> Self {
         let env = ColorEnv::read();
         let stdout_terminal = std::io::stdout().is_terminal();
         let stderr_terminal = std::io::stderr().is_terminal();
@@ -118,7 +112,7 @@ impl Out {
             width: look::width(stdout_terminal),
             color: env.decide(when, stdout_terminal),
             time,
-            now,
+            now: SystemClock.now(),
         };
         Self {
             format,
@@ -130,10 +124,15 @@ impl Out {
         }
     }
 
+    /// How data looks to a person at this instant.
+    pub(crate) fn look(&self) -> Look {
+        Look { now: SystemClock.now(), ..self.look.clone() }
+    }
+
     /// Writes data: `human` makes the table, everything else is the server's JSON unabridged.
     pub(crate) fn data(&self, value: &Value, human: impl FnOnce(&Look) -> String) -> Result<()> {
         match self.format {
-            Format::Table => self.raw(&human(&self.look)),
+            Format::Table => self.raw(&human(&self.look())),
             other => self.raw(&encode(value, other)?),
         }
     }
@@ -162,11 +161,7 @@ impl Out {
     /// Says on standard error why the command ends, however quiet the user wants it.
     pub(crate) fn trouble(&self, trouble: &Trouble) {
         for line in trouble.lines() {
-            let paint = if line.starts_with("error:") {
-                Paint::Bad
-            } else {
-                Paint::Plain
-            };
+            let paint = if line.starts_with("error:") { Paint::Bad } else { Paint::Plain };
             complain(&paint.apply(&line, self.stderr_color));
         }
     }
@@ -205,10 +200,7 @@ mod tests {
     #[test]
     fn colour_follows_option_then_environment_then_terminal() {
         let env = |name: &str| {
-            let mut env = ColorEnv {
-                term: Some("xterm".into()),
-                ..ColorEnv::default()
-            };
+            let mut env = ColorEnv { term: Some("xterm".into()), ..ColorEnv::default() };
             match name {
                 "NO_COLOR" => env.no_color = Some("1".into()),
                 "NO_COLOR empty" => env.no_color = Some(String::new()),
@@ -241,27 +233,17 @@ mod tests {
             ("dumb", Auto, true, false),
         ];
         for (name, when, terminal, expected) in table {
-            assert_eq!(
-                env(name).decide(when, terminal),
-                expected,
-                "{name} {when:?} {terminal}"
-            );
+            assert_eq!(env(name).decide(when, terminal), expected, "{name} {when:?} {terminal}");
         }
     }
 
     #[test]
     fn machine_formats_are_unabridged() {
         let list = json!({"items": [{"id": 1}, {"id": 2}], "total": 2});
-        assert_eq!(
-            encode(&list, Format::Jsonl).unwrap(),
-            "{\"id\":1}\n{\"id\":2}\n"
-        );
+        assert_eq!(encode(&list, Format::Jsonl).unwrap(), "{\"id\":1}\n{\"id\":2}\n");
         let read: Value = serde_json::from_str(&encode(&list, Format::Json).unwrap()).unwrap();
         assert_eq!(read, list);
-        assert_eq!(
-            encode(&json!({"id": 1}), Format::Jsonl).unwrap(),
-            "{\"id\":1}\n"
-        );
+        assert_eq!(encode(&json!({"id": 1}), Format::Jsonl).unwrap(), "{\"id\":1}\n");
         assert_eq!(encode(&list, Format::None).unwrap(), "");
     }
 
@@ -270,10 +252,7 @@ mod tests {
         let value =
             json!({"text": "no", "lines": "a\nb: c", "count": 1, "nothing": null, "list": []});
         let text = encode(&value, Format::Yaml).unwrap();
-        assert!(
-            text.contains("text: \"no\"") || text.contains("text: 'no'"),
-            "{text}"
-        );
+        assert!(text.contains("text: \"no\"") || text.contains("text: 'no'"), "{text}");
         assert!(text.contains("count: 1"), "{text}");
         assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{text:?}");
     }

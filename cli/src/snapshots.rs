@@ -6,9 +6,7 @@ use std::path::PathBuf;
 /// review of the difference.
 #[track_caller]
 pub(crate) fn check(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("snapshots")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("snapshots").join(name);
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -24,8 +22,5 @@ pub(crate) fn check(name: &str, text: &str) {
         );
     }
     let (is, was) = (text.lines().count(), reviewed.lines().count());
-    assert_eq!(
-        is, was,
-        "{name} has another length; UPDATE_SNAPSHOTS=1 takes it over"
-    );
+    assert_eq!(is, was, "{name} has another length; UPDATE_SNAPSHOTS=1 takes it over");
 }

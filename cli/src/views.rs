@@ -16,9 +16,7 @@ use crate::output::{text as texts, time};
 /// The first of several places that holds something. A place is a path with dots.
 pub(crate) fn pick<'a>(row: &'a Value, places: &[&str]) -> Option<&'a Value> {
     let at = |place: &&str| {
-        let found = place
-            .split('.')
-            .try_fold(row, |value, name| value.get(name))?;
+        let found = place.split('.').try_fold(row, |value, name| value.get(name))?;
         (!found.is_null()).then_some(found)
     };
     places.iter().find_map(at)
@@ -36,31 +34,23 @@ pub(crate) fn text(row: &Value, places: &[&str]) -> Option<String> {
 
 /// The same, with a dash for nothing.
 pub(crate) fn text_or_dash(row: &Value, places: &[&str]) -> String {
-    text(row, places)
-        .filter(|text| !text.is_empty())
-        .unwrap_or_else(|| "-".to_owned())
+    text(row, places).filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
 }
 
 /// A number of milliseconds as people read it; a dash for nothing.
 pub(crate) fn took(row: &Value, places: &[&str]) -> String {
-    pick(row, places)
-        .and_then(Value::as_u64)
-        .map_or_else(|| "-".to_owned(), time::duration)
+    pick(row, places).and_then(Value::as_u64).map_or_else(|| "-".to_owned(), time::duration)
 }
 
 /// The entries of a list.
 pub(crate) fn entries<'a>(row: &'a Value, places: &[&str]) -> &'a [Value] {
-    let found = places
-        .iter()
-        .find_map(|place| pick(row, &[place])?.as_array());
+    let found = places.iter().find_map(|place| pick(row, &[place])?.as_array());
     found.map_or(&[], Vec::as_slice)
 }
 
 /// All ids of the rows of a list.
 fn ids(rows: &[Value]) -> Vec<&str> {
-    rows.iter()
-        .filter_map(|row| row.get("id").and_then(Value::as_str))
-        .collect()
+    rows.iter().filter_map(|row| row.get("id").and_then(Value::as_str)).collect()
 }
 
 /// A task's id as it is shown where no other task is in sight.
@@ -90,10 +80,7 @@ pub(crate) fn payload(value: &Value) -> String {
 
 /// A headline above a part of a page.
 pub(crate) fn headline(look: &crate::output::look::Look, title: &str) -> String {
-    format!(
-        "\n{}\n",
-        look.paint(crate::output::look::Paint::Title, title)
-    )
+    format!("\n{}\n", look.paint(crate::output::look::Paint::Title, title))
 }
 
 #[cfg(test)]

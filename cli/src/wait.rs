@@ -54,12 +54,10 @@ pub(crate) async fn for_task(
         spinner.finish_and_clear();
     }
     let Some(waited) = waited else {
-        return Err(
-            Trouble::new(Exit::Interrupted, "interrupted; the task goes on")
-                .then(format!("look: automagik task show {shown}"))
-                .then(format!("stop it: automagik task cancel {shown}"))
-                .into(),
-        );
+        return Err(Trouble::new(Exit::Interrupted, "interrupted; the task goes on")
+            .then(format!("look: automagik task show {shown}"))
+            .then(format!("stop it: automagik task cancel {shown}"))
+            .into());
     };
     let Some(status) = waited? else {
         let most = time::duration(ms(limit.wait_timeout));
@@ -81,9 +79,7 @@ async fn until_ended(client: &Client, id: &str, most: Duration) -> Result<Option
         let left = ms(deadline.saturating_duration_since(Instant::now()));
         let step = left.clamp(1, TASK_WAIT_MS_MAX);
         let query = [("timeout_ms", step.to_string())];
-        let task = client
-            .get_within(&["tasks", id, "wait"], &query, step)
-            .await?;
+        let task = client.get_within(&["tasks", id, "wait"], &query, step).await?;
         let status = text(&task, &["status", "task.status"]).unwrap_or_default();
         if Exit::of_task(&status) != Exit::Pending {
             return Ok(Some(status));

@@ -25,7 +25,9 @@ pub enum CodecError {
     #[error("unknown event type {0}; a newer version of Spark wrote it")]
     UnknownType(String),
     /// The stored version is newer than this program.
-    #[error("{event_type} has schema version {stored}, this program knows up to {known}; update Spark")]
+    #[error(
+        "{event_type} has schema version {stored}, this program knows up to {known}; update Spark"
+    )]
     NewerVersion {
         /// The type.
         event_type: &'static str,

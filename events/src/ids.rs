@@ -79,10 +79,7 @@ impl TaskId {
     /// microseconds. Firing the same occurrence twice therefore names the same task.
     #[must_use]
     pub fn of_occurrence(schedule: ScheduleId, due_at: Timestamp) -> Self {
-        Self(Uuid::new_v5(
-            &schedule.0,
-            &due_at.timestamp_micros().to_be_bytes(),
-        ))
+        Self(Uuid::new_v5(&schedule.0, &due_at.timestamp_micros().to_be_bytes()))
     }
 }
 
@@ -112,7 +109,9 @@ pub struct StreamName(String);
 
 /// Why a text is not a stream name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a stream name: it must be category-id, lower-case letters before the first dash and printable characters after it")]
+#[error(
+    "{0:?} is not a stream name: it must be category-id, lower-case letters before the first dash and printable characters after it"
+)]
 pub struct BadStreamName(pub String);
 
 impl StreamName {

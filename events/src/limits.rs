@@ -230,7 +230,8 @@ const _: () = assert!(GROUP_COMMIT_MAX <= LOG_QUEUE_MAX);
 const _: () = assert!(JOB_POLL_MS_MIN < JOB_POLL_MS_MAX && JOB_POLL_MS_MAX < JOB_STOP_MS_MAX);
 const _: () = assert!(SOURCE_CONNECT_MS_MAX < SOURCE_CALL_MS_MAX);
 const _: () = assert!(MISSED_LISTED_MAX <= DUE_WALK_MAX);
-const _: () = assert!(CATCH_UP_MS_MIN < CATCH_UP_MS_DEFAULT && CATCH_UP_MS_DEFAULT < CATCH_UP_MS_MAX);
+const _: () =
+    assert!(CATCH_UP_MS_MIN < CATCH_UP_MS_DEFAULT && CATCH_UP_MS_DEFAULT < CATCH_UP_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);

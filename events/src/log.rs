@@ -27,7 +27,9 @@ mod rules;
 pub use error::LogError;
 
 /// A place in the whole log. Ordered, not contiguous, starts above 0; 0 means "before everything".
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Position(pub u64);
 

@@ -140,10 +140,7 @@ pub async fn store(
     let json = blocking(move || Bytes::from(value.to_string())).await?;
     let bytes = json.len();
     if bytes > PAYLOAD_BYTES_MAX {
-        return Err(PayloadError::TooLarge {
-            bytes,
-            max: PAYLOAD_BYTES_MAX,
-        });
+        return Err(PayloadError::TooLarge { bytes, max: PAYLOAD_BYTES_MAX });
     }
     let hashed = json.clone();
     let blob = blocking(move || hash(&hashed)).await?;
@@ -167,19 +164,13 @@ pub async fn store(
         match log.append(&stream, expected, vec![event]).await {
             Ok(_) => n += 1,
             // Another process stores the same value; what it stored is as good as ours.
-            Err(LogError::WrongRevision {
-                actual: Some(actual),
-                ..
-            }) => {
+            Err(LogError::WrongRevision { actual: Some(actual), .. }) => {
                 n = usize::try_from(actual.0).unwrap_or(of).saturating_add(1);
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Payload::Blob {
-        blob,
-        bytes: bytes as u64,
-    })
+    Ok(Payload::Blob { blob, bytes: bytes as u64 })
 }
 
 /// The value behind a payload, checked against its hash.
@@ -193,16 +184,10 @@ pub async fn load(log: &dyn EventLog, payload: &Payload) -> Result<Value, Payloa
     };
     let bytes = bytes.unwrap_or(usize::MAX);
     if bytes > PAYLOAD_BYTES_MAX {
-        return Err(PayloadError::TooLarge {
-            bytes,
-            max: PAYLOAD_BYTES_MAX,
-        });
+        return Err(PayloadError::TooLarge { bytes, max: PAYLOAD_BYTES_MAX });
     }
     let stream = stream(&blob)?;
-    let events = match log
-        .read_stream(&stream, None, Direction::Forward, READ_EVENTS_MAX)
-        .await
-    {
+    let events = match log.read_stream(&stream, None, Direction::Forward, READ_EVENTS_MAX).await {
         Err(LogError::StreamNotFound(_)) => return Err(PayloadError::Missing { blob }),
         events => events?,
     };
@@ -214,10 +199,7 @@ fn fits_inline(value: &Value) -> bool {
     struct Room(usize);
     impl Write for Room {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self
-                .0
-                .checked_sub(bytes.len())
-                .ok_or(io::ErrorKind::StorageFull)?;
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -231,31 +213,20 @@ fn fits_inline(value: &Value) -> bool {
 async fn stored_chunks(log: &dyn EventLog, stream: &StreamName) -> Result<usize, LogError> {
     match log.read_stream(stream, None, Direction::Backward, 1).await {
         Err(LogError::StreamNotFound(_)) => Ok(0),
-        events => Ok(events?
-            .first()
-            .map_or(0, |last| last.revision.0 as usize + 1)),
+        events => Ok(events?.first().map_or(0, |last| last.revision.0 as usize + 1)),
     }
 }
 
 fn chunk(n: usize, of: usize, part: &[u8]) -> Result<Bytes, LogError> {
     let failed = |error| LogError::unavailable("a payload cannot be compressed", error);
     let compressed = zstd::stream::encode_all(part, zstd::DEFAULT_COMPRESSION_LEVEL);
-    let chunk = Chunk {
-        n,
-        of,
-        zstd: BASE64.encode(compressed.map_err(failed)?),
-    };
-    serde_json::to_vec(&chunk)
-        .map(Bytes::from)
-        .map_err(|error| failed(error.into()))
+    let chunk = Chunk { n, of, zstd: BASE64.encode(compressed.map_err(failed)?) };
+    serde_json::to_vec(&chunk).map(Bytes::from).map_err(|error| failed(error.into()))
 }
 
 /// Puts a blob together again. Never makes more of it than it should have.
 fn join(blob: String, bytes: usize, events: &[RecordedEvent]) -> Result<Value, PayloadError> {
-    let damaged = |reason: String| PayloadError::Damaged {
-        blob: blob.clone(),
-        reason,
-    };
+    let damaged = |reason: String| PayloadError::Damaged { blob: blob.clone(), reason };
     let mut json = Vec::with_capacity(bytes);
     for (index, event) in events.iter().enumerate() {
         let chunk: Chunk =
@@ -263,9 +234,7 @@ fn join(blob: String, bytes: usize, events: &[RecordedEvent]) -> Result<Value, P
         if chunk.n != index {
             return Err(damaged(format!("chunk {} is at place {index}", chunk.n)));
         }
-        let part = BASE64
-            .decode(chunk.zstd)
-            .map_err(|error| damaged(error.to_string()))?;
+        let part = BASE64.decode(chunk.zstd).map_err(|error| damaged(error.to_string()))?;
         let room = (bytes - json.len()) as u64 + 1;
         zstd::stream::Decoder::new(&part[..])
             .and_then(|decoder| decoder.take(room).read_to_end(&mut json))
@@ -285,18 +254,14 @@ fn join(blob: String, bytes: usize, events: &[RecordedEvent]) -> Result<Value, P
 
 fn hash(json: &[u8]) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(json)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    Sha256::digest(json).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn stream(blob: &str) -> Result<StreamName, PayloadError> {
-    let missing = |_| PayloadError::Missing {
-        blob: blob.to_owned(),
-    };
+    let missing = |_| PayloadError::Missing { blob: blob.to_owned() };
     StreamName::new(format!("blob-{blob}")).map_err(missing)
 }
 
@@ -332,12 +297,7 @@ mod tests {
 
     fn metadata() -> Metadata {
         let id = new_uuid();
-        Metadata {
-            correlation_id: id,
-            causation_id: id,
-            actor: "system".into(),
-            reason: None,
-        }
+        Metadata { correlation_id: id, causation_id: id, actor: "system".into(), reason: None }
     }
 
     /// Text that does not compress to less than half: hex of hashes.
@@ -353,11 +313,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_small_stays_inline_and_what_is_large_is_stored_once() {
         let log = log();
-        for small in [
-            Value::Null,
-            json!({"a": [1, "x"]}),
-            noise(PAYLOAD_INLINE_BYTES_MAX - 2),
-        ] {
+        for small in [Value::Null, json!({"a": [1, "x"]}), noise(PAYLOAD_INLINE_BYTES_MAX - 2)] {
             let payload = store(&log, small.clone(), metadata()).await.unwrap();
             assert_eq!(payload, Payload::Inline(small.clone()));
             assert_eq!(load(&log, &payload).await.unwrap(), small);
@@ -367,10 +323,7 @@ mod tests {
         for large in [noise(PAYLOAD_INLINE_BYTES_MAX - 1), noise(3 * CHUNK_BYTES)] {
             let payload = store(&log, large.clone(), metadata()).await.unwrap();
             let head = log.head().await.unwrap();
-            assert_eq!(
-                store(&log, large.clone(), metadata()).await.unwrap(),
-                payload
-            );
+            assert_eq!(store(&log, large.clone(), metadata()).await.unwrap(), payload);
             assert_eq!(log.head().await.unwrap(), head, "stored twice");
             assert_eq!(load(&log, &payload).await.unwrap(), large);
         }
@@ -379,15 +332,9 @@ mod tests {
 
     #[test]
     fn its_json_is_readable_by_others_and_comes_back() {
-        let blob = Payload::Blob {
-            blob: "ab".into(),
-            bytes: 7,
-        };
+        let blob = Payload::Blob { blob: "ab".into(), bytes: 7 };
         for (payload, wanted) in [
-            (
-                Payload::Inline(json!({"inline": 1})),
-                json!({"inline": {"inline": 1}}),
-            ),
+            (Payload::Inline(json!({"inline": 1})), json!({"inline": {"inline": 1}})),
             (Payload::Inline(Value::Null), json!({"inline": null})),
             (
                 Payload::Inline(json!({"blob": "x", "bytes": 1})),
@@ -407,36 +354,22 @@ mod tests {
         let log = log();
         let value = noise(2 * CHUNK_BYTES + 5);
         let blob = hash(value.to_string().as_bytes());
-        let payload = Payload::Blob {
-            blob,
-            bytes: value.to_string().len() as u64,
-        };
+        let payload = Payload::Blob { blob, bytes: value.to_string().len() as u64 };
         let missing = load(&log, &payload).await.unwrap_err();
-        assert!(
-            matches!(missing, PayloadError::Missing { .. }),
-            "{missing:?}"
-        );
+        assert!(matches!(missing, PayloadError::Missing { .. }), "{missing:?}");
         // The first chunk is stored and its answer lost: as after a crash.
         log.lose_acks(1);
         let lost = store(&log, value.clone(), metadata()).await.unwrap_err();
-        assert!(
-            matches!(lost, PayloadError::Log(LogError::Unavailable { .. })),
-            "{lost:?}"
-        );
+        assert!(matches!(lost, PayloadError::Log(LogError::Unavailable { .. })), "{lost:?}");
         assert_eq!(log.head().await, Ok(Position(1)));
         let missing = load(&log, &payload).await.unwrap_err();
-        assert!(
-            matches!(missing, PayloadError::Missing { .. }),
-            "{missing:?}"
-        );
-        assert_eq!(
-            store(&log, value.clone(), metadata()).await.unwrap(),
-            payload
-        );
+        assert!(matches!(missing, PayloadError::Missing { .. }), "{missing:?}");
+        assert_eq!(store(&log, value.clone(), metadata()).await.unwrap(), payload);
         assert_eq!(log.head().await, Ok(Position(3)));
         assert_eq!(load(&log, &payload).await.unwrap(), value);
     }
 
+    #[expect(clippy::disallowed_methods, reason = "every task is joined below")]
     #[tokio::test(flavor = "multi_thread")]
     async fn many_at_once_store_it_once() {
         let log = Arc::new(log());
@@ -464,21 +397,14 @@ mod tests {
             panic!("it was not stored");
         };
         for (bytes, word) in [(bytes - 1, "longer"), (bytes + 1, "not all of it")] {
-            let wrong = Payload::Blob {
-                blob: blob.clone(),
-                bytes,
-            };
+            let wrong = Payload::Blob { blob: blob.clone(), bytes };
             let error = load(&log, &wrong).await.unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
         let forged = hash(b"something else");
-        let mut events = log
-            .read_stream(&stream(&blob).unwrap(), None, Direction::Forward, 1)
-            .await
-            .unwrap();
-        let error = join(forged, bytes as usize, &events)
-            .unwrap_err()
-            .to_string();
+        let mut events =
+            log.read_stream(&stream(&blob).unwrap(), None, Direction::Forward, 1).await.unwrap();
+        let error = join(forged, bytes as usize, &events).unwrap_err().to_string();
         assert!(error.contains("hash"), "{error}");
         events[0].data = "{}".into();
         let error = join(blob, bytes as usize, &events).unwrap_err();

@@ -66,9 +66,7 @@ impl Columns for Row<'_> {
     }
 
     fn id_opt<I: RowIndex + Copy>(&self, column: I) -> rusqlite::Result<Option<Uuid>> {
-        Ok(self
-            .get::<_, Option<[u8; 16]>>(column)?
-            .map(Uuid::from_bytes))
+        Ok(self.get::<_, Option<[u8; 16]>>(column)?.map(Uuid::from_bytes))
     }
 
     fn time<I: RowIndex + Copy>(&self, column: I) -> rusqlite::Result<Timestamp> {
@@ -76,9 +74,7 @@ impl Columns for Row<'_> {
     }
 
     fn time_opt<I: RowIndex + Copy>(&self, column: I) -> rusqlite::Result<Option<Timestamp>> {
-        self.get::<_, Option<i64>>(column)?
-            .map(timestamp)
-            .transpose()
+        self.get::<_, Option<i64>>(column)?.map(timestamp).transpose()
     }
 
     fn count<I: RowIndex + Copy>(&self, column: I) -> rusqlite::Result<u64> {
@@ -95,9 +91,7 @@ impl Columns for Row<'_> {
         column: I,
     ) -> rusqlite::Result<Option<T>> {
         let text = self.get_ref(column)?.as_str_or_null()?;
-        text.map(serde_json::from_str)
-            .transpose()
-            .map_err(unreadable)
+        text.map(serde_json::from_str).transpose().map_err(unreadable)
     }
 }
 

@@ -68,10 +68,7 @@ fn try_open_writer(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn is_ruined(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
 }
 
 fn remove(path: &Path) {
@@ -124,10 +121,7 @@ pub(crate) fn prepare(
         Some((version, state)) if version == projection.version() => Ok(state),
         other => {
             if other.is_some() {
-                tracing::info!(
-                    projection = projection.name(),
-                    "new version, building it again"
-                );
+                tracing::info!(projection = projection.name(), "new version, building it again");
             }
             let tx = conn.transaction()?;
             let state = reset(&tx, projection)?;
@@ -153,11 +147,7 @@ pub(crate) fn reset(conn: &Connection, projection: &dyn Projection) -> rusqlite:
          VALUES (?1, ?2, 0, 0)",
         params![projection.name(), projection.version()],
     )?;
-    Ok(State {
-        position: Position::START,
-        halted: None,
-        skipped_unknown: 0,
-    })
+    Ok(State { position: Position::START, halted: None, skipped_unknown: 0 })
 }
 
 /// Stores a projection's state, in the transaction that stores its rows.

@@ -83,17 +83,11 @@ impl Finder {
                 return Ok(found);
             }
         }
-        Ok(Found::None {
-            suggestions: self.near_misses(conn, text)?,
-        })
+        Ok(Found::None { suggestions: self.near_misses(conn, text)? })
     }
 
     fn and_living(&self) -> &'static str {
-        if self.keeps_deleted {
-            " AND deleted = 0"
-        } else {
-            ""
-        }
+        if self.keeps_deleted { " AND deleted = 0" } else { "" }
     }
 
     fn has(&self, conn: &Connection, id: Uuid) -> rusqlite::Result<bool> {
@@ -161,9 +155,7 @@ pub(crate) fn prefix_range(text: &str) -> Option<([u8; 16], [u8; 16])> {
     }
     let bound = |fill: &str| {
         let padded = digits.clone() + &fill.repeat(32 - digits.len());
-        u128::from_str_radix(&padded, 16)
-            .ok()
-            .map(u128::to_be_bytes)
+        u128::from_str_radix(&padded, 16).ok().map(u128::to_be_bytes)
     };
     Some((bound("0")?, bound("f")?))
 }

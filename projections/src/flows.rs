@@ -180,11 +180,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<FlowRow> {
     })
 }
 
-const FINDER: Finder = Finder {
-    table: "flows",
-    names: &["name", "remote_id"],
-    keeps_deleted: true,
-};
+const FINDER: Finder =
+    Finder { table: "flows", names: &["name", "remote_id"], keeps_deleted: true };
 
 impl Reads {
     /// Flows, newest first.
@@ -198,20 +195,12 @@ impl Reads {
     ) -> Result<Listing<FlowRow>, QueryError> {
         self.read(move |conn| {
             let mut conditions = Where::default();
-            conditions.and(
-                "f.source_id = ?",
-                filter.source_id.map(|id| blob(id.0).to_vec()),
-            );
+            conditions.and("f.source_id = ?", filter.source_id.map(|id| blob(id.0).to_vec()));
             conditions.and("f.folder = ?", filter.folder);
             if !filter.include_deleted {
                 conditions.and_plain("f.deleted = 0");
             }
-            let list = List {
-                select: SELECT,
-                from: "flows f",
-                key: "f.seq",
-                newest_first: true,
-            };
+            let list = List { select: SELECT, from: "flows f", key: "f.seq", newest_first: true };
             list.page(conn, conditions, &page, read)
         })
         .await
@@ -235,7 +224,6 @@ impl Reads {
     /// A file that cannot be read.
     pub async fn find_flow(&self, text: &str) -> Result<Found<FlowId>, QueryError> {
         let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(FlowId)))
-            .await
+        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(FlowId))).await
     }
 }

@@ -30,21 +30,9 @@ pub(crate) struct Raw {
 
 /// Decodes until nobody sends any more, or nobody takes any more.
 pub(crate) fn decode_all(mut raw: mpsc::Receiver<Raw>, work: &mpsc::Sender<Work>) {
-    while let Some(Raw {
-        generation,
-        after,
-        events,
-    }) = raw.blocking_recv()
-    {
+    while let Some(Raw { generation, after, events }) = raw.blocking_recv() {
         let events = events.into_iter().map(decode).collect();
-        if work
-            .blocking_send(Work::Batch(Batch {
-                generation,
-                after,
-                events,
-            }))
-            .is_err()
-        {
+        if work.blocking_send(Work::Batch(Batch { generation, after, events })).is_err() {
             return;
         }
     }
@@ -92,21 +80,13 @@ impl Follower {
                 Err(error) => self.shared.set_log_trouble(Some(error.to_string())),
             }
             let shutdown = self.until.wait_for(Option::is_some);
-            if tokio::time::timeout(Duration::from_millis(pause_ms), shutdown)
-                .await
-                .is_ok()
-            {
+            if tokio::time::timeout(Duration::from_millis(pause_ms), shutdown).await.is_ok() {
                 return Err(());
             }
             pause_ms = (pause_ms * 2).min(LOG_RETRY_MS_MAX);
         };
         self.shared.set_log_trouble(None);
-        if self
-            .shared
-            .health()
-            .iter()
-            .any(|health| health.position > head)
-        {
+        if self.shared.health().iter().any(|health| health.position > head) {
             // The writer answers with a restart, which drops what is read meanwhile.
             self.work.send(Work::OtherLog(head)).await.map_err(|_| ())?;
         }
@@ -143,11 +123,7 @@ impl Follower {
                 }
             };
             self.shared.set_log_trouble(None);
-            let raw = Raw {
-                generation: start.generation,
-                after,
-                events,
-            };
+            let raw = Raw { generation: start.generation, after, events };
             if self.raw.send(raw).await.is_err() {
                 return Stopped::Ended;
             }

@@ -71,10 +71,7 @@ impl Shared {
     }
 
     pub(crate) fn health(&self) -> Vec<ProjectionHealth> {
-        self.health
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn set_health(&self, health: Vec<ProjectionHealth>) {
@@ -82,17 +79,11 @@ impl Shared {
     }
 
     pub(crate) fn set_log_trouble(&self, trouble: Option<String>) {
-        *self
-            .log_trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.log_trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     pub(crate) fn set_store_trouble(&self, trouble: Option<String>) {
-        *self
-            .store_trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.store_trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 }
 
@@ -157,22 +148,11 @@ impl Projections {
             raw: raw_out,
             work: work_out,
         };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "`Parts` keeps the handle, `stop` ends it"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "`Parts` keeps the handle, `stop` ends it")]
         let follower = tokio::spawn(follower.run());
         let parts = Mutex::new(Some(Parts { follower, threads }));
         let reads = Reads::open(&path);
-        Ok(Self(Arc::new(Running {
-            path,
-            log,
-            shared,
-            reads,
-            work,
-            until,
-            parts,
-        })))
+        Ok(Self(Arc::new(Running { path, log, shared, reads, work, until, parts })))
     }
 
     /// The readers of what is built.
@@ -214,10 +194,9 @@ impl Projections {
         let waited = tokio::time::timeout(timeout, reached.wait_for(|at| *at >= position)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(QueryError::Behind {
-                wanted: position,
-                reached: self.position(),
-            }),
+            Ok(Err(_)) | Err(_) => {
+                Err(QueryError::Behind { wanted: position, reached: self.position() })
+            }
         }
     }
 
@@ -266,17 +245,8 @@ impl Projections {
     /// Lets the projections reach the log's end, bounded by [`DRAIN_MS_MAX`], and ends them. Stop
     /// them before the log is closed. A second call does nothing.
     pub async fn stop(&self) {
-        let parts = self
-            .0
-            .parts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(Parts {
-            mut follower,
-            threads,
-        }) = parts
-        else {
+        let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Parts { mut follower, threads }) = parts else {
             return;
         };
         // A log that cannot say where it ends is not waited for.

@@ -151,10 +151,7 @@ impl Projection for Schedules {
             (Entry::Occupied(entry), None) => entry.into_mut(),
             (Entry::Vacant(entry), Some(created)) => {
                 insert(tx, event, created)?;
-                entry.insert(Moving {
-                    seq: event.place(),
-                    ..Moving::default()
-                })
+                entry.insert(Moving { seq: event.place(), ..Moving::default() })
             }
             (Entry::Vacant(entry), None) => {
                 let stored = load(tx, event.id)?;
@@ -327,13 +324,7 @@ impl Moving {
         self.next_due_at = micros(e.next_due_at);
         self.last_due_at = micros(Some(e.last_due_at));
         let (due_at, last_due_at) = (e.first_due_at, e.last_due_at);
-        self.push(Outcome {
-            outcome,
-            due_at,
-            last_due_at,
-            count: e.count,
-            task_id,
-        });
+        self.push(Outcome { outcome, due_at, last_due_at, count: e.count, task_id });
     }
 
     fn push(&mut self, outcome: Outcome) {
@@ -354,11 +345,9 @@ impl Moving {
 /// A recurrence's time zone, and itself in a few words.
 fn described(recurrence: &Recurrence) -> (Option<&str>, String) {
     match recurrence {
-        Recurrence::Cron {
-            expression,
-            timezone,
-            ..
-        } => (Some(timezone), format!("cron {expression} ({timezone})")),
+        Recurrence::Cron { expression, timezone, .. } => {
+            (Some(timezone), format!("cron {expression} ({timezone})"))
+        }
         Recurrence::Interval { every_ms, .. } => (None, format!("every {}", span(*every_ms))),
         Recurrence::Once { at } => {
             let at = at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
@@ -369,13 +358,7 @@ fn described(recurrence: &Recurrence) -> (Option<&str>, String) {
 
 /// A duration as people write it, such as `1h30m`.
 fn span(ms: u64) -> String {
-    let units = [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ];
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let mut text = String::new();
     let mut rest = ms;
     for (unit, length) in units {
@@ -398,24 +381,12 @@ mod tests {
             timezone: "UTC".into(),
             dst: Default::default(),
         };
-        assert_eq!(
-            described(&cron),
-            (Some("UTC"), "cron */5 * * * * (UTC)".into())
-        );
-        let every = |every_ms| {
-            described(&Recurrence::Interval {
-                every_ms,
-                phase_ms: 0,
-            })
-            .1
-        };
+        assert_eq!(described(&cron), (Some("UTC"), "cron */5 * * * * (UTC)".into()));
+        let every = |every_ms| described(&Recurrence::Interval { every_ms, phase_ms: 0 }).1;
         assert_eq!(every(5_000), "every 5s");
         assert_eq!(every(90 * 60_000), "every 1h30m");
         assert_eq!(every(86_400_000 + 1_500), "every 1d1s500ms");
         let at = "2026-03-08T02:30:00Z".parse().unwrap();
-        assert_eq!(
-            described(&Recurrence::Once { at }).1,
-            "once at 2026-03-08T02:30:00Z"
-        );
+        assert_eq!(described(&Recurrence::Once { at }).1, "once at 2026-03-08T02:30:00Z");
     }
 }

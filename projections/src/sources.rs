@@ -134,8 +134,7 @@ impl Projection for Sources {
             }
             SourceEvent::Probed(e) => probed(tx, id, &e.probe)?,
             SourceEvent::Removed(_) => {
-                tx.prepare_cached("UPDATE sources SET deleted = 1 WHERE id = ?1")?
-                    .execute([id])?;
+                tx.prepare_cached("UPDATE sources SET deleted = 1 WHERE id = ?1")?.execute([id])?;
             }
         }
         let changed = tx
@@ -191,11 +190,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SourceRow> {
     })
 }
 
-const FINDER: Finder = Finder {
-    table: "sources",
-    names: &["name", "url"],
-    keeps_deleted: true,
-};
+const FINDER: Finder = Finder { table: "sources", names: &["name", "url"], keeps_deleted: true };
 
 impl Reads {
     /// Sources, newest first.
@@ -209,19 +204,11 @@ impl Reads {
     ) -> Result<Listing<SourceRow>, QueryError> {
         self.read(move |conn| {
             let mut conditions = Where::default();
-            conditions.and(
-                "up = ?",
-                filter.status.map(|status| i64::from(status == "up")),
-            );
+            conditions.and("up = ?", filter.status.map(|status| i64::from(status == "up")));
             if !filter.include_deleted {
                 conditions.and_plain("deleted = 0");
             }
-            let list = List {
-                select: SELECT,
-                from: "sources",
-                key: "seq",
-                newest_first: true,
-            };
+            let list = List { select: SELECT, from: "sources", key: "seq", newest_first: true };
             list.page(conn, conditions, &page, read)
         })
         .await
@@ -245,7 +232,6 @@ impl Reads {
     /// A file that cannot be read.
     pub async fn find_source(&self, text: &str) -> Result<Found<SourceId>, QueryError> {
         let text = text.trim().trim_end_matches('/').to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(SourceId)))
-            .await
+        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(SourceId))).await
     }
 }

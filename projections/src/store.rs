@@ -44,23 +44,13 @@ impl Reads {
         let permit = permit.map_err(|_| QueryError::Stopped)?;
         let pool = Arc::clone(&self.0);
         let work = tokio::task::spawn_blocking(move || {
-            let pooled = pool
-                .idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop();
+            let pooled = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut conn = match pooled {
                 Some(conn) => conn,
                 None => open_reader(&pool.path)?,
             };
-            let answer = conn
-                .transaction()
-                .map_err(QueryError::from)
-                .and_then(|tx| read(&tx));
-            pool.idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(conn);
+            let answer = conn.transaction().map_err(QueryError::from).and_then(|tx| read(&tx));
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
             // Only after the connection is back, so that `close` finds every one of them.
             drop(permit);
             answer
@@ -73,11 +63,7 @@ impl Reads {
         let all = u32::try_from(READS_CONNECTIONS_MAX).unwrap_or(u32::MAX);
         let permits = self.0.permits.acquire_many(all).await;
         self.0.permits.close();
-        self.0
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         drop(permits);
     }
 }
@@ -95,11 +81,7 @@ pub struct Page {
 
 impl Default for Page {
     fn default() -> Self {
-        Self {
-            limit: PAGE_DEFAULT,
-            offset: 0,
-            cursor: None,
-        }
+        Self { limit: PAGE_DEFAULT, offset: 0, cursor: None }
     }
 }
 
@@ -132,11 +114,8 @@ impl Page {
         if self.offset > 0 {
             return Err(QueryError::CursorAndOffset);
         }
-        let key = cursor
-            .strip_prefix('k')
-            .and_then(|hex| i64::from_str_radix(hex, 16).ok());
-        key.map(Some)
-            .ok_or_else(|| QueryError::BadCursor(cursor.clone()))
+        let key = cursor.strip_prefix('k').and_then(|hex| i64::from_str_radix(hex, 16).ok());
+        key.map(Some).ok_or_else(|| QueryError::BadCursor(cursor.clone()))
     }
 
     /// The answer, from the rows with their keys; one row more than the page holds says that
@@ -214,11 +193,7 @@ impl List {
         let total: i64 = conn
             .prepare_cached(&count)?
             .query_row(params_from_iter(conditions.values()), |row| row.get(0))?;
-        let (side, order) = if self.newest_first {
-            ("<", "DESC")
-        } else {
-            (">", "ASC")
-        };
+        let (side, order) = if self.newest_first { ("<", "DESC") } else { (">", "ASC") };
         conditions.and(&format!("{} {side} ?", self.key), start);
         let sql = format!(
             "{}{} ORDER BY {} {order} LIMIT {} OFFSET {}",

@@ -56,9 +56,9 @@ impl Refs {
         let stored = stored_ref(tx, id)?;
         let number = match stored {
             Some(number) => number,
-            None => tx
-                .prepare_cached("INSERT INTO tasks_refs (id) VALUES (?1)")?
-                .insert([blob(id)])?,
+            None => {
+                tx.prepare_cached("INSERT INTO tasks_refs (id) VALUES (?1)")?.insert([blob(id)])?
+            }
         };
         if self.0.len() >= PROJECTION_REFS_MAX {
             self.0.clear();
@@ -168,11 +168,7 @@ fn created_by(
         seq: event.place(),
         flow: refs.of(tx, spec.flow_id.0)?,
         source: refs.of(tx, spec.source_id.0)?,
-        schedule: spec
-            .trigger
-            .schedule_id()
-            .map(|id| refs.of(tx, id.0))
-            .transpose()?,
+        schedule: spec.trigger.schedule_id().map(|id| refs.of(tx, id.0)).transpose()?,
         trigger,
         due_at: micros(due_at),
         retry_of,
@@ -306,13 +302,7 @@ type StoredComponent = (String, String, Option<i64>, Option<u64>, Option<String>
 
 fn store_log(tx: &Connection, seq: i64, log: &TaskLogRecorded) -> Result<(), ProjectionError> {
     let stored = |entry: &ComponentLog| -> StoredComponent {
-        let ComponentLog {
-            component,
-            status,
-            started_at,
-            latency_ms,
-            error,
-        } = entry.clone();
+        let ComponentLog { component, status, started_at, latency_ms, error } = entry.clone();
         (component, status, micros(started_at), latency_ms, error)
     };
     let entries: Vec<StoredComponent> = log.entries.iter().map(stored).collect();
@@ -338,10 +328,7 @@ pub(crate) fn status_number(status: TaskStatus) -> i64 {
 /// The way back of [`status_number`], as it stands in JSON.
 pub(crate) fn status_name(number: i64) -> &'static str {
     let same = |status: &TaskStatus| status_number(*status) == number;
-    TaskStatus::ALL
-        .into_iter()
-        .find(same)
-        .map_or("unknown", TaskStatus::as_str)
+    TaskStatus::ALL.into_iter().find(same).map_or("unknown", TaskStatus::as_str)
 }
 
 fn mode_number(mode: CallMode) -> i64 {

@@ -126,13 +126,7 @@ fn ended(
             "UPDATE workers SET status = ?2, ended_at = ?3, reason = ?4, revision = ?5
              WHERE id = ?1",
         )?
-        .execute(params![
-            blob(event.id),
-            status,
-            event.at(),
-            reason,
-            event.revision()
-        ])?;
+        .execute(params![blob(event.id), status, event.at(), reason, event.revision()])?;
     if changed == 0 {
         return Err(event.unfit("its worker never started"));
     }
@@ -163,11 +157,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
     })
 }
 
-const FINDER: Finder = Finder {
-    table: "workers",
-    names: &[],
-    keeps_deleted: false,
-};
+const FINDER: Finder = Finder { table: "workers", names: &[], keeps_deleted: false };
 
 impl Reads {
     /// Workers, newest first.
@@ -182,12 +172,7 @@ impl Reads {
         self.read(move |conn| {
             let mut conditions = Where::default();
             conditions.and("w.status = ?", filter.status);
-            let list = List {
-                select: SELECT,
-                from: "workers w",
-                key: "w.seq",
-                newest_first: true,
-            };
+            let list = List { select: SELECT, from: "workers w", key: "w.seq", newest_first: true };
             list.page(conn, conditions, &page, read)
         })
         .await
@@ -211,7 +196,6 @@ impl Reads {
     /// A file that cannot be read.
     pub async fn find_worker(&self, text: &str) -> Result<Found<WorkerId>, QueryError> {
         let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(WorkerId)))
-            .await
+        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(WorkerId))).await
     }
 }

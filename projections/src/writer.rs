@@ -70,13 +70,7 @@ impl Writer {
             let state = database::prepare(&mut conn, &*projection)?;
             slots.push(Slot { projection, state });
         }
-        let mut writer = Self {
-            conn,
-            slots,
-            shared,
-            generation: 0,
-            pause_ms: LOG_RETRY_MS_MIN,
-        };
+        let mut writer = Self { conn, slots, shared, generation: 0, pause_ms: LOG_RETRY_MS_MIN };
         writer.publish();
         writer.follow_anew();
         Ok(writer)
@@ -143,9 +137,7 @@ impl Writer {
         mut batch: Batch,
         mut queued: impl FnMut() -> Option<Work>,
     ) -> Result<(Vec<State>, Option<Work>), ProjectionError> {
-        let tx = self
-            .conn
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut states: Vec<State> = self.slots.iter().map(|slot| slot.state.clone()).collect();
         let mut events = 0;
         let rest = loop {
@@ -172,28 +164,14 @@ impl Writer {
     }
 
     fn verb(&mut self, verb: Verb, name: &str) -> Result<(), ProjectionError> {
-        let known = || {
-            self.slots
-                .iter()
-                .map(|slot| slot.projection.name())
-                .collect()
-        };
-        let index = self
-            .slots
-            .iter()
-            .position(|slot| slot.projection.name() == name);
+        let known = || self.slots.iter().map(|slot| slot.projection.name()).collect();
+        let index = self.slots.iter().position(|slot| slot.projection.name() == name);
         let Some(index) = index else {
-            return Err(ProjectionError::Unknown {
-                name: name.to_owned(),
-                known: known(),
-            });
+            return Err(ProjectionError::Unknown { name: name.to_owned(), known: known() });
         };
         match verb {
             Verb::Retry => {
-                let state = State {
-                    halted: None,
-                    ..self.slots[index].state.clone()
-                };
+                let state = State { halted: None, ..self.slots[index].state.clone() };
                 database::save(&self.conn, name, &state)?;
                 self.slots[index].state = state;
             }
@@ -206,9 +184,7 @@ impl Writer {
 
     fn rebuild(&mut self, index: usize) -> Result<(), ProjectionError> {
         let slot = &mut self.slots[index];
-        let tx = self
-            .conn
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let state = database::reset(&tx, &*slot.projection)?;
         tx.commit()?;
         slot.state = state;
@@ -237,30 +213,26 @@ impl Writer {
     fn reached(&self) -> Position {
         let going_on = self.slots.iter().filter(|slot| slot.state.halted.is_none());
         let all = self.slots.iter().map(|slot| slot.state.position);
-        going_on
-            .map(|slot| slot.state.position)
-            .min()
-            .or_else(|| all.max())
-            .unwrap_or_default()
+        going_on.map(|slot| slot.state.position).min().or_else(|| all.max()).unwrap_or_default()
     }
 
     /// Has the log read again from where the hindmost projection is.
     fn follow_anew(&mut self) {
         self.generation += 1;
-        self.shared.restart.send_replace(Restart {
-            generation: self.generation,
-            after: self.reached(),
-        });
+        self.shared
+            .restart
+            .send_replace(Restart { generation: self.generation, after: self.reached() });
     }
 
     fn publish(&self) {
         let health = self.slots.iter().map(|slot| ProjectionHealth {
             name: slot.projection.name(),
             position: slot.state.position,
-            halted: slot.state.halted.as_ref().map(|(position, reason)| Halt {
-                position: *position,
-                reason: reason.clone(),
-            }),
+            halted: slot
+                .state
+                .halted
+                .as_ref()
+                .map(|(position, reason)| Halt { position: *position, reason: reason.clone() }),
             skipped_unknown: slot.state.skipped_unknown,
         });
         self.shared.set_health(health.collect());
@@ -286,10 +258,7 @@ fn advance(
     batch: &Batch,
 ) -> Result<State, ProjectionError> {
     let mut state = state.clone();
-    let end = batch
-        .events
-        .last()
-        .map_or(batch.after, |event| event.recorded.position);
+    let end = batch.events.last().map_or(batch.after, |event| event.recorded.position);
     if state.halted.is_some() || state.position >= end {
         return Ok(state);
     }
@@ -316,12 +285,8 @@ fn advance(
     } else {
         state.position = end;
     }
-    let passed = events
-        .iter()
-        .filter(|event| event.recorded.position <= state.position);
-    let unknown = passed
-        .filter(|event| matches!(event.content, Content::Unknown))
-        .count();
+    let passed = events.iter().filter(|event| event.recorded.position <= state.position);
+    let unknown = passed.filter(|event| matches!(event.content, Content::Unknown)).count();
     state.skipped_unknown += unknown as u64;
     Ok(state)
 }
@@ -396,14 +361,7 @@ fn apply_one(
 ) -> Result<(), ProjectionError> {
     let recorded = &event.recorded;
     match &event.content {
-        Content::Domain(id, domain) => projection.apply(
-            conn,
-            &Event {
-                recorded,
-                id: *id,
-                domain,
-            },
-        ),
+        Content::Domain(id, domain) => projection.apply(conn, &Event { recorded, id: *id, domain }),
         Content::Unknown | Content::Foreign => Ok(()),
         Content::Unreadable(error) => Err(ProjectionError::Apply {
             position: recorded.position,

@@ -1,5 +1,6 @@
 //! The benchmarks, as one binary: the real `automagik up` in its own process with its data on the
-//! disk, a fake LangFlow and a load generator in this one. `cargo bench -- NAME` runs one.
+//! disk, a fake LangFlow and a load generator in this one. `cargo bench -- NAME` runs one;
+//! `SPARK_BENCH_BINARY=path` measures a binary that is there already.
 //!
 //! A figure is printed beside its target and the machine it was taken on. Nothing here fails for
 //! being slow; it fails where the product does something wrong.
@@ -43,18 +44,12 @@ const BENCHMARKS: [(&str, Benchmark); 6] = [
 
 fn main() {
     // Cargo adds `--bench`, which says nothing here.
-    let asked: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| !argument.starts_with("--"))
-        .collect();
+    let asked: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let chosen = |name: &str| asked.is_empty() || asked.iter().any(|part| name.contains(part));
     let names = BENCHMARKS.map(|(name, _)| name);
     if !names.iter().any(|name| chosen(name)) {
-        println!(
-            "no benchmark is called {}; there are: {}",
-            asked.join(" "),
-            names.join(", ")
-        );
+        println!("no benchmark is called {}; there are: {}", asked.join(" "), names.join(", "));
         return;
     }
     process::build();

@@ -38,7 +38,12 @@ impl Automagik {
     #[must_use]
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        Self { home: dir.path().join("data"), log: dir.path().join("server.log"), server: None, dir }
+        Self {
+            home: dir.path().join("data"),
+            log: dir.path().join("server.log"),
+            server: None,
+            dir,
+        }
     }
 
     /// The same over a directory that exists already, such as a mounted one.
@@ -145,7 +150,8 @@ impl Automagik {
     #[track_caller]
     pub fn json(&self, args: &[&str]) -> impl Future<Output = Value> {
         let caller = std::panic::Location::caller();
-        let args: Vec<String> = args.iter().copied().chain(["-o", "json"]).map(str::to_owned).collect();
+        let args: Vec<String> =
+            args.iter().copied().chain(["-o", "json"]).map(str::to_owned).collect();
         async move {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
             let output = self.run(&args).await.expect_code(0, caller);

@@ -122,16 +122,10 @@ impl FakeLangFlow {
     /// When the port cannot be had.
     pub async fn start(options: Options) -> Self {
         let listener = server::listen(options.port.unwrap_or(0));
-        let address = listener
-            .local_addr()
-            .expect("a bound listener has an address");
+        let address = listener.local_addr().expect("a bound listener has an address");
         let state = Arc::new(State::new(options, address.port()));
         let server = Server::launch(Arc::clone(&state), listener);
-        Self {
-            state,
-            server: Mutex::new(Some(server)),
-            address,
-        }
+        Self { state, server: Mutex::new(Some(server)), address }
     }
 
     /// Where it listens: `http://127.0.0.1:<port>`, without a slash at the end.
@@ -236,9 +230,7 @@ impl FakeLangFlow {
 
     /// Renames a flow, as a user would in the editor.
     pub fn rename_flow(&self, flow_name: &str, new_name: &str) {
-        self.state
-            .flows
-            .rename(&wire_name(flow_name), &wire_name(new_name));
+        self.state.flows.rename(&wire_name(flow_name), &wire_name(new_name));
     }
 
     /// Deletes a flow.

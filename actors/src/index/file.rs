@@ -33,13 +33,14 @@ fn decode(bytes: &[u8]) -> Option<Index> {
     let (header, body) = bytes.split_at_checked(HEADER_BYTES)?;
     let (magic, rest) = header.split_at(8);
     let (format, sum) = rest.split_at(4);
-    let fits = magic == MAGIC
-        && format == FORMAT.to_le_bytes()
-        && sum == checksum(body).to_le_bytes();
+    let fits =
+        magic == MAGIC && format == FORMAT.to_le_bytes() && sum == checksum(body).to_le_bytes();
     if !fits {
         return None;
     }
-    bincode::serde::decode_from_slice(body, bincode::config::standard()).ok().map(|(index, _)| index)
+    bincode::serde::decode_from_slice(body, bincode::config::standard())
+        .ok()
+        .map(|(index, _)| index)
 }
 
 /// Replaces the file, so that a reader finds the old one or the new one and nothing between. A

@@ -120,10 +120,7 @@ async fn submit(api: &LangFlow, request: &RunRequest) -> Result<String, Failure>
             return Err(failure);
         }
         tracing::debug!(url = api.url(), %failure, "the job is submitted again with the same key");
-        sleep(Duration::from_millis(
-            limits::JOB_POLL_MS_MIN << (2 + retries),
-        ))
-        .await;
+        sleep(Duration::from_millis(limits::JOB_POLL_MS_MIN << (2 + retries))).await;
         retries += 1;
     }
 }
@@ -204,15 +201,11 @@ impl<'a> Job<'a> {
             Look::Cancelled | Look::Unknown if self.attached => return Err(Resubmit),
             Look::Cancelled => {
                 let message = "the job was stopped at the source, not from here";
-                return Ok(Some(
-                    Failure::new(FailureClass::Interrupted, message).into(),
-                ));
+                return Ok(Some(Failure::new(FailureClass::Interrupted, message).into()));
             }
             Look::Unknown => {
                 let message = "LangFlow does not know the job any more; were its data reset?";
-                return Ok(Some(
-                    Failure::new(FailureClass::Interrupted, message).into(),
-                ));
+                return Ok(Some(Failure::new(FailureClass::Interrupted, message).into()));
             }
             Look::Unexplained => {
                 self.unexplained += 1;
@@ -243,10 +236,7 @@ impl<'a> Job<'a> {
         if since.elapsed() < Duration::from_millis(limits::JOB_QUEUED_AFTER_OUTAGE_MS_MAX) {
             return Ok(());
         }
-        tracing::info!(
-            job_id = self.id,
-            "a job is queued since LangFlow was away: submitted anew"
-        );
+        tracing::info!(job_id = self.id, "a job is queued since LangFlow was away: submitted anew");
         match stop::stop(self.api, self.request, &self.id).await {
             Outcome::Cancelled(RemoteStop::Stopped | RemoteStop::NotRunning) => Err(Resubmit),
             // It went on in this moment after all, or could not be stopped: follow it.
@@ -282,10 +272,7 @@ impl<'a> Job<'a> {
             return None;
         }
         let seconds = limits::JOB_UNREACHABLE_MS_MAX / 1_000;
-        let message = format!(
-            "away for {seconds} s while it ran the job: {}",
-            failure.message
-        );
+        let message = format!("away for {seconds} s while it ran the job: {}", failure.message);
         failure.message = Failure::new(failure.class, message).message;
         Some(failure.into())
     }

@@ -53,9 +53,7 @@ pub struct RemoteDefinition {
 impl std::fmt::Debug for RemoteDefinition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut out = f.debug_struct("RemoteDefinition");
-        out.field("id", &self.id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        out.field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -93,11 +91,7 @@ impl LangFlow {
         let headers = self.headers().await?;
         let folders = self.folders().await;
         let described = |header: Header| RemoteFlow {
-            folder: header
-                .folder_id
-                .as_ref()
-                .and_then(|id| folders.get(id))
-                .cloned(),
+            folder: header.folder_id.as_ref().and_then(|id| folders.get(id)).cloned(),
             id: header.id,
             name: header.name,
             description: header.description.unwrap_or_default(),
@@ -105,9 +99,7 @@ impl LangFlow {
             endpoint_name: header.endpoint_name,
             updated_at: header.updated_at,
         };
-        let flows = headers
-            .into_iter()
-            .filter(|header| header.is_component != Some(true));
+        let flows = headers.into_iter().filter(|header| header.is_component != Some(true));
         Ok(flows.map(described).collect())
     }
 
@@ -119,9 +111,7 @@ impl LangFlow {
 
     async fn folders(&self) -> HashMap<String, String> {
         // Projects since 1.4, folders before.
-        let mut folders = self
-            .json::<Vec<Folder>>(self.get("/api/v1/projects/"))
-            .await;
+        let mut folders = self.json::<Vec<Folder>>(self.get("/api/v1/projects/")).await;
         if folders.is_err() {
             folders = self.json(self.get("/api/v1/folders/")).await;
         }
@@ -129,10 +119,7 @@ impl LangFlow {
             tracing::debug!(url = self.url(), %failure, "the folders could not be listed");
             vec![]
         });
-        folders
-            .into_iter()
-            .map(|folder| (folder.id, folder.name))
-            .collect()
+        folders.into_iter().map(|folder| (folder.id, folder.name)).collect()
     }
 
     /// One flow with its definition.
@@ -144,20 +131,12 @@ impl LangFlow {
         let missing = || Failure::new(FailureClass::NotFound, format!("there is no flow {id:?}"));
         let escaped = segment(id).ok_or_else(missing)?;
         let timeout = Duration::from_millis(SOURCE_LIST_MS_MAX);
-        let request = self
-            .get(&format!("/api/v1/flows/{escaped}"))
-            .timeout(timeout);
-        let whole: Whole = self
-            .json(request)
-            .await
-            .map_err(|failure| match failure.status {
-                // Not a UUID, which every flow's id is.
-                Some(422) => Failure {
-                    status: Some(422),
-                    ..missing()
-                },
-                Some(_) | None => failure,
-            })?;
+        let request = self.get(&format!("/api/v1/flows/{escaped}")).timeout(timeout);
+        let whole: Whole = self.json(request).await.map_err(|failure| match failure.status {
+            // Not a UUID, which every flow's id is.
+            Some(422) => Failure { status: Some(422), ..missing() },
+            Some(_) | None => failure,
+        })?;
         let Whole { header, data } = whole;
         Ok(RemoteDefinition {
             id: header.id,

@@ -26,12 +26,7 @@ impl LangFlow {
     /// `BadAnswer` where the server lacks a chat input or output, and whatever keeps it from
     /// answering.
     pub async fn create_hello_flow(&self, name: &str) -> Result<String, Failure> {
-        if let Some(flow) = self
-            .list_flows()
-            .await?
-            .into_iter()
-            .find(|flow| flow.name == name)
-        {
+        if let Some(flow) = self.list_flows().await?.into_iter().find(|flow| flow.name == name) {
             return Ok(flow.id);
         }
         let timeout = Duration::from_millis(SOURCE_LIST_MS_MAX);

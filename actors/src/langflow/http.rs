@@ -55,11 +55,7 @@ fn proxies() -> Result<Vec<Proxy>, reqwest::Error> {
     let https = variable(["https_proxy", "HTTPS_PROXY"]).or(all);
     let http = http.map(Proxy::http).transpose()?;
     let https = https.map(Proxy::https).transpose()?;
-    Ok(http
-        .into_iter()
-        .chain(https)
-        .map(|proxy| proxy.no_proxy(direct.clone()))
-        .collect())
+    Ok(http.into_iter().chain(https).map(|proxy| proxy.no_proxy(direct.clone())).collect())
 }
 
 fn within_one_server(attempt: Attempt<'_>) -> reqwest::redirect::Action {
@@ -145,9 +141,7 @@ impl LangFlow {
         let headers = response.headers();
         let mut answer = Answer {
             status,
-            content_type: header(headers, CONTENT_TYPE)
-                .unwrap_or_default()
-                .to_ascii_lowercase(),
+            content_type: header(headers, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase(),
             location: header(headers, LOCATION).map(str::to_owned),
             retry_after_ms: header(headers, RETRY_AFTER).and_then(retry_after),
             body: Vec::new(),
@@ -156,14 +150,8 @@ impl LangFlow {
         if expected > limits::RESPONSE_BYTES_MAX as u64 {
             return Err(self.too_large());
         }
-        answer
-            .body
-            .reserve_exact(usize::try_from(expected).unwrap_or(0));
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.broken(&error))?
-        {
+        answer.body.reserve_exact(usize::try_from(expected).unwrap_or(0));
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
             if answer.body.len() + chunk.len() > limits::RESPONSE_BYTES_MAX {
                 return Err(self.too_large());
             }
@@ -221,10 +209,7 @@ impl LangFlow {
             self.url,
             limits::RESPONSE_BYTES_MAX / (1024 * 1024)
         );
-        CallError {
-            failure: Failure::new(FailureClass::TooLarge, message),
-            sent: true,
-        }
+        CallError { failure: Failure::new(FailureClass::TooLarge, message), sent: true }
     }
 
     /// What a connection's trouble means. Refused and silent alike mean "not up": a LangFlow that
@@ -247,10 +232,7 @@ impl LangFlow {
             format!("the connection to {url} broke off: {cause}")
         };
         let failure = Failure::new(FailureClass::Unreachable, message);
-        CallError {
-            failure,
-            sent: !error.is_connect(),
-        }
+        CallError { failure, sent: !error.is_connect() }
     }
 }
 

@@ -23,10 +23,7 @@ pub(super) struct Routed<'a> {
 
 pub(super) fn route(request: &RunRequest) -> Routed<'_> {
     let tweaks = request.tweaks.as_ref().filter(|tweaks| tweaks.is_object());
-    let mut routed = Routed {
-        input_value: None,
-        tweaks: tweaks.map(Cow::Borrowed),
-    };
+    let mut routed = Routed { input_value: None, tweaks: tweaks.map(Cow::Borrowed) };
     let input = Some(request.input.as_str()).filter(|input| !input.is_empty());
     let component = request.input_component.as_deref();
     match component.map(|id| (id, id.split('-').next().unwrap_or(id))) {
@@ -39,11 +36,7 @@ pub(super) fn route(request: &RunRequest) -> Routed<'_> {
             Some(_) => {}
         },
         Some((id, kind)) => {
-            let field = if kind == "Webhook" {
-                "data"
-            } else {
-                "input_value"
-            };
+            let field = if kind == "Webhook" { "data" } else { "input_value" };
             let is_set = tweaks.is_some_and(|tweaks| sets(tweaks, id, kind, field));
             if let Some(input) = input.filter(|_| !is_set) {
                 routed.tweaks = Some(Cow::Owned(with(tweaks, id, field, input)));
@@ -58,9 +51,7 @@ pub(super) fn route(request: &RunRequest) -> Routed<'_> {
 fn chat_tweak(tweaks: &Value) -> Option<(&str, Option<&str>)> {
     tweaks.as_object()?.iter().find_map(|(key, fields)| {
         let is_chat = key.contains("ChatInput") || key.contains("Chat Input");
-        let value = fields
-            .get("input_value")
-            .filter(|value| is_chat && !value.is_null())?;
+        let value = fields.get("input_value").filter(|value| is_chat && !value.is_null())?;
         Some((key.as_str(), value.as_str()))
     })
 }
@@ -84,10 +75,7 @@ fn without(tweaks: &Value, key: &str) -> Value {
 }
 
 fn with(tweaks: Option<&Value>, id: &str, field: &str, input: &str) -> Value {
-    let mut tweaks = tweaks
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let mut tweaks = tweaks.and_then(Value::as_object).cloned().unwrap_or_default();
     let fields = tweaks.entry(id).or_insert_with(|| Map::new().into());
     if let Some(fields) = fields.as_object_mut() {
         fields.insert(field.to_owned(), input.into());

@@ -24,25 +24,14 @@ pub(super) fn assemble(mut parts: Vec<Part>, wanted: Option<&str>) -> Value {
     if wanted.is_some() && missing.is_none() {
         parts.retain(is_wanted);
     }
-    if let (
-        [
-            Part {
-                content: Value::String(_),
-                is_cut: false,
-                ..
-            },
-        ],
-        None,
-    ) = (parts.as_slice(), missing)
+    if let ([Part { content: Value::String(_), is_cut: false, .. }], None) =
+        (parts.as_slice(), missing)
     {
         let text = parts.pop().map(|part| part.content);
         return json!({ "text": text });
     }
     let mut output = Map::new();
-    let text = parts
-        .iter()
-        .map(|part| &part.content)
-        .find(|content| content.is_string());
+    let text = parts.iter().map(|part| &part.content).find(|content| content.is_string());
     output.insert("text".into(), text.cloned().unwrap_or(Value::Null));
     if !parts.is_empty() {
         output.insert("outputs".into(), parts.into_iter().map(described).collect());
@@ -58,11 +47,7 @@ fn described(part: Part) -> Value {
     output.insert("component_id".into(), part.component_id.into());
     output.extend(part.component.map(|name| ("component".into(), name.into())));
     output.extend(part.kind.map(|kind| ("type".into(), kind.into())));
-    let key = if part.content.is_string() {
-        "text"
-    } else {
-        "value"
-    };
+    let key = if part.content.is_string() { "text" } else { "value" };
     output.insert(key.into(), part.content);
     if part.is_cut {
         output.insert("cut".into(), true.into());

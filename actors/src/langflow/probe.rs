@@ -28,9 +28,8 @@ impl LangFlow {
     /// LangFlow does, `Auth` where the key is refused, missing or not needed but wrong.
     pub async fn probe(&self) -> Result<Capabilities, Failure> {
         let answer = self.send(self.get("/api/v1/version")).await?;
-        let version = self
-            .accept::<Version>(&answer)
-            .map_err(|failure| self.no_langflow(failure))?;
+        let version =
+            self.accept::<Version>(&answer).map_err(|failure| self.no_langflow(failure))?;
         self.check_key().await?;
         let number = number(&version.version);
         let background_jobs = number >= JOBS_SINCE && self.has_jobs().await?;
@@ -44,10 +43,7 @@ impl LangFlow {
 
     /// Something answered, but not as LangFlow would: most likely the URL is wrong.
     fn no_langflow(&self, mut failure: Failure) -> Failure {
-        if matches!(
-            failure.class,
-            FailureClass::NotFound | FailureClass::BadInput
-        ) {
+        if matches!(failure.class, FailureClass::NotFound | FailureClass::BadInput) {
             failure.class = FailureClass::BadAnswer;
         }
         if failure.class == FailureClass::BadAnswer {
@@ -87,9 +83,7 @@ pub(super) fn is_job_unknown(answer: &Answer) -> bool {
 /// Major and minor version; (0, 0) for what cannot be read, which offers the least.
 fn number(version: &str) -> (u32, u32) {
     let mut parts = version.trim_start_matches('v').split('.').map(|part| {
-        let digits = part
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(part.len());
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
         part[..digits].parse::<u32>().ok()
     });
     match (parts.next().flatten(), parts.next().flatten()) {

@@ -37,20 +37,11 @@ impl Details {
 
     fn of_text(text: String) -> Self {
         let run_error = serde_json::from_str::<Value>(&text).ok();
-        match run_error
-            .as_ref()
-            .and_then(|error| error.get("message"))
-            .and_then(Value::as_str)
-        {
-            Some(message) => Self {
-                message: Some(message.to_owned()),
-                is_run_error: true,
-                ..Self::default()
-            },
-            None => Self {
-                message: Some(text),
-                ..Self::default()
-            },
+        match run_error.as_ref().and_then(|error| error.get("message")).and_then(Value::as_str) {
+            Some(message) => {
+                Self { message: Some(message.to_owned()), is_run_error: true, ..Self::default() }
+            }
+            None => Self { message: Some(text), ..Self::default() },
         }
     }
 
@@ -67,38 +58,22 @@ impl Details {
     /// FastAPI's list of what is wrong with a request.
     fn of_problems(problems: &[Value]) -> Self {
         let describe = |problem: &Value| {
-            let message = problem
-                .get("msg")
-                .and_then(Value::as_str)
-                .unwrap_or("not valid");
-            let place = problem
-                .get("loc")
-                .and_then(Value::as_array)
-                .map_or(&[][..], Vec::as_slice);
+            let message = problem.get("msg").and_then(Value::as_str).unwrap_or("not valid");
+            let place = problem.get("loc").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             let place: Vec<String> = place
                 .iter()
-                .map(|step| {
-                    step.as_str()
-                        .map_or_else(|| step.to_string(), str::to_owned)
-                })
+                .map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned))
                 .collect();
             format!("{}: {message}", place.join("."))
         };
         let all: Vec<String> = problems.iter().map(describe).collect();
-        Self {
-            message: Some(all.join("; ")),
-            ..Self::default()
-        }
+        Self { message: Some(all.join("; ")), ..Self::default() }
     }
 }
 
 /// The failure that an answer stands for, which is no success or not in JSON.
 pub(super) fn refusal(url: &str, answer: &Answer) -> Failure {
-    let details = if answer.is_json() {
-        Details::of(&answer.body)
-    } else {
-        Details::default()
-    };
+    let details = if answer.is_json() { Details::of(&answer.body) } else { Details::default() };
     let mut failure = if details.is_run_error && answer.status == 500 {
         run_error(details.message.as_deref().unwrap_or_default())
     } else {
@@ -147,10 +122,7 @@ fn sentence(url: &str, answer: &Answer, class: FailureClass, own: Option<&str>) 
         }
         (FailureClass::BadInput, _) => format!("{url} refused the request ({status})"),
         (FailureClass::BadAnswer, _) => {
-            format!(
-                "{url} answered {status} with {} instead of LangFlow's JSON",
-                kind(answer)
-            )
+            format!("{url} answered {status} with {} instead of LangFlow's JSON", kind(answer))
         }
         _ if !answer.is_json() => format!(
             "{url} answered {status} with {}; a proxy in front of LangFlow may be the one that \
@@ -176,13 +148,8 @@ fn is_page(answer: &Answer) -> bool {
 fn kind(answer: &Answer) -> String {
     let body = String::from_utf8_lossy(&answer.body);
     if is_page(answer) {
-        let title = body
-            .split_once("<title>")
-            .and_then(|(_, rest)| rest.split_once("</title>"));
-        return match title
-            .map(|(title, _)| title.trim())
-            .filter(|title| !title.is_empty())
-        {
+        let title = body.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+        return match title.map(|(title, _)| title.trim()).filter(|title| !title.is_empty()) {
             Some(title) if title.len() <= 100 => format!("a web page ({title:?})"),
             Some(_) | None => "a web page".to_owned(),
         };
@@ -217,29 +184,17 @@ fn end_of(trace: &str) -> String {
 /// The failure of a run from LangFlow's message about it, which names the component where one
 /// raised the error: `Error running graph: Error building Component X: \n\n<its message>`.
 pub(super) fn run_error(message: &str) -> Failure {
-    let rest = message
-        .strip_prefix("Error running graph: ")
-        .unwrap_or(message);
-    let named = rest
-        .strip_prefix("Error building Component ")
-        .and_then(|r| r.split_once(": \n\n"));
+    let rest = message.strip_prefix("Error running graph: ").unwrap_or(message);
+    let named = rest.strip_prefix("Error building Component ").and_then(|r| r.split_once(": \n\n"));
     let (component, own) = match named {
         Some((component, own)) => (Some(component.to_owned()), own),
         None => (None, rest),
     };
     let own = own.trim();
-    let own = if own.is_empty() {
-        "the component gave no message"
-    } else {
-        own
-    };
+    let own = if own.is_empty() { "the component gave no message" } else { own };
     // Only v1's plain answer has a status of its own for this.
     let is_refusal = component.is_none() && own.starts_with("Refused tweak");
-    let class = if is_refusal {
-        FailureClass::BadInput
-    } else {
-        FailureClass::Component
-    };
+    let class = if is_refusal { FailureClass::BadInput } else { FailureClass::Component };
     let mut failure = Failure::new(class, own);
     failure.component = component;
     failure
@@ -253,12 +208,7 @@ pub(super) fn error_message(message: &Value) -> Option<Failure> {
         return None;
     }
     let mut failure = run_error(text);
-    let at = |path: &str| {
-        message
-            .pointer(path)
-            .and_then(Value::as_str)
-            .filter(|t| !t.is_empty())
-    };
+    let at = |path: &str| message.pointer(path).and_then(Value::as_str).filter(|t| !t.is_empty());
     let component = at("/properties/source/display_name")
         .or_else(|| at("/properties/source/id"))
         .or_else(|| at("/sender_name"));

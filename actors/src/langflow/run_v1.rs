@@ -70,11 +70,7 @@ struct Message {
 impl Answer {
     fn parts(self) -> Vec<Part> {
         let groups = self.outputs.into_iter().flatten();
-        groups
-            .flat_map(|group| group.outputs)
-            .flatten()
-            .flat_map(ComponentOutput::parts)
-            .collect()
+        groups.flat_map(|group| group.outputs).flatten().flat_map(ComponentOutput::parts).collect()
     }
 }
 
@@ -88,11 +84,7 @@ impl ComponentOutput {
             content,
             is_cut: false,
         };
-        let named = self
-            .outputs
-            .into_iter()
-            .flatten()
-            .filter_map(|(_, named)| named);
+        let named = self.outputs.into_iter().flatten().filter_map(|(_, named)| named);
         let parts: Vec<Part> = named
             .filter(|named| !named.message.is_null())
             .map(|named| part(named.r#type, named.message))
@@ -101,9 +93,7 @@ impl ComponentOutput {
             return parts;
         }
         let messages = self.messages.into_iter().flatten().flatten();
-        messages
-            .map(|message| part(message.r#type, message.message))
-            .collect()
+        messages.map(|message| part(message.r#type, message.message)).collect()
     }
 }
 
@@ -127,9 +117,7 @@ fn request_for(
         tweaks: routed.tweaks.as_deref(),
         session_id: &request.session_id,
     };
-    Ok(api
-        .request(Method::POST, &format!("/api/v1/run/{id}{query}"))
-        .json(&body))
+    Ok(api.request(Method::POST, &format!("/api/v1/run/{id}{query}")).json(&body))
 }
 
 /// A run in one request and one answer. A cancelled one goes on at the source.
@@ -156,10 +144,7 @@ pub(super) async fn run_plain(
 }
 
 fn completed(answer: Answer, request: &RunRequest) -> Outcome {
-    Outcome::Completed(assemble(
-        answer.parts(),
-        request.output_component.as_deref(),
-    ))
+    Outcome::Completed(assemble(answer.parts(), request.output_component.as_deref()))
 }
 
 /// A run whose events are streamed; with it the run's id, as far as it became known. Cancelling
@@ -291,19 +276,13 @@ struct Lines {
 
 impl Lines {
     fn new(response: Response) -> Self {
-        Self {
-            response,
-            buffer: Vec::new(),
-            searched: 0,
-        }
+        Self { response, buffer: Vec::new(), searched: 0 }
     }
 
     /// The next line that is not empty; the rest without a line's end counts as one.
     async fn next(&mut self, api: &LangFlow) -> Result<Option<Vec<u8>>, CallError> {
         loop {
-            let end = self.buffer[self.searched..]
-                .iter()
-                .position(|byte| *byte == b'\n');
+            let end = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
             if let Some(end) = end {
                 let rest = self.buffer.split_off(self.searched + end + 1);
                 let line = std::mem::replace(&mut self.buffer, rest);
@@ -314,12 +293,7 @@ impl Lines {
                 continue;
             }
             self.searched = self.buffer.len();
-            match self
-                .response
-                .chunk()
-                .await
-                .map_err(|error| api.broken(&error))?
-            {
+            match self.response.chunk().await.map_err(|error| api.broken(&error))? {
                 Some(chunk) if self.buffer.len() + chunk.len() > RESPONSE_BYTES_MAX => {
                     return Err(api.too_large());
                 }

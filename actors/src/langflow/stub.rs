@@ -35,21 +35,11 @@ pub(super) enum Reply {
 
 impl Reply {
     pub(super) fn json(status: u16, body: &Value) -> Self {
-        Self::Answer(
-            status,
-            String::new(),
-            "application/json".into(),
-            body.to_string(),
-        )
+        Self::Answer(status, String::new(), "application/json".into(), body.to_string())
     }
 
     pub(super) fn page(status: u16, body: &str) -> Self {
-        Self::Answer(
-            status,
-            String::new(),
-            "text/html; charset=utf-8".into(),
-            body.into(),
-        )
+        Self::Answer(status, String::new(), "text/html; charset=utf-8".into(), body.into())
     }
 
     /// The response of a recorded exchange.
@@ -57,12 +47,7 @@ impl Reply {
         let exchange: Value = serde_json::from_str(exchange).unwrap();
         let response = &exchange["response"];
         let status = u16::try_from(response["status"].as_u64().unwrap()).unwrap();
-        let header = |name: &str| {
-            response["headers"][name]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let header = |name: &str| response["headers"][name].as_str().unwrap_or_default().to_owned();
         let retry_after = header("retry-after");
         let further = if retry_after.is_empty() {
             String::new()
@@ -115,12 +100,7 @@ impl Stub {
                 connections.spawn(serve(stream, handler.clone(), kept.clone(), notify.clone()));
             }
         });
-        Self {
-            url,
-            asked,
-            hung_up,
-            _server: server,
-        }
+        Self { url, asked, hung_up, _server: server }
     }
 
     /// Everything that was asked so far.
@@ -195,11 +175,7 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
         }
     }
     let body_from = head.len() + 4;
-    let line = head
-        .lines()
-        .next()?
-        .trim_end_matches(" HTTP/1.1")
-        .to_owned();
+    let line = head.lines().next()?.trim_end_matches(" HTTP/1.1").to_owned();
     let key = header(&head, "x-api-key");
     let body = serde_json::from_slice(&bytes[body_from..length]).unwrap_or(Value::Null);
     Some(Asked { line, key, body })
@@ -207,7 +183,5 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
 
 fn header(head: &str, name: &str) -> Option<String> {
     let mut headers = head.lines().filter_map(|line| line.split_once(": "));
-    headers
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.to_owned())
+    headers.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
 }

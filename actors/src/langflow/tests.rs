@@ -32,12 +32,7 @@ fn client(url: &str) -> LangFlow {
 }
 
 fn capabilities() -> Capabilities {
-    Capabilities {
-        version: "1.13.0".into(),
-        background_jobs: true,
-        traces: false,
-        stream: false,
-    }
+    Capabilities { version: "1.13.0".into(), background_jobs: true, traces: false, stream: false }
 }
 
 fn request(mode: CallMode) -> RunRequest {
@@ -61,9 +56,7 @@ fn never() -> watch::Receiver<bool> {
 
 /// Runs to the end without cancelling.
 async fn run(stub: &Stub, capabilities: &Capabilities, request: &RunRequest) -> RunEnd {
-    client(&stub.url)
-        .run(capabilities, request, never(), async |_| {})
-        .await
+    client(&stub.url).run(capabilities, request, never(), async |_| {}).await
 }
 
 #[track_caller]

@@ -74,10 +74,7 @@ async fn fetch(api: &LangFlow, session_id: &str, run_id: Option<&str>) -> Result
             None => newest(api, session_id).await?,
         };
         if let Some(id) = found.as_deref().and_then(segment) {
-            match api
-                .json::<Trace>(api.get(&format!("/api/v1/monitor/traces/{id}")))
-                .await
-            {
+            match api.json::<Trace>(api.get(&format!("/api/v1/monitor/traces/{id}"))).await {
                 Err(failure) if failure.class == FailureClass::NotFound => {}
                 other => return other,
             }
@@ -89,9 +86,7 @@ async fn fetch(api: &LangFlow, session_id: &str, run_id: Option<&str>) -> Result
 async fn newest(api: &LangFlow, session_id: &str) -> Result<Option<String>, Failure> {
     // Each item of the list repeats the run's whole input and output, hence one.
     let query = [("session_id", session_id), ("size", "1")];
-    let list: List = api
-        .json(api.get("/api/v1/monitor/traces").query(&query))
-        .await?;
+    let list: List = api.json(api.get("/api/v1/monitor/traces").query(&query)).await?;
     Ok(list.traces.into_iter().next().map(|trace| trace.id))
 }
 
@@ -107,14 +102,7 @@ fn add(spans: Vec<Span>, log: &mut Vec<ComponentLog>) {
         if log.len() == limits::ATTEMPT_LOG_ENTRIES_MAX {
             return;
         }
-        let Span {
-            name,
-            status,
-            start_time,
-            latency_ms,
-            error,
-            children,
-        } = span;
+        let Span { name, status, start_time, latency_ms, error, children } = span;
         log.push(ComponentLog {
             component: short(name.unwrap_or_default(), limits::NAME_BYTES_MAX),
             status: short(status.unwrap_or_default(), limits::NAME_BYTES_MAX),
@@ -126,11 +114,7 @@ fn add(spans: Vec<Span>, log: &mut Vec<ComponentLog>) {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
 fn to_ms(latency: f64) -> u64 {
     latency.round() as u64
 }
@@ -152,21 +136,13 @@ mod tests {
 
     #[test]
     fn a_trace_becomes_a_log_in_order() {
-        let log = trace(include_str!(
-            "../../../tests/fixtures/langflow/trace_of_failure.json"
-        ));
+        let log = trace(include_str!("../../../tests/fixtures/langflow/trace_of_failure.json"));
         assert_eq!(log.len(), 2);
-        assert_eq!(
-            (log[0].component.as_str(), log[0].status.as_str()),
-            ("Chat Input", "ok")
-        );
+        assert_eq!((log[0].component.as_str(), log[0].status.as_str()), ("Chat Input", "ok"));
         assert_eq!(log[0].latency_ms, Some(4));
         assert_eq!(log[1].component, "Always Fails");
         assert_eq!(log[1].status, "error");
-        assert_eq!(
-            log[1].error.as_deref(),
-            Some("deliberate failure on input 'hello'")
-        );
+        assert_eq!(log[1].error.as_deref(), Some("deliberate failure on input 'hello'"));
         let at = log[1].started_at.unwrap().to_rfc3339();
         assert_eq!(at, "2026-11-23T17:12:48.101500+00:00");
     }
@@ -178,10 +154,7 @@ mod tests {
         parent["children"] = serde_json::json!([span("tool 1"), span("tool 2")]);
         let spans: Vec<Span> =
             serde_json::from_value(serde_json::json!([parent, span("last")])).unwrap();
-        let names: Vec<_> = entries(spans)
-            .into_iter()
-            .map(|entry| entry.component)
-            .collect();
+        let names: Vec<_> = entries(spans).into_iter().map(|entry| entry.component).collect();
         assert_eq!(names, ["agent", "tool 1", "tool 2", "last"]);
 
         let mut many = span("agent");

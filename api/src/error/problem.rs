@@ -44,11 +44,7 @@ impl ApiError {
     /// The form on the wire.
     #[must_use]
     pub fn problem<'a>(&'a self, request_id: &'a str) -> Problem<'a> {
-        let Row {
-            status,
-            code,
-            title,
-        } = self.row();
+        let Row { status, code, title } = self.row();
         let (suggestions, candidates) = match self {
             Self::NotFound { suggestions, .. } => (suggestions.as_slice(), [].as_slice()),
             Self::Ambiguous { candidates, .. } => ([].as_slice(), candidates.as_slice()),
@@ -86,7 +82,7 @@ impl ApiError {
         let text: &'static str = match self {
             Self::PathUnknown { .. } => "GET /api/v1/ lists the endpoints",
             Self::KeyMissing | Self::KeyWrong => {
-                "send the server's key in the X-API-Key header: automagik config set api-key KEY"
+                "send the key in the X-API-Key header; the server keeps it in its data directory, file api-key"
             }
             Self::BodyTooLarge => "send less; a run's input may have up to 1 MiB",
             Self::JsonMalformed { .. } => "send one JSON object, in UTF-8",

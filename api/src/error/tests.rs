@@ -15,84 +15,28 @@ fn rejected(rejection: impl Into<Rejection>) -> ApiError {
 
 fn source(class: FailureClass) -> ApiError {
     let failure = Box::new(Failure::new(class, "it said no"));
-    DispatchError::Source {
-        source_name: "home".to_owned(),
-        failure,
-    }
-    .into()
+    DispatchError::Source { source_name: "home".to_owned(), failure }.into()
 }
 
 fn requests() -> Vec<(ApiError, u16, &'static str)> {
     use ApiError as E;
     let text = || "x".to_owned();
     vec![
-        (
-            E::JsonMalformed {
-                message: text(),
-                line: 1,
-                column: 2,
-            },
-            400,
-            "SPK-1001",
-        ),
+        (E::JsonMalformed { message: text(), line: 1, column: 2 }, 400, "SPK-1001"),
         (E::field("flow", "is missing"), 422, "SPK-1002"),
-        (
-            E::QueryInvalid {
-                key: text(),
-                message: text(),
-            },
-            422,
-            "SPK-1003",
-        ),
-        (
-            E::HeaderInvalid {
-                name: "X-Spark-Reason",
-                message: text(),
-            },
-            422,
-            "SPK-1004",
-        ),
+        (E::QueryInvalid { key: text(), message: text() }, 422, "SPK-1003"),
+        (E::HeaderInvalid { name: "X-Spark-Reason", message: text() }, 422, "SPK-1004"),
         (E::BodyTooLarge, 413, "SPK-1005"),
         (E::BodyUnreadable(text()), 400, "SPK-1006"),
         (E::BodyTimeout, 408, "SPK-1007"),
         (E::PathUnknown { path: text() }, 404, "SPK-1008"),
         (E::PathUnreadable, 400, "SPK-1009"),
-        (
-            E::MethodNotAllowed {
-                method: text(),
-                allow: "GET",
-            },
-            405,
-            "SPK-1010",
-        ),
+        (E::MethodNotAllowed { method: text(), allow: "GET" }, 405, "SPK-1010"),
         (E::KeyMissing, 401, "SPK-2001"),
         (E::KeyWrong, 401, "SPK-2002"),
-        (
-            E::NotFound {
-                kind: "flow",
-                text: text(),
-                suggestions: vec![],
-            },
-            404,
-            "SPK-3001",
-        ),
-        (
-            E::Ambiguous {
-                kind: "flow",
-                text: text(),
-                candidates: vec![],
-            },
-            409,
-            "SPK-3002",
-        ),
-        (
-            E::Behind {
-                position: Position(9),
-                waited_ms: 1,
-            },
-            503,
-            "SPK-5005",
-        ),
+        (E::NotFound { kind: "flow", text: text(), suggestions: vec![] }, 404, "SPK-3001"),
+        (E::Ambiguous { kind: "flow", text: text(), candidates: vec![] }, 409, "SPK-3002"),
+        (E::Behind { position: Position(9), waited_ms: 1 }, 503, "SPK-5005"),
         (E::ReadModel(text()), 503, "SPK-5006"),
         (E::Crashed, 500, "SPK-5001"),
     ]
@@ -102,15 +46,7 @@ fn commands() -> Vec<(ApiError, u16, &'static str)> {
     use DispatchError as D;
     let text = || "x".to_owned();
     vec![
-        (
-            D::NotFound {
-                kind: "task",
-                id: text(),
-            }
-            .into(),
-            404,
-            "SPK-3001",
-        ),
+        (D::NotFound { kind: "task", id: text() }.into(), 404, "SPK-3001"),
         (D::Conflict(text()).into(), 409, "SPK-3003"),
         (D::Invalid(text()).into(), 422, "SPK-3005"),
         (D::Overloaded { what: "commands" }.into(), 503, "SPK-5003"),
@@ -129,32 +65,16 @@ fn rejections() -> Vec<(ApiError, u16, &'static str)> {
         (rejected(T::Absent), 404, "SPK-3001"),
         (rejected(T::Exists), 409, "SPK-3003"),
         (rejected(T::Ended(running)), 409, "SPK-3004"),
-        (
-            rejected(T::StaleAttempt { got: 1, current: 2 }),
-            409,
-            "SPK-3004",
-        ),
+        (rejected(T::StaleAttempt { got: 1, current: 2 }), 409, "SPK-3004"),
         (rejected(T::WrongStage(running)), 409, "SPK-3004"),
-        (
-            rejected(T::BadRetryPolicy(BadRetryPolicy::Coefficient)),
-            422,
-            "SPK-3005",
-        ),
+        (rejected(T::BadRetryPolicy(BadRetryPolicy::Coefficient)), 422, "SPK-3005"),
         (rejected(T::BadTimeout(0)), 422, "SPK-3005"),
         (rejected(S::Absent), 404, "SPK-3001"),
         (rejected(S::Deleted), 404, "SPK-3001"),
         (rejected(S::Exists), 409, "SPK-3003"),
         (rejected(S::Completed), 409, "SPK-3004"),
-        (
-            rejected(S::Recurrence(RecurrenceError::CronEmpty)),
-            422,
-            "SPK-3005",
-        ),
-        (
-            rejected(S::BadRetryPolicy(BadRetryPolicy::Maximum)),
-            422,
-            "SPK-3005",
-        ),
+        (rejected(S::Recurrence(RecurrenceError::CronEmpty)), 422, "SPK-3005"),
+        (rejected(S::BadRetryPolicy(BadRetryPolicy::Maximum)), 422, "SPK-3005"),
         (rejected(S::BadCatchUp(0)), 422, "SPK-3005"),
         (rejected(S::BadTimeout(0)), 422, "SPK-3005"),
         (rejected(O::Absent), 404, "SPK-3001"),
@@ -184,25 +104,18 @@ fn failures() -> Vec<(ApiError, u16, &'static str)> {
 #[test]
 fn every_error_has_its_status_and_code() {
     let mut seen = HashSet::new();
-    for (error, status, code) in [requests(), commands(), rejections(), failures()]
-        .into_iter()
-        .flatten()
+    for (error, status, code) in
+        [requests(), commands(), rejections(), failures()].into_iter().flatten()
     {
         let problem = error.problem("request-1");
         assert_eq!((problem.status, problem.code), (status, code), "{error}");
         assert_eq!(problem.kind, format!("urn:automagik:error:{code}"));
-        assert!(
-            !problem.detail.is_empty() && !problem.title.is_empty(),
-            "{code}"
-        );
+        assert!(!problem.detail.is_empty() && !problem.title.is_empty(), "{code}");
         assert_eq!(problem.request_id, "request-1");
         seen.insert(code);
     }
-    let unseen: Vec<&str> = Row::ALL
-        .iter()
-        .map(|row| row.code)
-        .filter(|code| !seen.contains(code))
-        .collect();
+    let unseen: Vec<&str> =
+        Row::ALL.iter().map(|row| row.code).filter(|code| !seen.contains(code)).collect();
     assert_eq!(unseen, [""; 0], "codes that no error of this test has");
 }
 
@@ -216,10 +129,7 @@ fn codes_are_unique_and_in_order() {
 fn whoever_may_try_again_is_told_when() {
     let error: ApiError = DispatchError::Overloaded { what: "commands" }.into();
     assert_eq!(error.retry_after_s(), Some(1));
-    let error: ApiError = DispatchError::Unavailable {
-        reason: "disk full".to_owned(),
-    }
-    .into();
+    let error: ApiError = DispatchError::Unavailable { reason: "disk full".to_owned() }.into();
     assert_eq!(error.retry_after_s(), Some(5));
     assert_eq!(ApiError::KeyWrong.retry_after_s(), None);
 }
@@ -227,11 +137,7 @@ fn whoever_may_try_again_is_told_when() {
 #[test]
 fn a_problem_names_the_fields_the_near_misses_and_the_remedy() {
     let suggestions = vec!["nightly".to_owned()];
-    let error = ApiError::NotFound {
-        kind: "flow",
-        text: "nigtly".to_owned(),
-        suggestions,
-    };
+    let error = ApiError::NotFound { kind: "flow", text: "nigtly".to_owned(), suggestions };
     let json = serde_json::to_value(error.problem("r")).unwrap();
     assert_eq!(json["remedy"], "did you mean nightly?");
     assert_eq!(json["suggestions"], serde_json::json!(["nightly"]));

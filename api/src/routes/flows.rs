@@ -98,10 +98,7 @@ impl TryFrom<SyncBody> for SyncWhat {
         }
         let remote = body.flow.filter(|flow| !flow.trim().is_empty());
         if remote.is_none() {
-            wrong.push(
-                "flow",
-                "is missing: give the flow's id or name at the source, or all",
-            );
+            wrong.push("flow", "is missing: give the flow's id or name at the source, or all");
         }
         wrong.finish(Self::One(SyncFlow {
             remote: remote.unwrap_or_default(),
@@ -128,6 +125,7 @@ pub(crate) async fn handle(route: FlowRoute<'_>, call: &Call<'_>) -> Result<Repl
         FlowRoute::Delete(id) => {
             let who = call.action()?;
             let id = read::flow_id(app, &id).await?;
+            read::flow_is_unused(app, id).await?;
             let done = app.spark.delete_flow(id, &who).await?;
             read::removed(app, id, done.position).await
         }
@@ -181,10 +179,7 @@ async fn sync_all(
     let app = call.app;
     let (mut synced, mut failed, mut position) = (Vec::new(), Vec::new(), None);
     for listing in app.spark.remote_flows(source).await? {
-        let request = SyncFlow {
-            remote: listing.id.clone(),
-            ..SyncFlow::default()
-        };
+        let request = SyncFlow { remote: listing.id.clone(), ..SyncFlow::default() };
         match app.spark.sync_flow(source, request, who).await {
             Ok(done) => {
                 position = position.max(done.position);
@@ -200,12 +195,7 @@ async fn sync_all(
             Err(_) => to_raw_value(&read::known(id)).unwrap_or_default(),
         });
     }
-    Ok(Reply::ok(&Synced {
-        total: items.len(),
-        items,
-        failed,
-    })?
-    .at(position))
+    Ok(Reply::ok(&Synced { total: items.len(), items, failed })?.at(position))
 }
 
 /// What came of syncing every flow of a source.

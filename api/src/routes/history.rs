@@ -87,10 +87,7 @@ pub(crate) fn route<'a>(
     if method != Method::GET {
         return not_allowed(method, "GET, HEAD");
     }
-    Ok(Some(HistoryRoute {
-        kind,
-        id: text(id)?,
-    }))
+    Ok(Some(HistoryRoute { kind, id: text(id)? }))
 }
 
 /// An event as the API shows it.
@@ -114,10 +111,7 @@ struct EventRow<'a> {
 
 pub(crate) async fn handle(route: HistoryRoute<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
     call.query.only(&["from_revision", "limit"])?;
-    let from = call
-        .query
-        .number("from_revision", 0..=u64::MAX)?
-        .unwrap_or(0);
+    let from = call.query.number("from_revision", 0..=u64::MAX)?.unwrap_or(0);
     let limit = call.query.paging()?.limit;
     call.ready_to_read().await?;
     let HistoryRoute { kind, id: text } = route;
@@ -127,20 +121,13 @@ pub(crate) async fn handle(route: HistoryRoute<'_>, call: &Call<'_>) -> Result<R
     let missing = |error| match error {
         LogError::StreamNotFound(_) => {
             let text = text.to_string();
-            ApiError::NotFound {
-                kind: kind.as_str(),
-                text,
-                suggestions: Vec::new(),
-            }
+            ApiError::NotFound { kind: kind.as_str(), text, suggestions: Vec::new() }
         }
         other => other.into(),
     };
     let log = call.app.spark.log();
     // Revisions are contiguous from 0, so the last one says how many events there are.
-    let last = log
-        .read_stream(&stream, None, Direction::Backward, 1)
-        .await
-        .map_err(missing)?;
+    let last = log.read_stream(&stream, None, Direction::Backward, 1).await.map_err(missing)?;
     let total = last.last().map_or(0, |event| event.revision.0 + 1);
     let events = if from < total {
         log.read_stream(&stream, Some(Revision(from)), Direction::Forward, limit)

@@ -146,14 +146,9 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
         ScheduleStatus::Deleted,
     ];
     let (app, query) = (call.app, &call.query);
-    query.only(&[
-        "flow", "source", "status", "deleted", "limit", "offset", "cursor",
-    ])?;
+    query.only(&["flow", "source", "status", "deleted", "limit", "offset", "cursor"])?;
     let paging = query.paging()?;
-    let status = match query
-        .choices("status", &STATUSES, ScheduleStatus::as_str)?
-        .as_slice()
-    {
+    let status = match query.choices("status", &STATUSES, ScheduleStatus::as_str)?.as_slice() {
         [] => None,
         [one] => Some(one.as_str().to_owned()),
         _ => return Err(invalid("status", "it takes one status at a time")),
@@ -178,6 +173,9 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     let flow = body.flow.clone();
     let plan = Plan::try_from((body, app.now()))?;
     let request = plan.for_flow(read::flow_id(app, &flow).await?);
+    if let Some(name) = &request.name {
+        read::schedule_name_is_free(app, name).await?;
+    }
     let done = app.spark.create_schedule(request, &who).await?;
     let row = row_at(call, done.value, done.position).await;
     Ok(Reply::written(row, read::known(done.value), done.position)?.as_created())
@@ -206,19 +204,13 @@ fn preview(call: &Call<'_>) -> Result<Reply, ApiError> {
 async fn next(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
     call.query.only(&["n"])?;
     let n = call.query.number("n", 1..=limits::PREVIEW_MAX as u64)?;
-    let n = n
-        .and_then(|n| usize::try_from(n).ok())
-        .unwrap_or(PREVIEW_DEFAULT);
+    let n = n.and_then(|n| usize::try_from(n).ok()).unwrap_or(PREVIEW_DEFAULT);
     call.ready_to_read().await?;
     let id = read::schedule_id(call.app, id).await?;
     let row = read::schedule(call.app, id).await?;
     // A paused schedule shows what would come if it were resumed now; an ended one shows nothing.
     let over = ["completed", "deleted"].contains(&row.status.as_str());
-    let items = if over {
-        Vec::new()
-    } else {
-        instants(&row.recurrence, call.app.now(), n)
-    };
+    let items = if over { Vec::new() } else { instants(&row.recurrence, call.app.now(), n) };
     Reply::ok(&Preview {
         schedule_id: Some(id),
         status: Some(&row.status),
@@ -242,13 +234,6 @@ async fn show(call: &Call<'_>, schedule: ScheduleRow) -> Result<Box<RawValue>, A
 
 fn instants(recurrence: &Recurrence, after: Timestamp, n: usize) -> Vec<Instant> {
     let planner = recurrence.planner().ok();
-    let dues = planner
-        .map(|planner| planner.preview(after, n))
-        .unwrap_or_default();
-    dues.into_iter()
-        .map(|due| Instant {
-            due_at: due.at,
-            dst: due.dst,
-        })
-        .collect()
+    let dues = planner.map(|planner| planner.preview(after, n)).unwrap_or_default();
+    dues.into_iter().map(|due| Instant { due_at: due.at, dst: due.dst }).collect()
 }

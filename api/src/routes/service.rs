@@ -44,11 +44,7 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
         ["health"] => ServiceRoute::Health,
         _ => return Ok(None),
     };
-    if method == Method::GET {
-        Ok(Some(found))
-    } else {
-        not_allowed(method, "GET, HEAD")
-    }
+    if method == Method::GET { Ok(Some(found)) } else { not_allowed(method, "GET, HEAD") }
 }
 
 /// Where things are.
@@ -108,9 +104,7 @@ fn about(call: &Call<'_>) -> About {
         status: "online",
         version: call.app.version,
         server_time: call.app.now(),
-        links: LINKS
-            .map(|(name, path)| (name, format!("/api/v1{path}")))
-            .into(),
+        links: LINKS.map(|(name, path)| (name, format!("/api/v1{path}"))).into(),
     }
 }
 

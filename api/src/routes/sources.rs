@@ -125,24 +125,16 @@ impl TryFrom<UpdateBody> for UpdateSource {
 }
 
 fn check_url(wrong: &mut Wrong, url: &str) {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"));
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/')) {
-        wrong.push(
-            "url",
-            "must be an absolute URL such as http://localhost:7860",
-        );
+        wrong.push("url", "must be an absolute URL such as http://localhost:7860");
     }
 }
 
 /// A key travels in a header field, which takes no control characters.
 fn check_key(wrong: &mut Wrong, key: Option<&str>) {
     if key.is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
-        wrong.push(
-            "api_key",
-            "must consist of printable ASCII characters without spaces",
-        );
+        wrong.push("api_key", "must consist of printable ASCII characters without spaces");
     }
 }
 
@@ -195,17 +187,12 @@ pub(crate) async fn handle(route: SourceRoute<'_>, call: &Call<'_>) -> Result<Re
 }
 
 async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
-    call.query
-        .only(&["status", "deleted", "limit", "offset", "cursor"])?;
+    call.query.only(&["status", "deleted", "limit", "offset", "cursor"])?;
     let paging = call.query.paging()?;
-    let status = call
-        .query
-        .choices("status", &["up", "down"], |status| status)?;
+    let status = call.query.choices("status", &["up", "down"], |status| status)?;
     let filter = SourceFilter {
         // Both is the same as no filter.
-        status: Some(status)
-            .filter(|one| one.len() == 1)
-            .map(|one| one.concat()),
+        status: Some(status).filter(|one| one.len() == 1).map(|one| one.concat()),
         include_deleted: call.query.flag("deleted")?,
     };
     call.ready_to_read().await?;
@@ -216,12 +203,5 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
 async fn remote_flows(call: &Call<'_>, id: SourceId) -> Result<Reply, ApiError> {
     let items = call.app.spark.remote_flows(id).await?;
     let (total, limit) = (items.len() as u64, items.len());
-    Reply::ok(&Page {
-        items,
-        total,
-        limit,
-        offset: 0,
-        has_more: false,
-        next_cursor: None,
-    })
+    Reply::ok(&Page { items, total, limit, offset: 0, has_more: false, next_cursor: None })
 }

@@ -87,24 +87,8 @@ impl TryFrom<RunBody> for RunOptions {
     type Error = Vec<FieldError>;
 
     fn try_from(body: RunBody) -> Result<Self, Self::Error> {
-        let RunBody {
-            input,
-            tweaks,
-            retry,
-            max_retries,
-            timeout,
-            timeout_ms,
-            ..
-        } = body;
-        OptionsBody {
-            input,
-            tweaks,
-            retry,
-            max_retries,
-            timeout,
-            timeout_ms,
-        }
-        .try_into()
+        let RunBody { input, tweaks, retry, max_retries, timeout, timeout_ms, .. } = body;
+        OptionsBody { input, tweaks, retry, max_retries, timeout, timeout_ms }.try_into()
     }
 }
 
@@ -195,21 +179,15 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
 
 async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (app, query) = (call.app, &call.query);
-    query.only(&[
-        "status", "flow", "schedule", "source", "limit", "offset", "cursor",
-    ])?;
+    query.only(&["status", "flow", "schedule", "source", "limit", "offset", "cursor"])?;
     let paging = query.paging()?;
     let statuses = query.choices("status", &TaskStatus::ALL, TaskStatus::as_str)?;
     call.ready_to_read().await?;
     let filter = TaskFilter {
         statuses,
         flow_id: read::given(query.text("flow").map(|text| read::flow_id(app, text))).await?,
-        schedule_id: read::given(
-            query
-                .text("schedule")
-                .map(|text| read::schedule_id(app, text)),
-        )
-        .await?,
+        schedule_id: read::given(query.text("schedule").map(|text| read::schedule_id(app, text)))
+            .await?,
         source_id: read::given(query.text("source").map(|text| read::source_id(app, text))).await?,
     };
     let tasks = read::tasks(app, filter, paging).await?;
@@ -234,14 +212,7 @@ async fn log(call: &Call<'_>, id: TaskId) -> Result<Reply, ApiError> {
     let task = read::task(call.app, id).await?;
     let items = task.log;
     let (total, limit) = (items.len() as u64, items.len());
-    Reply::ok(&Page {
-        items,
-        total,
-        limit,
-        offset: 0,
-        has_more: false,
-        next_cursor: None,
-    })
+    Reply::ok(&Page { items, total, limit, offset: 0, has_more: false, next_cursor: None })
 }
 
 /// Runs a flow, named by the path or by the body. Answers at once with what is known, unless the
@@ -262,10 +233,7 @@ pub(crate) async fn run(call: &Call<'_>, flow: Option<&str>) -> Result<Reply, Ap
     let named = body.flow.take();
     let flow = match (flow, named.as_deref()) {
         (Some(_), Some(_)) => {
-            return Err(ApiError::field(
-                "flow",
-                "is in the path already; leave it out",
-            ));
+            return Err(ApiError::field("flow", "is in the path already; leave it out"));
         }
         (Some(text), None) | (None, Some(text)) => text,
         (None, None) => return Err(ApiError::field("flow", "is missing: give its id or name")),
@@ -276,10 +244,7 @@ pub(crate) async fn run(call: &Call<'_>, flow: Option<&str>) -> Result<Reply, Ap
         position = position.max(wait(call, id, ms).await?);
     }
     let manual = NewTaskRow::new(id, Trigger::Manual, call);
-    let minimal = NewTaskRow {
-        flow_id: Some(flow_id),
-        ..manual
-    };
+    let minimal = NewTaskRow { flow_id: Some(flow_id), ..manual };
     if wants_row || wait_ms.is_some() {
         let row = row_at(call, id, position).await;
         return Ok(Reply::written(row, minimal, position)?.as_created());
@@ -312,19 +277,13 @@ async fn submit(
         return Err(refused.into());
     }
     let options = run_body(&call.body)?.try_into()?;
-    Ok((
-        flow_id,
-        spark.create_task(NewTask { flow_id, options }, who).await?,
-    ))
+    Ok((flow_id, spark.create_task(NewTask { flow_id, options }, who).await?))
 }
 
 /// A body of an object, of nothing, or of the bare input text as a JSON string.
 fn run_body(body: &[u8]) -> Result<RunBody, ApiError> {
     match body.trim_ascii_start().first() {
-        Some(b'"') => Ok(RunBody {
-            input: Some(body::parse(body)?),
-            ..RunBody::default()
-        }),
+        Some(b'"') => Ok(RunBody { input: Some(body::parse(body)?), ..RunBody::default() }),
         _ => body::optional(body),
     }
 }
@@ -333,12 +292,7 @@ fn run_body(body: &[u8]) -> Result<RunBody, ApiError> {
 /// it ended.
 async fn wait(call: &Call<'_>, id: TaskId, ms: u64) -> Result<Option<Position>, ApiError> {
     let bound = Duration::from_millis(ms.min(limits::TASK_WAIT_MS_MAX));
-    Ok(call
-        .app
-        .spark
-        .wait_task(id, bound)
-        .await?
-        .map(|end| end.position))
+    Ok(call.app.spark.wait_task(id, bound).await?.map(|end| end.position))
 }
 
 #[cfg(test)]
@@ -348,22 +302,10 @@ mod tests {
     #[test]
     fn a_run_takes_an_object_nothing_or_a_bare_text() {
         assert_eq!(run_body(b"").unwrap(), RunBody::default());
-        assert_eq!(
-            run_body(b" \"hello\" ").unwrap().input.as_deref(),
-            Some("hello")
-        );
+        assert_eq!(run_body(b" \"hello\" ").unwrap().input.as_deref(), Some("hello"));
         let body = run_body(br#"{"input_value":"hello","wait_ms":5}"#).unwrap();
-        assert_eq!(
-            (body.input.as_deref(), body.wait_ms),
-            (Some("hello"), Some(5))
-        );
-        for bad in [
-            &b"\"hello"[..],
-            b"[]",
-            b"5",
-            br#"{"inputs":""}"#,
-            br#"{"input":{"a":1}}"#,
-        ] {
+        assert_eq!((body.input.as_deref(), body.wait_ms), (Some("hello"), Some(5)));
+        for bad in [&b"\"hello"[..], b"[]", b"5", br#"{"inputs":""}"#, br#"{"input":{"a":1}}"#] {
             assert!(run_body(bad).is_err(), "{}", bad.escape_ascii());
         }
     }

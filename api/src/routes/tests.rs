@@ -36,14 +36,8 @@ fn table() -> Vec<(&'static str, Route<'static>)> {
         ("DELETE /schedules/a", Route::Schedules(S::Delete(id()))),
         ("GET /schedules/a/next", Route::Schedules(S::Next(id()))),
         ("POST /schedules/a/pause", Route::Schedules(S::Pause(id()))),
-        (
-            "POST /schedules/a/resume",
-            Route::Schedules(S::Resume(id())),
-        ),
-        (
-            "POST /schedules/a/trigger",
-            Route::Schedules(S::Trigger(id())),
-        ),
+        ("POST /schedules/a/resume", Route::Schedules(S::Resume(id()))),
+        ("POST /schedules/a/trigger", Route::Schedules(S::Trigger(id()))),
         ("GET /tasks", Route::Tasks(T::List)),
         ("POST /tasks", Route::Tasks(T::Create)),
         ("GET /tasks/a", Route::Tasks(T::Get(id()))),
@@ -51,20 +45,8 @@ fn table() -> Vec<(&'static str, Route<'static>)> {
         ("GET /tasks/a/log", Route::Tasks(T::Log(id()))),
         ("POST /tasks/a/cancel", Route::Tasks(T::Cancel(id()))),
         ("POST /tasks/a/retry", Route::Tasks(T::Retry(id()))),
-        (
-            "GET /history/task/a",
-            Route::History(HistoryRoute {
-                kind: Kind::Task,
-                id: id(),
-            }),
-        ),
-        (
-            "GET /history/flows/a",
-            Route::History(HistoryRoute {
-                kind: Kind::Flow,
-                id: id(),
-            }),
-        ),
+        ("GET /history/task/a", Route::History(HistoryRoute { kind: Kind::Task, id: id() })),
+        ("GET /history/flows/a", Route::History(HistoryRoute { kind: Kind::Flow, id: id() })),
         ("GET /workers", Route::Workers(W::List)),
         ("GET /workers/a", Route::Workers(W::Get(id()))),
     ]
@@ -132,10 +114,6 @@ fn other_paths_and_methods_are_refused() {
         ("POST", "/api/v1/history/task/a", "SPK-1010"),
         ("BREW", "/api/v1/workers", "SPK-1010"),
     ] {
-        assert_eq!(
-            routed(method, path).unwrap_err().row().code,
-            code,
-            "{method} {path}"
-        );
+        assert_eq!(routed(method, path).unwrap_err().row().code, code, "{method} {path}");
     }
 }

@@ -26,12 +26,7 @@ async fn server() -> Server {
     running.spawn(crate::server::run_shared(listener, app, async {
         let _ = stopped.await;
     }));
-    Server {
-        address,
-        stop,
-        running,
-        _world: world,
-    }
+    Server { address, stop, running, _world: world }
 }
 
 /// Sends bytes as they are and reads until the server closes.
@@ -54,18 +49,12 @@ async fn requests_go_through_the_filter() {
     let server = server().await;
     let answer = exchange(&server, &request("GET /api/v1/flows/?limit=1", "")).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert!(
-        answer.contains("content-type: application/json\r\n"),
-        "{answer}"
-    );
+    assert!(answer.contains("content-type: application/json\r\n"), "{answer}");
     assert!(answer.contains("x-request-id: "), "{answer}");
     assert!(answer.contains("\"has_more\":true"), "{answer}");
 
     let answer = exchange(&server, &request("HEAD /api/v1/flows", "")).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
 
     let body = "content-type: text/plain\r\ncontent-length: 16\r\n";
     let mut bytes = request("POST /api/v1/flows/hourly/run", body);
@@ -85,16 +74,10 @@ async fn bytes_that_are_no_request_are_refused_and_harm_nobody() {
         b"POST /api/v1/tasks HTTP/1.1\r\nhost: x\r\ncontent-length: nonsense\r\n\r\n",
     ] {
         let answer = exchange(&server, bytes).await;
-        assert!(
-            answer.starts_with("HTTP/1.1 4") || answer.is_empty(),
-            "{answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{answer}");
     }
     let answer = exchange(&server, &request("GET /api/v1/flows/%ff%fe", "")).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 400 ") && answer.contains("SPK-1009"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("SPK-1009"), "{answer}");
     let long = format!("x-long: {}\r\n", "a".repeat(200_000));
     let answer = exchange(&server, &request("GET /api/v1/flows", &long)).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
@@ -125,10 +108,7 @@ async fn the_shutdown_lets_an_open_request_end() {
     bytes.extend_from_slice(br#"{"wait_ms":300}"#);
     waiting.write_all(&bytes).await.unwrap();
     let mut first = TcpStream::connect(server.address).await.unwrap();
-    first
-        .write_all(&request("GET /api/v1/livez", ""))
-        .await
-        .unwrap();
+    first.write_all(&request("GET /api/v1/livez", "")).await.unwrap();
     let mut read = String::new();
     first.read_to_string(&mut read).await.unwrap();
 

@@ -13,16 +13,11 @@ async fn a_key_is_needed_but_for_probes() {
     }
     let missing = world.send("GET", "/tasks", &[], b"").await;
     assert_eq!(missing.header("www-authenticate"), Some("ApiKey"));
-    assert_eq!(
-        missing.header("content-type"),
-        Some("application/problem+json")
-    );
+    assert_eq!(missing.header("content-type"), Some("application/problem+json"));
     assert_eq!(missing.json["detail"], "X-API-Key header is missing");
     assert_eq!(missing.code(401), "SPK-2001");
     for path in ["/", "/tasks", "/nonsense"] {
-        let wrong = world
-            .send("GET", path, &[("x-api-key", b"wrong\xff")], b"")
-            .await;
+        let wrong = world.send("GET", path, &[("x-api-key", b"wrong\xff")], b"").await;
         assert_eq!(wrong.code(401), "SPK-2002", "{path}");
     }
     let root = world.get("/").await.expect(200);
@@ -44,18 +39,12 @@ async fn health_tells_of_all_parts() {
 async fn the_request_id_comes_back_and_stands_in_the_events() {
     let world = world().await;
     let id = uuid::Uuid::from_u128(7).to_string();
-    let headers = [
-        ("x-api-key", KEY.as_bytes()),
-        ("x-request-id", id.as_bytes()),
-    ];
+    let headers = [("x-api-key", KEY.as_bytes()), ("x-request-id", id.as_bytes())];
     let path = format!("/flows/{}/run", world.flow);
     let answer = world.send("POST", &path, &headers, b"{}").await;
     assert_eq!(answer.header("x-request-id"), Some(id.as_str()));
     let task = answer.expect(201)["id"].as_str().unwrap().to_owned();
-    let history = world
-        .get(&format!("/history/task/{task}"))
-        .await
-        .expect(200);
+    let history = world.get(&format!("/history/task/{task}")).await.expect(200);
     assert_eq!(history["items"][0]["correlation_id"], json!(id));
 
     let answer = world.send("GET", "/nonsense", &headers, b"").await;
@@ -66,10 +55,7 @@ async fn the_request_id_comes_back_and_stands_in_the_events() {
 async fn what_is_not_understood_is_refused_with_its_name() {
     let world = world().await;
     for (path, part) in [
-        (
-            "/tasks?sort=id",
-            "allowed are status, flow, schedule, source, limit, offset, cursor",
-        ),
+        ("/tasks?sort=id", "allowed are status, flow, schedule, source, limit, offset, cursor"),
         ("/tasks?limit=0", "from 1 to 100"),
         ("/tasks?limit=x", "from 1 to 100"),
         ("/tasks?status=done", "is not one of pending, running"),
@@ -85,10 +71,7 @@ async fn what_is_not_understood_is_refused_with_its_name() {
         let answer = world.get(path).await;
         let detail = answer.json["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(part), "{path}: {detail}");
-        assert_eq!(
-            answer.json["errors"][0]["field"],
-            *path.split(['?', '=']).nth(1).unwrap()
-        );
+        assert_eq!(answer.json["errors"][0]["field"], *path.split(['?', '=']).nth(1).unwrap());
         assert_eq!(answer.code(422), "SPK-1003", "{path}");
     }
 }
@@ -107,35 +90,18 @@ async fn bodies_of_any_bytes_get_an_answer() {
         (b"{\"flow\":1}", 422, "SPK-1002"),
         (b"{\"flow\":\"hourly\",\"tweaks\":[]}", 422, "SPK-1002"),
         (b"{\"flow\":\"hourly\",\"max_retry\":1}", 422, "SPK-1002"),
-        (
-            b"{\"flow\":\"hourly\",\"max_retries\":1000}",
-            422,
-            "SPK-3005",
-        ),
+        (b"{\"flow\":\"hourly\",\"max_retries\":1000}", 422, "SPK-3005"),
         (b"{\"flow\":\"hourly\",\"timeout_ms\":1}", 422, "SPK-3005"),
         (b"{\"input\":\"no flow\"}", 422, "SPK-1002"),
         (&big, 413, "SPK-1005"),
     ] {
         let shown = body[..body.len().min(40)].escape_ascii().to_string();
-        assert_eq!(
-            world.send("POST", "/tasks", &key, body).await.code(status),
-            code,
-            "{shown}"
-        );
+        assert_eq!(world.send("POST", "/tasks", &key, body).await.code(status), code, "{shown}");
     }
-    for path in [
-        "/sources",
-        "/schedules",
-        "/schedules/preview",
-        "/flows/sync",
-    ] {
+    for path in ["/sources", "/schedules", "/schedules/preview", "/flows/sync"] {
         for body in [&b""[..], b"null", b"{\"\xff\":1}", b"{\"nonsense\":1}"] {
             let answer = world.send("POST", path, &key, body).await;
-            assert!(
-                [400, 422].contains(&answer.status),
-                "{path}: {}",
-                answer.json
-            );
+            assert!([400, 422].contains(&answer.status), "{path}: {}", answer.json);
         }
     }
 }
@@ -144,19 +110,9 @@ async fn bodies_of_any_bytes_get_an_answer() {
 async fn a_flow_is_found_by_id_start_name_and_its_id_at_the_source() {
     let world = world().await;
     let id = world.flow.to_string();
-    for text in [
-        &id,
-        &id[..8],
-        "nightly%20report",
-        "Nightly+report",
-        REMOTE_ID,
-    ] {
+    for text in [&id, &id[..8], "nightly%20report", "Nightly+report", REMOTE_ID] {
         let path = format!("/flows/{}", text.replace('+', "%20"));
-        assert_eq!(
-            world.get(&path).await.expect(200)["id"],
-            json!(id),
-            "{text}"
-        );
+        assert_eq!(world.get(&path).await.expect(200)["id"], json!(id), "{text}");
     }
     let answer = world.get("/flows/hurly").await;
     assert_eq!(answer.json["suggestions"], json!(["hourly"]));
@@ -185,19 +141,10 @@ async fn lists_have_one_form_and_can_be_paged() {
     assert_eq!(first["has_more"], true);
     assert!(first["items"][0].get("definition").is_none());
     let cursor = first["next_cursor"].as_str().unwrap();
-    let second = world
-        .get(&format!("/flows?limit=1&cursor={cursor}"))
-        .await
-        .expect(200);
-    assert_eq!(
-        (&second["has_more"], &second["next_cursor"]),
-        (&json!(false), &json!(null))
-    );
+    let second = world.get(&format!("/flows?limit=1&cursor={cursor}")).await.expect(200);
+    assert_eq!((&second["has_more"], &second["next_cursor"]), (&json!(false), &json!(null)));
     assert_ne!(first["items"][0]["id"], second["items"][0]["id"]);
-    let none = world
-        .get(&format!("/flows?source={}&offset=9", world.source))
-        .await
-        .expect(200);
+    let none = world.get(&format!("/flows?source={}&offset=9", world.source)).await.expect(200);
     assert_eq!((&none["items"], &none["total"]), (&json!([]), &json!(2)));
     let workers = world.get("/workers?status=active").await.expect(200);
     assert_eq!(workers["items"][0]["hostname"], "test");
@@ -206,28 +153,14 @@ async fn lists_have_one_form_and_can_be_paged() {
 #[tokio::test]
 async fn a_read_waits_for_the_position_it_names() {
     let world = world().await;
-    let answer = world
-        .post(&format!("/flows/{}/run", world.flow), json!(null))
-        .await;
+    let answer = world.post(&format!("/flows/{}/run", world.flow), json!(null)).await;
     let position = answer.header("x-spark-position").unwrap().to_owned();
     let id = answer.expect(201)["id"].as_str().unwrap().to_owned();
-    let headers = [
-        ("x-api-key", KEY.as_bytes()),
-        ("x-spark-min-position", position.as_bytes()),
-    ];
-    let task = world
-        .send("GET", &format!("/tasks/{id}"), &headers, b"")
-        .await
-        .expect(200);
+    let headers = [("x-api-key", KEY.as_bytes()), ("x-spark-min-position", position.as_bytes())];
+    let task = world.send("GET", &format!("/tasks/{id}"), &headers, b"").await.expect(200);
     assert_eq!(task["id"], json!(id));
-    let bad = [
-        ("x-api-key", KEY.as_bytes()),
-        ("x-spark-min-position", b"\xff".as_slice()),
-    ];
-    assert_eq!(
-        world.send("GET", "/tasks", &bad, b"").await.code(422),
-        "SPK-1004"
-    );
+    let bad = [("x-api-key", KEY.as_bytes()), ("x-spark-min-position", b"\xff".as_slice())];
+    assert_eq!(world.send("GET", "/tasks", &bad, b"").await.code(422), "SPK-1004");
 }
 
 #[tokio::test]

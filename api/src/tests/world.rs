@@ -58,16 +58,9 @@ impl Answer {
 async fn append<E: DomainEvent>(log: &SharedLog, stream: StreamName, event: &E) {
     let (event_type, schema_version, data) = event.encode().unwrap();
     let id = ids::new_uuid();
-    let event = NewEvent {
-        id,
-        event_type,
-        schema_version,
-        data,
-        metadata: Who::system().metadata(),
-    };
-    log.append(&stream, ExpectedRevision::NoStream, vec![event])
-        .await
-        .unwrap();
+    let event =
+        NewEvent { id, event_type, schema_version, data, metadata: Who::system().metadata() };
+    log.append(&stream, ExpectedRevision::NoStream, vec![event]).await.unwrap();
 }
 
 /// A source where nothing listens.
@@ -77,10 +70,7 @@ fn added(name: &str, port: u16, api_key: Option<SealedKey>) -> SourceEvent {
         url: format!("http://127.0.0.1:{port}"),
         api_key,
         runs_max: 4,
-        probe: Probe::Down {
-            class: FailureClass::Unreachable,
-            message: "refused".to_owned(),
-        },
+        probe: Probe::Down { class: FailureClass::Unreachable, message: "refused".to_owned() },
     }))
 }
 
@@ -110,12 +100,7 @@ pub(crate) async fn world() -> World {
     let key = SealedKey("not to be seen".to_owned());
     append(&log, keyed.stream(), &added("keyed", 2, Some(key))).await;
     let id = FlowId::of_remote(source, REMOTE_ID);
-    append(
-        &log,
-        id.stream(),
-        &flow(source, REMOTE_ID, "nightly report"),
-    )
-    .await;
+    append(&log, id.stream(), &flow(source, REMOTE_ID, "nightly report")).await;
     let other = FlowId::of_remote(source, "other");
     append(&log, other.stream(), &flow(source, "other", "hourly")).await;
     let dir = tempfile::tempdir().unwrap();
@@ -128,18 +113,8 @@ pub(crate) async fn world() -> World {
     });
     let spark = spark.await.unwrap();
     let projections = Projections::start(dir.path().join("reads.db"), log).unwrap();
-    let app = App {
-        spark,
-        projections,
-        keys: AuthKeys::local(KEY),
-        version: "0.0.0",
-    };
-    let world = World {
-        app: Arc::new(app),
-        source,
-        flow: id,
-        _dir: dir,
-    };
+    let app = App { spark, projections, keys: AuthKeys::local(KEY), version: "0.0.0" };
+    let world = World { app: Arc::new(app), source, flow: id, _dir: dir };
     let head = world.app.spark.log().head().await.unwrap();
     world.app.wait_for(head).await.unwrap();
     world
@@ -147,19 +122,13 @@ pub(crate) async fn world() -> World {
 
 impl World {
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send("GET", path, &[("x-api-key", KEY.as_bytes())], b"")
-            .await
+        self.send("GET", path, &[("x-api-key", KEY.as_bytes())], b"").await
     }
 
     pub(crate) async fn post(&self, path: &str, body: impl Into<Value>) -> Answer {
         let body: Value = body.into();
-        let body = if body.is_null() {
-            Vec::new()
-        } else {
-            body.to_string().into_bytes()
-        };
-        self.send("POST", path, &[("x-api-key", KEY.as_bytes())], &body)
-            .await
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        self.send("POST", path, &[("x-api-key", KEY.as_bytes())], &body).await
     }
 
     /// Asks below `/api/v1` with any headers and any body, in pieces of a few bytes.
@@ -175,9 +144,8 @@ impl World {
             let name: HeaderName = name.parse().unwrap();
             (name, HeaderValue::from_bytes(value).unwrap())
         });
-        let pieces = body
-            .chunks(64 * 1024)
-            .map(|piece| Ok::<_, String>(Bytes::copy_from_slice(piece)));
+        let pieces =
+            body.chunks(64 * 1024).map(|piece| Ok::<_, String>(Bytes::copy_from_slice(piece)));
         let incoming = Incoming {
             method: method.parse().unwrap(),
             path: format!("/api/v1{path}"),
@@ -201,9 +169,5 @@ async fn read(response: warp::reply::Response) -> Answer {
         }
     }
     let json = serde_json::from_slice(&bytes).unwrap();
-    Answer {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        json,
-    }
+    Answer { status: parts.status.as_u16(), headers: parts.headers, json }
 }

@@ -77,41 +77,23 @@ fn what_makes_no_sense_is_a_usage_error() {
         ("flwo", ErrorKind::InvalidSubcommand),
         ("flow rnu x", ErrorKind::InvalidSubcommand),
         ("flow run", ErrorKind::MissingRequiredArgument),
-        (
-            "flow run x --input a --input-file b",
-            ErrorKind::ArgumentConflict,
-        ),
+        ("flow run x --input a --input-file b", ErrorKind::ArgumentConflict),
         ("flow run x - --input a", ErrorKind::ArgumentConflict),
         ("flow run x y", ErrorKind::InvalidValue),
         ("flow run x --tweak nonsense", ErrorKind::ValueValidation),
         ("flow run x --timeout soon", ErrorKind::ValueValidation),
-        (
-            "flow run x --wait --wait-timeout 0s",
-            ErrorKind::ValueValidation,
-        ),
+        ("flow run x --wait --wait-timeout 0s", ErrorKind::ValueValidation),
         ("flow sync", ErrorKind::MissingRequiredArgument),
         ("flow sync x --all", ErrorKind::ArgumentConflict),
         ("schedule create x", ErrorKind::MissingRequiredArgument),
-        (
-            "schedule create x @daily --every 5s",
-            ErrorKind::ArgumentConflict,
-        ),
-        (
-            "schedule create x @daily --overlap Sometimes",
-            ErrorKind::InvalidValue,
-        ),
-        (
-            "up --with-langflow --langflow-url http://x",
-            ErrorKind::ArgumentConflict,
-        ),
+        ("schedule create x @daily --every 5s", ErrorKind::ArgumentConflict),
+        ("schedule create x @daily --overlap Sometimes", ErrorKind::InvalidValue),
+        ("up --with-langflow --langflow-url http://x", ErrorKind::ArgumentConflict),
         ("up --slots 0", ErrorKind::ValueValidation),
         ("up --port 70000", ErrorKind::ValueValidation),
         ("history nothing x", ErrorKind::InvalidValue),
         ("status -o xml", ErrorKind::InvalidValue),
-        (
-            "status --color never --no-color",
-            ErrorKind::ArgumentConflict,
-        ),
+        ("status --color never --no-color", ErrorKind::ArgumentConflict),
     ];
     for (line, kind) in table {
         let error = parsed(line).expect_err(line);
@@ -136,14 +118,8 @@ fn the_key_may_stand_anywhere_but_not_be_taken_for_a_sources() {
     assert_eq!(key("status --api-key a").as_deref(), Some("a"));
     assert_eq!(key("--api-key a status").as_deref(), Some("a"));
     assert_eq!(key("task --api-key a list").as_deref(), Some("a"));
-    assert_eq!(
-        key("--api-key a task list --api-key b").as_deref(),
-        Some("b")
-    );
-    assert_eq!(
-        key("--api-key a source add http://x --api-key b").as_deref(),
-        Some("a")
-    );
+    assert_eq!(key("--api-key a task list --api-key b").as_deref(), Some("b"));
+    assert_eq!(key("--api-key a source add http://x --api-key b").as_deref(), Some("a"));
     assert_eq!(key("source add http://x --api-key b"), None);
     assert_eq!(key("up --api-key a").as_deref(), Some("a"));
 }
@@ -161,10 +137,7 @@ fn durations_are_read_with_their_unit() {
 fn pages(command: &clap::Command, path: &str, pages: &mut Vec<(String, String)>) {
     let mut page = command.clone().bin_name(path).term_width(HELP_WIDTH);
     pages.push((path.to_owned(), page.render_help().to_string()));
-    for inner in command
-        .get_subcommands()
-        .filter(|inner| inner.get_name() != "help")
-    {
+    for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
         self::pages(inner, &format!("{path} {}", inner.get_name()), pages);
     }
 }
@@ -186,10 +159,7 @@ fn every_help_page_fits_and_has_an_example() {
             assert!(width(line) <= HELP_WIDTH, "{path}: {line}");
         }
         if path != "automagik task create" {
-            assert!(
-                page.contains("Examples:\n  automagik "),
-                "{path} has no example\n{page}"
-            );
+            assert!(page.contains("Examples:\n  automagik "), "{path} has no example\n{page}");
         }
     }
 }
@@ -200,18 +170,11 @@ fn examples_are_lines_that_are_understood() {
         let Some((_, examples)) = page.split_once("Examples:\n") else {
             continue;
         };
-        let lines = examples
-            .lines()
-            .filter_map(|line| line.strip_prefix("  automagik "));
+        let lines = examples.lines().filter_map(|line| line.strip_prefix("  automagik "));
         for line in lines {
             // What the shell takes away before the program sees it.
-            let line = line
-                .split(" > ")
-                .next()
-                .unwrap_or(line)
-                .split(" && ")
-                .next()
-                .unwrap_or(line);
+            let line =
+                line.split(" > ").next().unwrap_or(line).split(" && ").next().unwrap_or(line);
             let line = line.split("   ").next().unwrap_or(line);
             let mut words = vec!["automagik".to_owned()];
             let mut quoted = false;
@@ -242,10 +205,7 @@ fn the_help_pages_are_reviewed() {
         _ => page.to_owned(),
     };
     let pages = all_pages();
-    let mut text = pages
-        .first()
-        .map(|(path, page)| heading(path) + page)
-        .unwrap_or_default();
+    let mut text = pages.first().map(|(path, page)| heading(path) + page).unwrap_or_default();
     for (path, page) in pages.iter().skip(1) {
         text += &heading(path);
         text += &own(page);

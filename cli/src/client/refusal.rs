@@ -43,15 +43,11 @@ impl Target {
         let what = said.unwrap_or_else(|| format!("{} answered {status}", self.server));
         let mut trouble = Trouble::new(exit, what.clone());
         let list = |name: &str| {
-            let list = problem
-                .and_then(|problem| problem.get(name))
-                .and_then(Value::as_array);
+            let list = problem.and_then(|problem| problem.get(name)).and_then(Value::as_array);
             list.into_iter().flatten()
         };
         // A single error is often what the detail says already.
-        let news = list("errors")
-            .map(describe)
-            .filter(|line| !said_already(&what, line));
+        let news = list("errors").map(describe).filter(|line| !said_already(&what, line));
         trouble.why.extend(news);
         let near: Vec<&str> = list("suggestions").filter_map(Value::as_str).collect();
         if !near.is_empty() {
@@ -59,10 +55,7 @@ impl Target {
         }
         for candidate in list("candidates") {
             let part = |name: &str| candidate.get(name).and_then(Value::as_str);
-            let line = [part("id"), part("name")]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>();
+            let line = [part("id"), part("name")].into_iter().flatten().collect::<Vec<_>>();
             trouble.why.push(format!("it could be {}", line.join("  ")));
         }
         // The server's remedy is written for callers of the API: where it says nothing new, or
@@ -87,9 +80,9 @@ impl Target {
         let file = &self.key_file;
         let trouble = match self.key {
             Some(_) => trouble.because("the server does not take the key that was sent"),
-            None => trouble.because(format!(
-                "no key was sent: none is given, and none is in {file}"
-            )),
+            None => {
+                trouble.because(format!("no key was sent: none is given, and none is in {file}"))
+            }
         };
         trouble.then("give the key: --api-key KEY, or AUTOMAGIK_API_KEY; `automagik up` keeps it in its data directory")
     }
@@ -98,12 +91,8 @@ impl Target {
 /// One entry of a problem's `errors`.
 fn describe(error: &Value) -> String {
     let text = |name: &str| error.get(name).and_then(Value::as_str);
-    let place = text("field")
-        .or_else(|| text("pointer"))
-        .or_else(|| text("name"));
-    let said = text("message")
-        .or_else(|| text("detail"))
-        .or_else(|| error.as_str());
+    let place = text("field").or_else(|| text("pointer")).or_else(|| text("name"));
+    let said = text("message").or_else(|| text("detail")).or_else(|| error.as_str());
     match (place, said) {
         (Some(place), Some(said)) => format!("{place}: {said}"),
         (None, Some(said)) => said.to_owned(),

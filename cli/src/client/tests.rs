@@ -14,6 +14,7 @@ struct Canned {
 }
 
 impl Canned {
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
     async fn new(answers: Vec<String>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -56,18 +57,12 @@ fn is_whole(request: &[u8]) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
     };
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     body.len() >= length.map_or(0, |length| length.trim().parse().unwrap())
 }
 
 fn answer(status: &str, headers: &str, body: &Value) -> String {
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
-    };
+    let body = if body.is_null() { String::new() } else { body.to_string() };
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"
@@ -76,11 +71,7 @@ fn answer(status: &str, headers: &str, body: &Value) -> String {
 
 async fn refusal(status: &str, problem: &Value, key: Option<&str>) -> Trouble {
     let server = Canned::new(vec![answer(status, "", problem)]).await;
-    let error = server
-        .client(key)
-        .get(&["tasks", "x"], &[])
-        .await
-        .unwrap_err();
+    let error = server.client(key).get(&["tasks", "x"], &[]).await.unwrap_err();
     error.downcast_ref::<Trouble>().unwrap().clone()
 }
 
@@ -88,42 +79,20 @@ async fn refusal(status: &str, problem: &Value, key: Option<&str>) -> Trouble {
 async fn a_read_after_a_write_asks_for_its_position() {
     let mut server = Canned::new(vec![
         answer("200 OK", "", &json!({"id": "a"})),
-        answer(
-            "201 Created",
-            "x-spark-position: 42\r\n",
-            &json!({"id": "b"}),
-        ),
+        answer("201 Created", "x-spark-position: 42\r\n", &json!({"id": "b"})),
         answer("200 OK", "", &json!({"id": "b"})),
     ])
     .await;
     let client = server.client(Some("sk-1"));
-    client
-        .get(&["sources", "a b/c"], &[("n", "1&2".into())])
-        .await
-        .unwrap();
+    client.get(&["sources", "a b/c"], &[("n", "1&2".into())]).await.unwrap();
     let first = server.asked().await;
-    assert!(
-        first.starts_with("GET /api/v1/sources/a%20b%2Fc?n=1%262 HTTP/1.1\r\n"),
-        "{first}"
-    );
-    assert!(
-        first.contains("x-api-key: sk-1\r\n") && !first.contains(MIN_POSITION),
-        "{first}"
-    );
+    assert!(first.starts_with("GET /api/v1/sources/a%20b%2Fc?n=1%262 HTTP/1.1\r\n"), "{first}");
+    assert!(first.contains("x-api-key: sk-1\r\n") && !first.contains(MIN_POSITION), "{first}");
     assert!(!first.contains(REASON), "{first}");
-    client
-        .post(&["sources"], json!({"url": "u"}))
-        .await
-        .unwrap();
+    client.post(&["sources"], json!({"url": "u"})).await.unwrap();
     let second = server.asked().await;
-    assert!(
-        second.starts_with("POST /api/v1/sources HTTP/1.1\r\n"),
-        "{second}"
-    );
-    assert!(
-        second.contains("x-spark-reason: because we can\r\n"),
-        "{second}"
-    );
+    assert!(second.starts_with("POST /api/v1/sources HTTP/1.1\r\n"), "{second}");
+    assert!(second.contains("x-spark-reason: because we can\r\n"), "{second}");
     assert!(second.ends_with(r#"{"url":"u"}"#), "{second}");
     client.get(&["sources", "b"], &[]).await.unwrap();
     let third = server.asked().await;
@@ -146,25 +115,11 @@ async fn a_list_is_read_page_after_page() {
     ])
     .await;
     let client = server.client(None);
-    let list = client
-        .list(&["tasks"], &[("status", "failed".into())], usize::MAX)
-        .await
-        .unwrap();
-    let ids: Vec<u64> = rows(&list)
-        .iter()
-        .map(|row| row["id"].as_u64().unwrap())
-        .collect();
+    let list = client.list(&["tasks"], &[("status", "failed".into())], usize::MAX).await.unwrap();
+    let ids: Vec<u64> = rows(&list).iter().map(|row| row["id"].as_u64().unwrap()).collect();
     assert_eq!(ids, [1, 2, 3, 4, 5]);
-    assert_eq!(
-        (list["total"].as_u64(), list["has_more"].as_bool()),
-        (Some(5), Some(false))
-    );
-    assert!(
-        server
-            .asked()
-            .await
-            .starts_with("GET /api/v1/tasks?status=failed&limit=100 ")
-    );
+    assert_eq!((list["total"].as_u64(), list["has_more"].as_bool()), (Some(5), Some(false)));
+    assert!(server.asked().await.starts_with("GET /api/v1/tasks?status=failed&limit=100 "));
     assert!(server.asked().await.contains("limit=100&cursor=c1 "));
     assert!(server.asked().await.contains("cursor=c2 "));
     let three = client.list(&["tasks"], &[], 3).await.unwrap();
@@ -182,13 +137,7 @@ async fn a_refusal_says_what_why_and_what_next() {
     });
     let trouble = refusal("404 Not Found", &problem, Some("k")).await;
     assert_eq!(trouble.exit, Exit::NotFound);
-    assert_eq!(
-        trouble.lines(),
-        [
-            "error: no task has the id \"x\"",
-            "  next: did you mean: y, z"
-        ]
-    );
+    assert_eq!(trouble.lines(), ["error: no task has the id \"x\"", "  next: did you mean: y, z"]);
 
     let problem = json!({
         "detail": "cron: is wrong", "errors": [{"field": "cron", "message": "31 Feb never comes"}],
@@ -227,10 +176,7 @@ async fn an_answer_that_is_not_sparks_is_told_as_such() {
     let html = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>".to_owned();
     let server = Canned::new(vec![html]).await;
     let error = server.client(None).get(&["tasks"], &[]).await.unwrap_err();
-    assert!(
-        error.to_string().contains("but not as Spark does"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("but not as Spark does"), "{error}");
     let plain = refusal("502 Bad Gateway", &json!("nginx"), None).await;
     assert!(plain.what.contains("502"), "{plain:?}");
 }
@@ -239,11 +185,7 @@ async fn an_answer_that_is_not_sparks_is_told_as_such() {
 async fn without_a_server_it_says_how_to_start_one() {
     let server = Canned::new(vec![]).await;
     let mut client = server.client(None);
-    let free = TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
     client.base = Url::parse(&format!("http://{free}")).unwrap();
     client.target.server = format!("http://{free}");
     let error = client.get(&["tasks"], &[]).await.unwrap_err();
@@ -256,27 +198,16 @@ async fn without_a_server_it_says_how_to_start_one() {
 #[tokio::test]
 async fn nothing_comes_back_from_a_delete() {
     let server = Canned::new(vec![answer("204 No Content", "", &Value::Null)]).await;
-    assert_eq!(
-        server.client(None).delete(&["flows", "x"]).await.unwrap(),
-        Value::Null
-    );
+    assert_eq!(server.client(None).delete(&["flows", "x"]).await.unwrap(), Value::Null);
 }
 
 #[test]
 fn an_address_must_be_one() {
     for wrong in ["", "localhost:8888", "ftp://x", "http://"] {
         let error = parse_base(wrong).unwrap_err();
-        assert_eq!(
-            error.downcast_ref::<Trouble>().unwrap().exit,
-            Exit::Usage,
-            "{wrong}"
-        );
+        assert_eq!(error.downcast_ref::<Trouble>().unwrap().exit, Exit::Usage, "{wrong}");
     }
     let mut client_base = parse_base("http://h:1/spark/").unwrap();
-    client_base
-        .path_segments_mut()
-        .unwrap()
-        .pop_if_empty()
-        .push("api");
+    client_base.path_segments_mut().unwrap().pop_if_empty().push("api");
     assert_eq!(client_base.as_str(), "http://h:1/spark/api");
 }

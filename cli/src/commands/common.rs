@@ -53,13 +53,11 @@ impl InputArgs {
 fn limited(name: &str, from: impl Read) -> Result<String> {
     let mut text = String::new();
     let most = u64::try_from(TASK_INPUT_BYTES_MAX).unwrap_or(u64::MAX);
-    from.take(most.saturating_add(1))
-        .read_to_string(&mut text)
-        .map_err(|error| {
-            Trouble::usage(format!("cannot read {name}"))
-                .because(error.to_string())
-                .then("the input must be UTF-8 text")
-        })?;
+    from.take(most.saturating_add(1)).read_to_string(&mut text).map_err(|error| {
+        Trouble::usage(format!("cannot read {name}"))
+            .because(error.to_string())
+            .then("the input must be UTF-8 text")
+    })?;
     if text.len() > TASK_INPUT_BYTES_MAX {
         return Err(Trouble::usage(format!("{name} is too long for an input"))
             .because(format!("an input has at most {TASK_INPUT_BYTES_MAX} bytes"))
@@ -125,25 +123,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("input.txt");
         std::fs::write(&path, "from a file\n").unwrap();
-        let given = InputArgs {
-            input: Some("hello".into()),
-            input_file: None,
-        };
+        let given = InputArgs { input: Some("hello".into()), input_file: None };
         assert_eq!(given.read().unwrap().as_deref(), Some("hello"));
-        let file = InputArgs {
-            input: None,
-            input_file: Some(path),
-        };
+        let file = InputArgs { input: None, input_file: Some(path) };
         assert_eq!(file.read().unwrap().as_deref(), Some("from a file\n"));
         assert_eq!(InputArgs::default().read().unwrap(), None);
     }
 
     #[test]
     fn a_file_that_cannot_be_read_is_a_usage_error() {
-        let missing = InputArgs {
-            input: None,
-            input_file: Some("/nowhere/at/all".into()),
-        };
+        let missing = InputArgs { input: None, input_file: Some("/nowhere/at/all".into()) };
         let error = missing.read().unwrap_err();
         let trouble = error.downcast_ref::<Trouble>().unwrap();
         assert_eq!(trouble.exit, Exit::Usage);
@@ -153,17 +142,9 @@ mod tests {
     #[test]
     fn an_input_over_the_bound_is_refused() {
         let long = vec![b'x'; TASK_INPUT_BYTES_MAX + 1];
-        assert!(
-            limited("it", long.as_slice())
-                .unwrap_err()
-                .to_string()
-                .contains("too long")
-        );
+        assert!(limited("it", long.as_slice()).unwrap_err().to_string().contains("too long"));
         let fits = vec![b'x'; TASK_INPUT_BYTES_MAX];
-        assert_eq!(
-            limited("it", fits.as_slice()).unwrap().len(),
-            TASK_INPUT_BYTES_MAX
-        );
+        assert_eq!(limited("it", fits.as_slice()).unwrap().len(), TASK_INPUT_BYTES_MAX);
         assert!(limited("it", [0xff, 0xfe].as_slice()).is_err());
     }
 

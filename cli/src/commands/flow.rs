@@ -132,11 +132,7 @@ pub(crate) async fn run(flow: Flow, context: &Context<'_>) -> Result<Exit> {
     match flow {
         Flow::List(list) if list.remote => remote(list, context).await,
         Flow::List(list) => {
-            let query: Vec<_> = list
-                .source
-                .map(|source| ("source", source))
-                .into_iter()
-                .collect();
+            let query: Vec<_> = list.source.map(|source| ("source", source)).into_iter().collect();
             let list = client.list(&["flows"], &query, usize::MAX).await?;
             out.data(&list, |look| views::flow::list(&list, look))?;
             if rows(&list).is_empty() {
@@ -155,13 +151,9 @@ pub(crate) async fn run(flow: Flow, context: &Context<'_>) -> Result<Exit> {
             let row = client.get(&["flows", &delete.flow], &[]).await?;
             let name = text_or_dash(&row, &["name", "id"]);
             delete.consent.ask("flow", &name)?;
-            let answer = client
-                .delete(&["flows", &text_or_dash(&row, &["id"])])
-                .await?;
+            let answer = client.delete(&["flows", &text_or_dash(&row, &["id"])]).await?;
             out.data(&answer, |_| String::new())?;
-            out.note(&format!(
-                "flow {name} is forgotten here; the source keeps it"
-            ));
+            out.note(&format!("flow {name} is forgotten here; the source keeps it"));
             Ok(Exit::Ok)
         }
     }
@@ -192,15 +184,11 @@ async fn only_source(context: &Context<'_>) -> Result<String> {
             .into()),
         [only] => Ok(text_or_dash(only, &["id"])),
         several => {
-            let names: Vec<String> = several
-                .iter()
-                .map(|source| text_or_dash(source, &["name", "id"]))
-                .collect();
-            Err(
-                Trouble::usage("there are several sources, and none was named")
-                    .then(format!("add --source, one of: {}", names.join(", ")))
-                    .into(),
-            )
+            let names: Vec<String> =
+                several.iter().map(|source| text_or_dash(source, &["name", "id"])).collect();
+            Err(Trouble::usage("there are several sources, and none was named")
+                .then(format!("add --source, one of: {}", names.join(", ")))
+                .into())
         }
     }
 }
@@ -217,19 +205,13 @@ async fn sync(sync: Sync, context: &Context<'_>) -> Result<Exit> {
     if !sync.all {
         out.data(&answer, |look| views::flow::show(&answer, look))?;
         let name = text_or_dash(&answer, &["name", "id"]);
-        out.note(&format!(
-            "flow {name} is synced; run it: automagik flow run \"{name}\" --wait"
-        ));
+        out.note(&format!("flow {name} is synced; run it: automagik flow run \"{name}\" --wait"));
         return Ok(Exit::Ok);
     }
     out.data(&answer, |look| views::flow::list(&answer, look))?;
     let failed = views::source::not_synced(&answer);
     failed.iter().for_each(|line| out.note(line));
-    Ok(if failed.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Failed
-    })
+    Ok(if failed.is_empty() { Exit::Ok } else { Exit::Failed })
 }
 
 /// Runs a flow, and waits for its end where that is wished.
@@ -243,10 +225,7 @@ pub(crate) async fn run_flow(run: Run, context: &Context<'_>) -> Result<Exit> {
         .with("tweaks", run.tweaks.json()?)
         .with("max_retries", run.max_retries)
         .with("timeout_ms", run.timeout.map(ms));
-    let task = context
-        .client
-        .post(&["flows", &run.flow, "run"], body.json())
-        .await?;
+    let task = context.client.post(&["flows", &run.flow, "run"], body.json()).await?;
     started(&task, &run.wait, context).await
 }
 
@@ -258,9 +237,6 @@ pub(crate) async fn started(task: &Value, args: &WaitArgs, context: &Context<'_>
         return wait::for_task(client, out, &id, &args.limit).await;
     }
     out.data(task, |_| format!("{id}\n"))?;
-    out.note(&format!(
-        "the task is made; wait for it: automagik task wait {}",
-        short_task_id(&id)
-    ));
+    out.note(&format!("the task is made; wait for it: automagik task wait {}", short_task_id(&id)));
     Ok(Exit::Ok)
 }

@@ -56,14 +56,9 @@ pub(crate) async fn run(history: History, context: &Context<'_>) -> Result<Exit>
     };
     let path = ["history", kind, &history.id];
     let Context { client, out } = context;
-    let list = client
-        .list_from(&path, &[], history.limit, "from_revision")
-        .await?;
+    let list = client.list_from(&path, &[], history.limit, "from_revision").await?;
     out.data(&list, |look| views::history::list(&list, look))?;
-    let (shown, total) = (
-        rows(&list).len() as u64,
-        list.get("total").and_then(|n| n.as_u64()),
-    );
+    let (shown, total) = (rows(&list).len() as u64, list.get("total").and_then(|n| n.as_u64()));
     if let Some(total) = total.filter(|total| *total > shown) {
         out.note(&format!("{shown} of {total} events"));
     }

@@ -185,10 +185,8 @@ pub(crate) async fn run(schedule: Schedule, context: &Context<'_>) -> Result<Exi
         Schedule::Create(create) => self::create(*create, context).await,
         Schedule::List(list) => {
             let query = [("status", list.status), ("flow", list.flow)];
-            let query: Vec<_> = query
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?)))
-                .collect();
+            let query: Vec<_> =
+                query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             let list = client.list(&["schedules"], &query, usize::MAX).await?;
             out.data(&list, |look| views::schedule::list(&list, look))?;
             if rows(&list).is_empty() {
@@ -209,9 +207,7 @@ pub(crate) async fn run(schedule: Schedule, context: &Context<'_>) -> Result<Exi
         Schedule::Pause(one) => switch(&one.schedule, "pause", "paused", context).await,
         Schedule::Resume(one) => switch(&one.schedule, "resume", "active again", context).await,
         Schedule::Trigger(trigger) => {
-            let task = client
-                .post(&["schedules", &trigger.schedule, "trigger"], json!({}))
-                .await?;
+            let task = client.post(&["schedules", &trigger.schedule, "trigger"], json!({})).await?;
             flow::started(&task, &trigger.wait, context).await
         }
         Schedule::Delete(delete) => self::delete(delete, context).await,
@@ -250,7 +246,7 @@ async fn create(create: Create, context: &Context<'_>) -> Result<Exit> {
     let id = text_or_dash(&row, &["id"]);
     out.data(&row, |_| format!("{id}\n"))?;
     let name = text_or_dash(&row, &["name", "id"]);
-    let next = out.look.when(views::schedule::next_due(&row));
+    let next = out.look().when(views::schedule::next_due(&row));
     out.note(&format!(
         "schedule {name} is made, next run {next}; see: automagik schedule show {name}"
     ));
@@ -274,13 +270,11 @@ async fn show(schedule: &str, context: &Context<'_>) -> Result<Exit> {
 
 async fn switch(schedule: &str, verb: &str, state: &str, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
-    let row = client
-        .post(&["schedules", schedule, verb], json!({}))
-        .await?;
+    let row = client.post(&["schedules", schedule, verb], json!({})).await?;
     out.data(&row, |_| String::new())?;
     let name = text_or_dash(&row, &["name", "id"]);
     let next = match views::schedule::next_due(&row) {
-        Some(at) if verb == "resume" => format!(", next run {}", out.look.when(Some(at))),
+        Some(at) if verb == "resume" => format!(", next run {}", out.look().when(Some(at))),
         _ => String::new(),
     };
     out.note(&format!("schedule {name} is {state}{next}"));
@@ -292,12 +286,12 @@ async fn delete(delete: Delete, context: &Context<'_>) -> Result<Exit> {
     let row = client.get(&["schedules", &delete.schedule], &[]).await?;
     let name = text_or_dash(&row, &["name", "id"]);
     delete.consent.ask("schedule", &name)?;
-    let answer = client
-        .delete(&["schedules", &text_or_dash(&row, &["id"])])
-        .await?;
+    let id = text_or_dash(&row, &["id"]);
+    let answer = client.delete(&["schedules", &id]).await?;
     out.data(&answer, |_| String::new())?;
+    // What is deleted no longer answers to its name.
     out.note(&format!(
-        "schedule {name} is deleted; its history stays: automagik history schedule {name}"
+        "schedule {name} is deleted; its history stays: automagik history schedule {id}"
     ));
     Ok(Exit::Ok)
 }

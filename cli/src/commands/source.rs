@@ -147,26 +147,20 @@ pub(crate) async fn run(source: Source, context: &Context<'_>) -> Result<Exit> {
                     .then("give --name, --url, --api-key or --runs-max")
                     .into());
             }
-            let row = client
-                .patch(&["sources", &update.source], body.json())
-                .await?;
+            let row = client.patch(&["sources", &update.source], body.json()).await?;
             done("changed", &row, context)
         }
         Source::Remove(remove) => {
             let row = client.get(&["sources", &remove.source], &[]).await?;
             let name = text_or_dash(&row, &["name", "id"]);
             remove.consent.ask("source", &name)?;
-            let answer = client
-                .delete(&["sources", &text_or_dash(&row, &["id"])])
-                .await?;
+            let answer = client.delete(&["sources", &text_or_dash(&row, &["id"])]).await?;
             out.data(&answer, |_| String::new())?;
             out.note(&format!("source {name} is removed; its history stays"));
             Ok(Exit::Ok)
         }
         Source::Probe(one) => {
-            let row = client
-                .post(&["sources", &one.source, "probe"], json!({}))
-                .await?;
+            let row = client.post(&["sources", &one.source, "probe"], json!({})).await?;
             out.data(&row, |look| views::source::show(&row, look))?;
             // A source that is down is what a probe is asked to find, and no success.
             let down = views::source::status(&row) == "down";

@@ -17,13 +17,7 @@ Exit codes: 0 healthy, 1 not healthy or no server.";
 pub(crate) async fn run(context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
     let health = client.health().await?;
-    out.data(&health, |look| {
-        views::status::show(&health, client.server(), look)
-    })?;
+    out.data(&health, |look| views::status::show(&health, client.server(), look))?;
     let status = views::text_or_dash(&health, &["status"]);
-    Ok(if status == "healthy" {
-        Exit::Ok
-    } else {
-        Exit::Failed
-    })
+    Ok(if status == "healthy" { Exit::Ok } else { Exit::Failed })
 }

@@ -110,14 +110,10 @@ pub(crate) struct Wait {
 impl List {
     /// As the API asks for it.
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
-        [
-            ("status", &self.status),
-            ("flow", &self.flow),
-            ("schedule", &self.schedule),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.clone()?)))
-        .collect()
+        [("status", &self.status), ("flow", &self.flow), ("schedule", &self.schedule)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
+            .collect()
     }
 }
 
@@ -133,9 +129,7 @@ pub(crate) async fn run(task: Task, context: &Context<'_>) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Task::Cancel(one) => {
-            let row = client
-                .post(&["tasks", &one.task, "cancel"], json!({}))
-                .await?;
+            let row = client.post(&["tasks", &one.task, "cancel"], json!({})).await?;
             out.data(&row, |_| String::new())?;
             let id = short_task_id(&text_or_dash(&row, &["id"]));
             let status = text_or_dash(&row, &["status"]);
@@ -146,18 +140,14 @@ pub(crate) async fn run(task: Task, context: &Context<'_>) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Task::Retry(retry) => {
-            let task = client
-                .post(&["tasks", &retry.task, "retry"], json!({}))
-                .await?;
+            let task = client.post(&["tasks", &retry.task, "retry"], json!({})).await?;
             flow::started(&task, &retry.wait, context).await
         }
         Task::Wait(wait) => wait::for_task(client, out, &wait.task, &wait.limit).await,
         Task::Log(one) => {
             let log = client.get(&["tasks", &one.task, "log"], &[]).await?;
-            out.data(&log, |look| {
-                views::task::log(&log, look).trim_start().to_owned()
-            })?;
-            if views::task::log(&log, &out.look).is_empty() {
+            out.data(&log, |look| views::task::log(&log, look).trim_start().to_owned())?;
+            if views::task::log(&log, &out.look()).is_empty() {
                 out.note("nothing is known of its components; its attempts: automagik task show");
             }
             Ok(Exit::Ok)
@@ -171,10 +161,7 @@ async fn list(list: &List, context: &Context<'_>) -> Result<Exit> {
     let answer = client.list(&["tasks"], &list.query(), list.limit).await?;
     out.data(&answer, |look| views::task::list(&answer, look))?;
     let shown = rows(&answer).len();
-    let total = answer
-        .get("total")
-        .and_then(serde_json::Value::as_u64)
-        .unwrap_or(0);
+    let total = answer.get("total").and_then(serde_json::Value::as_u64).unwrap_or(0);
     if shown == 0 {
         out.note("no tasks; make one: automagik flow run FLOW --input TEXT");
     } else if total > shown as u64 {

@@ -44,20 +44,10 @@ The key of the API is made at the first start and kept in the data directory;
 AUTOMAGIK_API_KEY sets another one.")]
 pub(crate) struct Up {
     /// Address to listen on; 0.0.0.0 lets other machines in
-    #[arg(
-        long,
-        default_value = "127.0.0.1",
-        env = "AUTOMAGIK_API_HOST",
-        hide_env_values = true
-    )]
+    #[arg(long, default_value = "127.0.0.1", env = "AUTOMAGIK_API_HOST", hide_env_values = true)]
     host: String,
     /// Port to listen on; 0 takes a free one
-    #[arg(
-        long,
-        default_value_t = 8888,
-        env = "AUTOMAGIK_API_PORT",
-        hide_env_values = true
-    )]
+    #[arg(long, default_value_t = 8888, env = "AUTOMAGIK_API_PORT", hide_env_values = true)]
     port: u16,
     /// Install and run a LangFlow in the data directory, as source `langflow`
     #[arg(long, conflicts_with = "langflow_url")]
@@ -82,9 +72,7 @@ impl Up {
     /// Which LangFlow belongs to this server, if any.
     fn plan(&self) -> LangFlowPlan {
         if self.with_langflow {
-            return LangFlowPlan::Own {
-                python: self.langflow_python.clone(),
-            };
+            return LangFlowPlan::Own { python: self.langflow_python.clone() };
         }
         let named = self.langflow_url.clone();
         let (url, key) = match named {
@@ -94,10 +82,7 @@ impl Up {
         match url {
             // The originals' variable had the API's path in it.
             Some(url) => LangFlowPlan::Given {
-                url: url
-                    .trim_end_matches('/')
-                    .trim_end_matches("/api/v1")
-                    .to_owned(),
+                url: url.trim_end_matches('/').trim_end_matches("/api/v1").to_owned(),
                 api_key: key,
             },
             None => LangFlowPlan::None,
@@ -150,6 +135,10 @@ pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server owns the API's task, and its stop ends it"
+)]
 async fn start(
     up: Up,
     home: Home,
@@ -178,12 +167,9 @@ async fn start(
         hostname: hostname(),
     };
     let spark = Box::pin(Spark::start(config)).await.map_err(|error| {
-        Trouble::new(
-            Exit::Failed,
-            "the server could not start from its event log",
-        )
-        .because(error.to_string())
-        .then("run it again with AUTOMAGIK_LOG_LEVEL=debug, and look at what it says last")
+        Trouble::new(Exit::Failed, "the server could not start from its event log")
+            .because(error.to_string())
+            .then("run it again with AUTOMAGIK_LOG_LEVEL=debug, and look at what it says last")
     })?;
     let url = url_of(listener.local_addr()?);
     let app = App {
@@ -196,20 +182,8 @@ async fn start(
     // A dropped sender means the same as a sent word: stop.
     let until = async move { drop(stopped.await) };
     let api = tokio::spawn(spark_api::run(listener, app, until));
-    home.write_server(&ServerFile {
-        url,
-        pid: std::process::id(),
-    })?;
-    Ok(Server {
-        home,
-        log,
-        projections,
-        spark,
-        api,
-        stop_api,
-        companion: None,
-        _lock: lock,
-    })
+    home.write_server(&ServerFile { url, pid: std::process::id() })?;
+    Ok(Server { home, log, projections, spark, api, stop_api, companion: None, _lock: lock })
 }
 
 /// The ordered end: first nobody asks any more, then nothing is done any more, then everything
@@ -239,10 +213,8 @@ async fn stop(server: Server, out: &Out) {
 }
 
 fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Trouble {
-    let mut trouble = Trouble::new(
-        Exit::Failed,
-        format!("cannot open the {what} {}", path.display()),
-    );
+    let mut trouble =
+        Trouble::new(Exit::Failed, format!("cannot open the {what} {}", path.display()));
     let mut cause = Some(error);
     while let Some(inner) = cause {
         trouble = trouble.because(inner.to_string());
@@ -253,18 +225,13 @@ fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -
 
 /// Logs go to standard error, tersely. `RUST_LOG` beats `AUTOMAGIK_LOG_LEVEL` beats our default.
 fn start_tracing(out: &Out) {
-    let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok());
+    let named =
+        ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].iter().find_map(|name| std::env::var(name).ok());
     let own = "warn,automagik=info,spark_events=info,spark_actors=info,spark_projections=info,spark_api=info";
-    let wished = named
-        .filter(|named| !named.is_empty())
-        .unwrap_or_else(|| own.to_owned());
+    let wished = named.filter(|named| !named.is_empty()).unwrap_or_else(|| own.to_owned());
     let filter = tracing_subscriber::EnvFilter::try_new(&wished);
     if filter.is_err() {
-        out.note(&format!(
-            "the log level {wished:?} cannot be read; taking the usual one"
-        ));
+        out.note(&format!("the log level {wished:?} cannot be read; taking the usual one"));
     }
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(own));
     let subscriber = tracing_subscriber::fmt()
@@ -285,10 +252,7 @@ fn private_files() {
 
 #[cfg(unix)]
 fn hostname() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(not(unix))]

@@ -6,13 +6,12 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value;
 use spark_events::limits::CLI_WATCH_MS;
-use spark_events::{Clock, SystemClock};
 
 use super::Context;
 use super::task::List;
 use crate::client::rows;
 use crate::exit::Exit;
-use crate::output::{Format, look::Look};
+use crate::output::Format;
 use crate::views;
 
 /// Follows the tasks until ctrl-c.
@@ -25,24 +24,11 @@ pub(crate) async fn tasks(list: &List, context: &Context<'_>) -> Result<Exit> {
             _ = pace.tick() => {}
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
         }
-        let answer = context
-            .client
-            .list(&["tasks"], &list.query(), list.limit)
-            .await?;
-        let look = Look {
-            now: SystemClock.now(),
-            ..context.out.look.clone()
-        };
+        let answer = context.client.list(&["tasks"], &list.query(), list.limit).await?;
         let out = context.out;
+        let look = out.look();
         if out.stdout_terminal && out.format == Format::Table && out.spinner {
-            // Home, the page, and away with what an earlier, longer page left below.
-            let page = views::task::list(&answer, &look).replace('\n', "\u{1b}[K\n");
-            let page = if page.is_empty() {
-                "no tasks yet\u{1b}[K\n".to_owned()
-            } else {
-                page
-            };
-            out.raw(&format!("\u{1b}[H{page}\u{1b}[J"))?;
+            out.raw(&redraw(&views::task::list(&answer, &look), height()))?;
             continue;
         }
         for row in follow.changed(rows(&answer)) {
@@ -54,6 +40,21 @@ pub(crate) async fn tasks(list: &List, context: &Context<'_>) -> Result<Exit> {
             }
         }
     }
+}
+
+/// The page over what stood there before: from the top, each line to its end, and away with what
+/// an earlier, longer page left below. More lines than the terminal has would scroll.
+fn redraw(page: &str, height: usize) -> String {
+    let page = if page.is_empty() { "no tasks yet\n" } else { page };
+    let lines = page.lines().take(height.saturating_sub(1));
+    let lines: String = lines.map(|line| format!("{line}\u{1b}[K\n")).collect();
+    format!("\u{1b}[H{lines}\u{1b}[J")
+}
+
+/// Lines of the terminal.
+fn height() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map_or(24, |(_, terminal_size::Height(lines))| usize::from(lines))
 }
 
 /// Remembers how each row was when it was last written.
@@ -86,18 +87,21 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_page_replaces_the_one_before_and_never_scrolls() {
+        assert_eq!(redraw("a\nb\n", 24), "\u{1b}[Ha\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
+        assert_eq!(redraw("a\nb\nc\n", 3).lines().count(), 3);
+        assert!(redraw("", 24).contains("no tasks yet"));
+    }
+
+    #[test]
     fn only_what_changed_is_written_again() {
         let mut follow = Follow::default();
-        let first = [
-            json!({"id": "b", "status": "pending"}),
-            json!({"id": "a", "status": "running"}),
-        ];
+        let first =
+            [json!({"id": "b", "status": "pending"}), json!({"id": "a", "status": "running"})];
         assert_eq!(follow.changed(&first), [&first[1], &first[0]]);
         assert!(follow.changed(&first).is_empty());
-        let second = [
-            json!({"id": "b", "status": "running"}),
-            json!({"id": "a", "status": "running"}),
-        ];
+        let second =
+            [json!({"id": "b", "status": "running"}), json!({"id": "a", "status": "running"})];
         assert_eq!(follow.changed(&second), [&second[0]]);
         assert!(follow.changed(&[]).is_empty());
         assert_eq!(follow.changed(&second).len(), 2);

@@ -30,11 +30,7 @@ pub(super) fn client() -> Result<Client> {
     // An error says that a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let patience = Duration::from_millis(limits::LANGFLOW_ANSWER_MS_MAX);
-    Client::builder()
-        .no_proxy()
-        .timeout(patience)
-        .build()
-        .context("could not make an HTTP client")
+    Client::builder().no_proxy().timeout(patience).build().context("could not make an HTTP client")
 }
 
 /// Whether LangFlow answers and its database works. A refused connection and silence both mean
@@ -69,9 +65,7 @@ pub(super) async fn api_key(
 }
 
 async fn accepted(client: &Client, url: &str, key: &str) -> Result<bool> {
-    let whoami = client
-        .get(format!("{url}/api/v1/users/whoami"))
-        .header("x-api-key", key);
+    let whoami = client.get(format!("{url}/api/v1/users/whoami")).header("x-api-key", key);
     let status = whoami.send().await?.status();
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(false),
@@ -83,22 +77,12 @@ async fn accepted(client: &Client, url: &str, key: &str) -> Result<bool> {
 /// A token of the superuser, from the automatic login or, where the user has turned that off, by
 /// password.
 async fn token(client: &Client, url: &str, password: &str) -> Result<String> {
-    let mut answer = client
-        .get(format!("{url}/api/v1/auto_login"))
-        .send()
-        .await?;
+    let mut answer = client.get(format!("{url}/api/v1/auto_login")).send().await?;
     if !answer.status().is_success() {
         let form = [("username", SUPERUSER), ("password", password)];
-        answer = client
-            .post(format!("{url}/api/v1/login"))
-            .form(&form)
-            .send()
-            .await?;
+        answer = client.post(format!("{url}/api/v1/login")).form(&form).send().await?;
     }
-    let token: Token = answer
-        .error_for_status()
-        .context("LangFlow refused the login")?
-        .json()
-        .await?;
+    let token: Token =
+        answer.error_for_status().context("LangFlow refused the login")?.json().await?;
     Ok(token.access_token)
 }

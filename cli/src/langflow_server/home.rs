@@ -45,9 +45,7 @@ impl Home {
             DirBuilder::new().mode(0o700).create(&dir)?;
         }
         // One spelling of the path: left-over processes are recognised by it.
-        let home = Self {
-            dir: fs::canonicalize(dir)?,
-        };
+        let home = Self { dir: fs::canonicalize(dir)? };
         fs::create_dir_all(home.data())?;
         Ok(home)
     }
@@ -55,10 +53,7 @@ impl Home {
     /// Keeps a second Spark from installing or running LangFlow in the same folder. Held until
     /// the file is dropped, and let go by the system when this process is killed.
     pub(super) async fn lock(&self, patience: Duration, say: &Say) -> Result<File> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.dir.join("lock"))?;
+        let file = OpenOptions::new().create(true).append(true).open(self.dir.join("lock"))?;
         let deadline = Instant::now() + patience;
         let mut said = false;
         loop {
@@ -128,11 +123,7 @@ impl Home {
         if let Some(password) = read_line(&path)? {
             return Ok(password);
         }
-        let password = format!(
-            "Lf-{}-{}",
-            ids::new_uuid().simple(),
-            ids::new_uuid().simple()
-        );
+        let password = format!("Lf-{}-{}", ids::new_uuid().simple(), ids::new_uuid().simple());
         write_private(&path, &password)?;
         Ok(password)
     }
@@ -155,11 +146,7 @@ impl Home {
         if fs::metadata(&path).is_ok_and(|meta| meta.len() > limits::LANGFLOW_LOG_BYTES_MAX) {
             fs::rename(&path, self.dir.join("langflow.log.1"))?;
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
         let from = file.metadata()?.len();
         Ok((file, from))
     }
@@ -168,12 +155,9 @@ impl Home {
 /// The first line of a small file; `None` when it is missing or empty.
 pub(super) fn read_line(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(text
-            .lines()
-            .next()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .map(String::from)),
+        Ok(text) => {
+            Ok(text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(String::from))
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
     }
@@ -184,11 +168,7 @@ pub(super) fn write_private(path: &Path, text: &str) -> Result<()> {
     let draft = path.with_extension("new");
     let write = || {
         let _ = fs::remove_file(&draft);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         writeln!(file, "{text}")?;
         file.sync_all()?;
         fs::rename(&draft, path)
@@ -204,16 +184,12 @@ pub(super) fn tail(path: &Path, from: u64) -> String {
         let start = from.max(length.saturating_sub(limits::LANGFLOW_LOG_TAIL_BYTES_MAX));
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
-        file.take(limits::LANGFLOW_LOG_TAIL_BYTES_MAX)
-            .read_to_end(&mut bytes)?;
+        file.take(limits::LANGFLOW_LOG_TAIL_BYTES_MAX).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() {
         return "\n    (nothing was written)".to_string();
     }

@@ -42,9 +42,7 @@ pub(super) async fn ensure(home: &Home, python: Option<&str>, say: &Say) -> Resu
             .with_context(|| format!("could not remove {}", venv.display()))?;
     }
     let begun = Instant::now();
-    say(&format!(
-        "installing LangFlow {VERSION} (about 2 minutes and 2 GB of disk, once)"
-    ));
+    say(&format!("installing LangFlow {VERSION} (about 2 minutes and 2 GB of disk, once)"));
     fs::write(home.install_log(), "")?;
 
     say("  making a Python environment");
@@ -52,25 +50,15 @@ pub(super) async fn ensure(home: &Home, python: Option<&str>, say: &Say) -> Resu
     make.args(["-m", "venv"]).arg(&venv);
     step(home, make, "make the virtual environment", begun, say).await?;
 
-    say(&format!(
-        "  getting the installer uv ({} s)",
-        begun.elapsed().as_secs()
-    ));
+    say(&format!("  getting the installer uv ({} s)", begun.elapsed().as_secs()));
     let mut get_uv = Command::new(home.python());
     get_uv.args(["-m", "pip", "install", "--disable-pip-version-check", "uv"]);
     step(home, get_uv, "install uv", begun, say).await?;
 
-    say(&format!(
-        "  getting LangFlow and what it needs ({} s)",
-        begun.elapsed().as_secs()
-    ));
+    say(&format!("  getting LangFlow and what it needs ({} s)", begun.elapsed().as_secs()));
     let mut get_langflow = Command::new(venv.join("bin").join("uv"));
-    get_langflow
-        .args(["pip", "install", "--python"])
-        .arg(home.python());
-    get_langflow
-        .arg(format!("langflow=={VERSION}"))
-        .env("NO_COLOR", "1");
+    get_langflow.args(["pip", "install", "--python"]).arg(home.python());
+    get_langflow.arg(format!("langflow=={VERSION}")).env("NO_COLOR", "1");
     step(home, get_langflow, "install LangFlow", begun, say).await?;
 
     if installed(home).await.as_deref() != Some(VERSION) {
@@ -80,10 +68,7 @@ pub(super) async fn ensure(home: &Home, python: Option<&str>, say: &Say) -> Resu
         );
     }
     fs::write(marker, "")?;
-    say(&format!(
-        "LangFlow {VERSION} is installed ({} s)",
-        begun.elapsed().as_secs()
-    ));
+    say(&format!("LangFlow {VERSION} is installed ({} s)", begun.elapsed().as_secs()));
     remove_others(home, say).await;
     Ok(())
 }
@@ -91,14 +76,8 @@ pub(super) async fn ensure(home: &Home, python: Option<&str>, say: &Say) -> Resu
 /// The version of LangFlow in the environment, if that works at all.
 async fn installed(home: &Home) -> Option<String> {
     let mut command = Command::new(home.python());
-    let output = isolated(command.args(["-c", WHICH]), home.dir())
-        .output()
-        .await
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    let output = isolated(command.args(["-c", WHICH]), home.dir()).output().await.ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
 }
 
 /// The Python that was asked for, or the first one of the search path that fits.
@@ -133,11 +112,7 @@ async fn probe(python: &str) -> Option<String> {
     let (min, max) = PYTHON_MINORS;
     let wanted = format!("Python 3.{min} to 3.{max}");
     let name_it = "name one with AUTOMAGIK_PYTHON";
-    let Ok(output) = Command::new(python)
-        .args(["-c", PROBE])
-        .kill_on_drop(true)
-        .output()
-        .await
+    let Ok(output) = Command::new(python).args(["-c", PROBE]).kill_on_drop(true).output().await
     else {
         return Some(format!(
             "{python} was not found; install {wanted} (Debian and Ubuntu: `apt install python3 python3-venv`; \
@@ -145,12 +120,7 @@ async fn probe(python: &str) -> Option<String> {
         ));
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut numbers = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split(' ')
-        .map(str::parse::<u32>);
+    let mut numbers = text.lines().next().unwrap_or_default().split(' ').map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(3)), Some(Ok(minor))) if (min..=max).contains(&minor) => {
             (!text.contains("ok")).then(|| {
@@ -181,25 +151,15 @@ async fn step(
 ) -> Result<()> {
     let log = home.install_log();
     let from = fs::metadata(&log).map_or(0, |meta| meta.len());
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = isolated(&mut command, home.dir())
-        .spawn()
-        .with_context(|| {
-            format!(
-                "could not {what}: {} did not start",
-                command.as_std().get_program().display()
-            )
-        })?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = isolated(&mut command, home.dir()).spawn().with_context(|| {
+        format!("could not {what}: {} did not start", command.as_std().get_program().display())
+    })?;
     let _group = Group::of(&child);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let work = async {
-        let (out, err) = tokio::join!(
-            relay(stdout, &log, begun, say),
-            relay(stderr, &log, begun, say)
-        );
+        let (out, err) =
+            tokio::join!(relay(stdout, &log, begun, say), relay(stderr, &log, begun, say));
         out.and(err)?;
         child.wait().await.map_err(anyhow::Error::from)
     };
@@ -222,10 +182,7 @@ async fn step(
 async fn heartbeat(begun: Instant, say: &Say) -> Infallible {
     loop {
         tokio::time::sleep(STILL_EVERY).await;
-        say(&format!(
-            "  still working ({} s)",
-            begun.elapsed().as_secs()
-        ));
+        say(&format!("  still working ({} s)", begun.elapsed().as_secs()));
     }
 }
 
@@ -318,11 +275,7 @@ esac
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let home = Home::open(dir.path()).unwrap();
-            Self {
-                dir,
-                home,
-                said: Arc::default(),
-            }
+            Self { dir, home, said: Arc::default() }
         }
 
         /// Writes a script through another process: while any thread of this one has a file open
@@ -334,12 +287,7 @@ esac
                 .stdin(Stdio::piped())
                 .spawn()
                 .unwrap();
-            shell
-                .stdin
-                .take()
-                .unwrap()
-                .write_all(text.as_bytes())
-                .unwrap();
+            shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
             assert!(shell.wait().unwrap().success());
             path
         }
@@ -372,10 +320,7 @@ esac
         assert!(said.contains("\n  421 packages to install ("), "{said}");
         assert!(said.contains("\n  421 packages installed ("), "{said}");
         assert!(world.marker().is_file() && !world.home.venv().join("half").exists());
-        assert!(
-            !world.home.dir().join("venv-1.0.0").exists(),
-            "the earlier version is removed"
-        );
+        assert!(!world.home.dir().join("venv-1.0.0").exists(), "the earlier version is removed");
         let log = fs::read_to_string(world.home.install_log()).unwrap();
         assert!(log.contains("Collecting uv"), "{log}");
 
@@ -391,10 +336,7 @@ esac
         let python = world.script("python", FAKE);
         fs::write(world.home.dir().join("offline"), "").unwrap();
         let error = world.ensure(&python).await.unwrap_err().to_string();
-        assert!(
-            error.contains("could not install LangFlow (exit status: 2)"),
-            "{error}"
-        );
+        assert!(error.contains("could not install LangFlow (exit status: 2)"), "{error}");
         assert!(error.contains("no route to the index"), "{error}");
         assert!(error.contains("--langflow-url URL"), "{error}");
         assert!(!world.marker().exists());
@@ -406,10 +348,7 @@ esac
         let missing = world.dir.path().join("missing").display().to_string();
         let cases = [
             (missing, "was not found; install Python 3.10 to 3.14"),
-            (
-                world.script("old", "#!/bin/sh\necho 3 9"),
-                "needs Python 3.10 to 3.14, but",
-            ),
+            (world.script("old", "#!/bin/sh\necho 3 9"), "needs Python 3.10 to 3.14, but"),
             (world.script("new", "#!/bin/sh\necho 3 99"), "is 3.99"),
             (
                 world.script("bare", "#!/bin/sh\necho 3 11\nexit 1"),
@@ -422,10 +361,7 @@ esac
         ];
         for (python, expected) in cases {
             let error = world.ensure(&python).await.unwrap_err().to_string();
-            assert!(
-                error.contains(expected) && error.contains("--langflow-url URL"),
-                "{error}"
-            );
+            assert!(error.contains(expected) && error.contains("--langflow-url URL"), "{error}");
             assert!(!world.home.venv().exists());
         }
     }
@@ -440,11 +376,7 @@ esac
         let alive = |pid: &str| {
             let group = format!("-{}", pid.trim());
             let mut kill = std::process::Command::new("kill");
-            kill.args(["-0", "--", &group])
-                .stderr(Stdio::null())
-                .status()
-                .unwrap()
-                .success()
+            kill.args(["-0", "--", &group]).stderr(Stdio::null()).status().unwrap().success()
         };
         let mut tick = tokio::time::interval(Duration::from_millis(20));
         let begun = async {

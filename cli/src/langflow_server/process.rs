@@ -21,14 +21,8 @@ const POLL: Duration = Duration::from_millis(100);
 const CONNECT_MS_MAX: u64 = 500;
 /// Settings of our own that LangFlow, which runs its users' code, must not see; and settings of
 /// the user's shell that would break the virtual environment or move the server.
-const ENV_REMOVED: [&str; 6] = [
-    "AUTOMAGIK_",
-    "SPARK_",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "VIRTUAL_ENV",
-    "LANGFLOW_SSL_",
-];
+const ENV_REMOVED: [&str; 6] =
+    ["AUTOMAGIK_", "SPARK_", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "LANGFLOW_SSL_"];
 
 /// A process group of ours. Dropping it kills every process in it.
 #[derive(Debug)]
@@ -39,10 +33,7 @@ pub(super) struct Group {
 impl Group {
     /// The group that a child started with `process_group(0)` leads.
     pub(super) fn of(child: &Child) -> Option<Self> {
-        child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .map(|leader| Self { leader })
+        child.id().and_then(|id| i32::try_from(id).ok()).map(|leader| Self { leader })
     }
 
     fn signal(&self, signal: Signal) {
@@ -54,9 +45,7 @@ impl Group {
 
     /// Whether any process of the group is still running.
     fn alive(&self) -> bool {
-        processes()
-            .iter()
-            .any(|seen| seen.group == self.leader && !seen.command.is_empty())
+        processes().iter().any(|seen| seen.group == self.leader && !seen.command.is_empty())
     }
 }
 
@@ -81,15 +70,7 @@ impl Instance {
         let (log, log_from) = home.open_log()?;
         let mut command = Command::new(home.python());
         command
-            .args([
-                "-m",
-                "langflow",
-                "run",
-                "--host",
-                "127.0.0.1",
-                "--workers",
-                "1",
-            ])
+            .args(["-m", "langflow", "run", "--host", "127.0.0.1", "--workers", "1"])
             .args(["--no-open-browser", "--port", &port.to_string()])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -99,16 +80,8 @@ impl Instance {
             .spawn()
             .with_context(|| format!("could not start {}", home.python().display()))?;
         let group = Group::of(&child).context("LangFlow ended at once")?;
-        let note = Note {
-            pid: group.leader,
-            port,
-            version: VERSION.to_string(),
-        };
-        let instance = Self {
-            group,
-            child: Some(child),
-            log_from,
-        };
+        let note = Note { pid: group.leader, port, version: VERSION.to_string() };
+        let instance = Self { group, child: Some(child), log_from };
         home.write_note(&note)?;
         Ok(instance)
     }
@@ -149,26 +122,18 @@ pub(super) async fn left_over(home: &Home, patience: Duration) -> Option<(Instan
     let note = home.note();
     let prefix = home.venv_prefix();
     let found = processes();
-    let ours = found
-        .iter()
-        .filter(|seen| seen.is_ours(&prefix, note.as_ref()));
+    let ours = found.iter().filter(|seen| seen.is_ours(&prefix, note.as_ref()));
     let mut groups: Vec<i32> = ours.map(|seen| seen.group).collect();
     groups.sort_unstable();
     groups.dedup();
     let mut kept = None;
     for leader in groups {
-        let instance = Instance {
-            group: Group { leader },
-            child: None,
-            log_from: 0,
-        };
+        let instance = Instance { group: Group { leader }, child: None, log_from: 0 };
         match &note {
             Some(note)
                 if note.version == VERSION
                     && note.pid == leader
-                    && found
-                        .iter()
-                        .any(|seen| seen.pid == leader && seen.serves(note.port)) =>
+                    && found.iter().any(|seen| seen.pid == leader && seen.serves(note.port)) =>
             {
                 kept = Some((instance, note.port));
             }
@@ -182,10 +147,7 @@ pub(super) async fn left_over(home: &Home, patience: Duration) -> Option<(Instan
 /// inherit. A ctrl-c in the terminal then reaches Spark alone, which ends the group in order.
 pub(super) fn isolated<'a>(command: &'a mut Command, dir: &Path) -> &'a mut Command {
     for (name, _) in std::env::vars_os() {
-        if ENV_REMOVED
-            .iter()
-            .any(|prefix| name.to_string_lossy().starts_with(prefix))
-        {
+        if ENV_REMOVED.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -197,20 +159,14 @@ fn settings(command: &mut Command, home: &Home, port: u16, password: &str) {
     let data = home.data();
     command
         .env("LANGFLOW_CONFIG_DIR", &data)
-        .env(
-            "LANGFLOW_DATABASE_URL",
-            format!("sqlite:///{}", data.join("langflow.db").display()),
-        )
+        .env("LANGFLOW_DATABASE_URL", format!("sqlite:///{}", data.join("langflow.db").display()))
         .env("LANGFLOW_BACKEND_ONLY", "false")
         .env("LANGFLOW_SUPERUSER", super::account::SUPERUSER)
         .env("LANGFLOW_SUPERUSER_PASSWORD", password)
         .env("LANGFLOW_SKIP_AUTH_AUTO_LOGIN", "false")
         // With automatic login, LangFlow's default of any origin would give every web page that
         // the user visits a superuser's token.
-        .env(
-            "LANGFLOW_CORS_ORIGINS",
-            format!("http://127.0.0.1:{port},http://localhost:{port}"),
-        )
+        .env("LANGFLOW_CORS_ORIGINS", format!("http://127.0.0.1:{port},http://localhost:{port}"))
         // A failing run costs 6 to 9 s of CPU with the coloured tracebacks, 0.06 s without.
         .env("LANGFLOW_PRETTY_LOGS", "false")
         .env("LANGFLOW_STORE", "false")
@@ -277,30 +233,18 @@ fn processes() -> Vec<Seen> {
             let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
             // The name in parentheses may hold anything; then come state, parent and group.
-            let group = stat
-                .rsplit_once(')')?
-                .1
-                .split_whitespace()
-                .nth(2)?
-                .parse()
-                .ok()?;
+            let group = stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()?;
             let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            let command = String::from_utf8_lossy(&command)
-                .trim_end_matches('\0')
-                .replace('\0', " ");
-            Some(Seen {
-                pid,
-                group,
-                command,
-            })
+            let command =
+                String::from_utf8_lossy(&command).trim_end_matches('\0').replace('\0', " ");
+            Some(Seen { pid, group, command })
         })
         .collect()
 }
 
 fn processes_by_ps() -> Vec<Seen> {
-    let listing = std::process::Command::new("ps")
-        .args(["-A", "-o", "pid=,pgid=,stat=,command="])
-        .output();
+    let listing =
+        std::process::Command::new("ps").args(["-A", "-o", "pid=,pgid=,stat=,command="]).output();
     let text = listing.map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&text)
         .lines()
@@ -308,11 +252,7 @@ fn processes_by_ps() -> Vec<Seen> {
             let (pid, rest) = line.trim_start().split_once(' ')?;
             let (group, rest) = rest.trim_start().split_once(' ')?;
             let (state, command) = rest.trim_start().split_once(' ')?;
-            let command = if state.starts_with('Z') {
-                ""
-            } else {
-                command.trim()
-            };
+            let command = if state.starts_with('Z') { "" } else { command.trim() };
             Some(Seen {
                 pid: pid.parse().ok()?,
                 group: group.parse().ok()?,

@@ -66,10 +66,7 @@ impl Supervisor {
         let deadline = Instant::now() + self.bounds.adopt;
         while Instant::now() < deadline {
             if account::healthy(&self.client, &self.url()).await {
-                (self.say)(&format!(
-                    "LangFlow {VERSION} is still running on {}",
-                    self.url()
-                ));
+                (self.say)(&format!("LangFlow {VERSION} is still running on {}", self.url()));
                 self.current = Some(instance);
                 self.up_since = Some(Instant::now());
                 return Ok(true);
@@ -83,26 +80,15 @@ impl Supervisor {
 
     /// The port of the last start if it is free, else the first free one.
     pub(super) fn choose_port(&mut self) -> Result<()> {
-        let noted = self
-            .home
-            .note()
-            .map(|note| note.port)
-            .filter(|port| *port != 0);
+        let noted = self.home.note().map(|note| note.port).filter(|port| *port != 0);
         if let Some(port) = noted {
             if process::port_is_free(port) {
                 self.port = port;
                 return Ok(());
             }
-            (self.say)(&format!(
-                "port {port} is used by another program, so LangFlow moves"
-            ));
+            (self.say)(&format!("port {port} is used by another program, so LangFlow moves"));
         }
-        self.port = match self
-            .bounds
-            .ports
-            .clone()
-            .find(|port| process::port_is_free(*port))
-        {
+        self.port = match self.bounds.ports.clone().find(|port| process::port_is_free(*port)) {
             Some(port) => port,
             None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
                 .and_then(|listener| listener.local_addr())
@@ -132,10 +118,7 @@ impl Supervisor {
         if let Some(trouble) = trouble {
             let log = self.home.log();
             let tail = home::tail(&log, instance.log_from);
-            bail!(
-                "{trouble}; its log is {}, which ends in:{tail}",
-                log.display()
-            );
+            bail!("{trouble}; its log is {}, which ends in:{tail}", log.display());
         }
         (self.say)(&format!(
             "LangFlow is up on {} after {} s",
@@ -149,19 +132,11 @@ impl Supervisor {
 
     /// A key that works, made now if there is none yet.
     pub(super) async fn api_key(&self) -> Result<String> {
-        account::api_key(
-            &self.client,
-            &self.url(),
-            &self.home.key_file(),
-            &self.password,
-        )
-        .await
-        .with_context(|| {
-            format!(
-                "could not get an API key from the LangFlow on {}",
-                self.url()
-            )
-        })
+        account::api_key(&self.client, &self.url(), &self.home.key_file(), &self.password)
+            .await
+            .with_context(|| {
+                format!("could not get an API key from the LangFlow on {}", self.url())
+            })
     }
 
     /// Keeps LangFlow running until `stop` is sent or dropped, then ends it.
@@ -180,10 +155,8 @@ impl Supervisor {
         loop {
             let pause = self.backoff;
             self.backoff = (pause * 2).min(self.bounds.backoff_max);
-            let line = format!(
-                "LangFlow is down ({why}); starting it again in {} s",
-                pause.as_secs()
-            );
+            let line =
+                format!("LangFlow is down ({why}); starting it again in {} s", pause.as_secs());
             tracing::warn!(port = self.port, "{line}");
             (self.say)(&line);
             tokio::time::sleep(pause).await;
@@ -192,12 +165,7 @@ impl Supervisor {
                 Err(error) => {
                     tracing::warn!(port = self.port, "{error:#}");
                     // The rest of the text is the end of the log.
-                    error
-                        .to_string()
-                        .split(';')
-                        .next()
-                        .unwrap_or_default()
-                        .to_string()
+                    error.to_string().split(';').next().unwrap_or_default().to_string()
                 }
             };
         }
@@ -210,11 +178,7 @@ impl Supervisor {
             None => "it is not running".to_string(),
         };
         self.current = None;
-        if self
-            .up_since
-            .take()
-            .is_some_and(|since| since.elapsed() >= self.bounds.steady)
-        {
+        if self.up_since.take().is_some_and(|since| since.elapsed() >= self.bounds.steady) {
             self.backoff = self.bounds.backoff_min;
         }
         how
@@ -226,10 +190,7 @@ impl Supervisor {
         while !account::healthy(&self.client, &self.url()).await {
             if said.elapsed() >= STILL_EVERY {
                 said = Instant::now();
-                (self.say)(&format!(
-                    "  still starting ({} s)",
-                    begun.elapsed().as_secs()
-                ));
+                (self.say)(&format!("  still starting ({} s)", begun.elapsed().as_secs()));
             }
             tokio::time::sleep(HEALTH_POLL).await;
         }

@@ -69,31 +69,17 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::open(dir.path()).unwrap();
-        let made = Command::new("python3")
-            .args(["-m", "venv", "--without-pip"])
-            .arg(home.venv())
-            .status();
+        let made =
+            Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(home.venv()).status();
         assert!(made.expect("these tests need python3").success());
-        let lib = fs::read_dir(home.venv().join("lib"))
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
+        let lib = fs::read_dir(home.venv().join("lib")).unwrap().next().unwrap().unwrap().path();
         let packages = lib.join("site-packages");
         let info = packages.join(format!("langflow-{VERSION}.dist-info"));
         fs::create_dir_all(&info).unwrap();
-        fs::write(
-            info.join("METADATA"),
-            format!("Name: langflow\nVersion: {VERSION}\n"),
-        )
-        .unwrap();
+        fs::write(info.join("METADATA"), format!("Name: langflow\nVersion: {VERSION}\n")).unwrap();
         fs::write(packages.join("langflow.py"), FAKE).unwrap();
         fs::write(home.venv().join(".complete"), "").unwrap();
-        Self {
-            dir,
-            lines: unbounded_channel().1,
-        }
+        Self { dir, lines: unbounded_channel().1 }
     }
 
     fn home(&self) -> Home {
@@ -113,17 +99,11 @@ impl World {
     async fn try_start(&mut self, bounds: Bounds) -> anyhow::Result<LangFlowServer> {
         let (to, lines) = unbounded_channel();
         self.lines = lines;
-        let options = Options {
-            data_dir: self.dir.path().to_path_buf(),
-            python: None,
-        };
+        let options = Options { data_dir: self.dir.path().to_path_buf(), python: None };
         let say = Arc::new(move |line: &str| drop(to.send(line.to_string())));
-        timeout(
-            PATIENCE,
-            Box::pin(LangFlowServer::start_within(options, bounds, say)),
-        )
-        .await
-        .unwrap()
+        timeout(PATIENCE, Box::pin(LangFlowServer::start_within(options, bounds, say)))
+            .await
+            .unwrap()
     }
 
     async fn start(&mut self) -> LangFlowServer {
@@ -140,9 +120,7 @@ impl World {
                 }
             }
         };
-        timeout(PATIENCE, found)
-            .await
-            .unwrap_or_else(|_| panic!("nobody said {part:?}"))
+        timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("nobody said {part:?}"))
     }
 }
 
@@ -160,20 +138,13 @@ fn quick() -> Bounds {
 
 fn kill(signal: &str, pid: i32) {
     assert!(
-        Command::new("kill")
-            .args([signal, "--", &pid.to_string()])
-            .status()
-            .unwrap()
-            .success()
+        Command::new("kill").args([signal, "--", &pid.to_string()]).status().unwrap().success()
     );
 }
 
 /// The live processes of a group, with the stand-in's own child among them.
 fn members(group: i32) -> Vec<String> {
-    let output = Command::new("ps")
-        .args(["-A", "-o", "pgid=,stat=,command="])
-        .output()
-        .unwrap();
+    let output = Command::new("ps").args(["-A", "-o", "pgid=,stat=,command="]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let mine = |line: &&str| {
         let mut words = line.split_whitespace();
@@ -192,16 +163,9 @@ async fn eventually(what: &str, check: impl Fn() -> bool) {
 }
 
 async fn whoami(server: &LangFlowServer) -> u16 {
-    let request = super::account::client()
-        .unwrap()
-        .get(format!("{}/api/v1/users/whoami", server.url()));
-    request
-        .header("x-api-key", server.api_key())
-        .send()
-        .await
-        .unwrap()
-        .status()
-        .as_u16()
+    let request =
+        super::account::client().unwrap().get(format!("{}/api/v1/users/whoami", server.url()));
+    request.header("x-api-key", server.api_key()).send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
@@ -214,19 +178,13 @@ async fn it_starts_with_a_key_and_ends_with_its_whole_group() {
     let home = world.home();
     for private in ["api-key", "password", "state.json", "langflow.log"] {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = fs::metadata(home.dir().join(private))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(home.dir().join(private)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{private}");
     }
     let env: Value =
         serde_json::from_slice(&fs::read(home.dir().join("env.json")).unwrap()).unwrap();
     let local = server.url().replace("127.0.0.1", "localhost");
-    assert_eq!(
-        env["LANGFLOW_CORS_ORIGINS"],
-        format!("{},{local}", server.url())
-    );
+    assert_eq!(env["LANGFLOW_CORS_ORIGINS"], format!("{},{local}", server.url()));
     assert_eq!(env["LANGFLOW_PRETTY_LOGS"], "false");
 
     let group = world.pids()[0];
@@ -243,10 +201,7 @@ async fn the_port_and_the_key_stay_the_same_over_starts() {
     first.stop().await;
 
     let second = world.start().await;
-    assert_eq!(
-        (second.url(), second.api_key()),
-        (url.as_str(), key.as_str())
-    );
+    assert_eq!((second.url(), second.api_key()), (url.as_str(), key.as_str()));
     second.stop().await;
 
     // A key that was deleted in LangFlow is replaced; a port that was taken is given up.
@@ -254,9 +209,7 @@ async fn the_port_and_the_key_stay_the_same_over_starts() {
     let port = url.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
     let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     let third = world.start().await;
-    world
-        .said(&format!("port {port} is used by another program"))
-        .await;
+    world.said(&format!("port {port} is used by another program")).await;
     assert_ne!(third.url(), url);
     assert_ne!(third.api_key(), key);
     assert_eq!(whoami(&third).await, 200);
@@ -274,21 +227,11 @@ async fn it_is_started_again_when_it_dies() {
     kill("-KILL", first);
     world.said("LangFlow is down (signal: 9").await;
     // It goes on trying while LangFlow cannot start.
-    world
-        .said("LangFlow is down (LangFlow ended while it was starting (exit status: 1))")
-        .await;
-    world
-        .said("LangFlow is down (LangFlow ended while it was starting (exit status: 1))")
-        .await;
-    assert_eq!(
-        members(first),
-        Vec::<String>::new(),
-        "what a dead leader leaves is ended too"
-    );
+    world.said("LangFlow is down (LangFlow ended while it was starting (exit status: 1))").await;
+    world.said("LangFlow is down (LangFlow ended while it was starting (exit status: 1))").await;
+    assert_eq!(members(first), Vec::<String>::new(), "what a dead leader leaves is ended too");
     world.mode("");
-    world
-        .said(&format!("LangFlow is up on {}", server.url()))
-        .await;
+    world.said(&format!("LangFlow is up on {}", server.url())).await;
     assert_eq!(whoami(&server).await, 200);
     server.stop().await;
 }
@@ -308,10 +251,7 @@ async fn one_that_ends_at_once_is_an_error_with_the_end_of_its_log() {
     let mut world = World::new();
     world.mode("broken");
     let error = world.try_start(quick()).await.unwrap_err().to_string();
-    assert!(
-        error.contains("LangFlow ended while it was starting (exit status: 1)"),
-        "{error}"
-    );
+    assert!(error.contains("LangFlow ended while it was starting (exit status: 1)"), "{error}");
     assert!(error.contains("no module named 'antigravity'"), "{error}");
     assert!(error.contains("langflow.log"), "{error}");
 }
@@ -320,15 +260,9 @@ async fn one_that_ends_at_once_is_an_error_with_the_end_of_its_log() {
 async fn one_that_stays_silent_is_an_error_and_is_ended() {
     let mut world = World::new();
     world.mode("silent");
-    let bounds = Bounds {
-        start: Duration::from_secs(2),
-        ..quick()
-    };
+    let bounds = Bounds { start: Duration::from_secs(2), ..quick() };
     let error = world.try_start(bounds).await.unwrap_err().to_string();
-    assert!(
-        error.contains("LangFlow did not answer within 2 s"),
-        "{error}"
-    );
+    assert!(error.contains("LangFlow did not answer within 2 s"), "{error}");
     let group = world.pids()[0];
     eventually("it is gone", || members(group).is_empty()).await;
 }
@@ -337,10 +271,7 @@ async fn one_that_stays_silent_is_an_error_and_is_ended() {
 async fn a_start_that_is_cancelled_leaves_nothing_running() {
     let mut world = World::new();
     world.mode("silent");
-    let options = Options {
-        data_dir: world.dir.path().to_path_buf(),
-        python: None,
-    };
+    let options = Options { data_dir: world.dir.path().to_path_buf(), python: None };
     tokio::select! {
         _ = Box::pin(LangFlowServer::start_within(options, quick(), Arc::new(|_: &str| {}))) => panic!("it is silent"),
         () = eventually("it was started", || !world.pids().is_empty()) => {}
@@ -356,17 +287,10 @@ async fn a_start_that_is_cancelled_leaves_nothing_running() {
 async fn a_second_spark_is_kept_out_of_the_folder() {
     let mut world = World::new();
     let server = world.start().await;
-    let bounds = Bounds {
-        adopt: Duration::from_millis(300),
-        ..quick()
-    };
+    let bounds = Bounds { adopt: Duration::from_millis(300), ..quick() };
     let error = world.try_start(bounds).await.unwrap_err().to_string();
     assert!(error.contains("another automagik is using"), "{error}");
-    assert_eq!(
-        whoami(&server).await,
-        200,
-        "and the first one is left alone"
-    );
+    assert_eq!(whoami(&server).await, 200, "and the first one is left alone");
     server.stop().await;
 }
 
@@ -375,18 +299,10 @@ async fn a_second_spark_is_kept_out_of_the_folder() {
 #[ignore = "the body of a process that other tests start"]
 async fn spark_in_another_process() {
     let dir = std::env::var_os(DATA_DIR).expect("started by another test");
-    let options = Options {
-        data_dir: PathBuf::from(dir),
-        python: None,
-    };
-    let server = LangFlowServer::start_within(options, quick(), Arc::new(|_: &str| {}))
-        .await
-        .unwrap();
-    fs::write(
-        Path::new(&server.log_path().with_file_name("ready")),
-        server.url(),
-    )
-    .unwrap();
+    let options = Options { data_dir: PathBuf::from(dir), python: None };
+    let server =
+        LangFlowServer::start_within(options, quick(), Arc::new(|_: &str| {})).await.unwrap();
+    fs::write(Path::new(&server.log_path().with_file_name("ready")), server.url()).unwrap();
     std::future::pending::<()>().await;
 }
 
@@ -396,10 +312,7 @@ async fn killed_spark(world: &World) -> String {
         .args([
             "--ignored",
             "--exact",
-            &format!(
-                "{}::spark_in_another_process",
-                module_path!().split_once("::").unwrap().1
-            ),
+            &format!("{}::spark_in_another_process", module_path!().split_once("::").unwrap().1),
         ])
         .env(DATA_DIR, world.dir.path())
         .stdout(Stdio::null())
@@ -445,10 +358,7 @@ async fn a_left_over_that_does_not_answer_is_replaced() {
     killed_spark(&world).await;
     let left = world.pids()[0];
     kill("-STOP", left);
-    let bounds = Bounds {
-        adopt: Duration::from_millis(500),
-        ..quick()
-    };
+    let bounds = Bounds { adopt: Duration::from_millis(500), ..quick() };
     let server = world.try_start(bounds).await.unwrap();
     world.said("ending a LangFlow that was left over").await;
     eventually("it is gone", || members(left).is_empty()).await;
@@ -460,15 +370,8 @@ async fn a_left_over_that_does_not_answer_is_replaced() {
 async fn a_process_that_was_given_the_noted_id_is_left_alone() {
     use std::os::unix::process::CommandExt as _;
     let mut world = World::new();
-    let mut stranger = Command::new("sleep")
-        .arg("600")
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let note = format!(
-        r#"{{"pid":{},"port":1,"version":"{VERSION}"}}"#,
-        stranger.id()
-    );
+    let mut stranger = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+    let note = format!(r#"{{"pid":{},"port":1,"version":"{VERSION}"}}"#, stranger.id());
     fs::write(world.home().dir().join("state.json"), note).unwrap();
     let server = world.start().await;
     assert_eq!(world.pids().len(), 1);

@@ -100,19 +100,12 @@ impl Look {
 
 /// Columns of standard output: `COLUMNS` beats the terminal's own.
 pub(crate) fn width(terminal: bool) -> usize {
-    let wished = std::env::var("COLUMNS")
-        .ok()
-        .and_then(|text| text.parse::<usize>().ok());
+    let wished = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<usize>().ok());
     let own = || {
-        let size = terminal
-            .then(|| terminal_size::terminal_size_of(std::io::stdout()))
-            .flatten();
+        let size = terminal.then(|| terminal_size::terminal_size_of(std::io::stdout())).flatten();
         size.map(|(terminal_size::Width(columns), _)| usize::from(columns))
     };
-    wished
-        .or_else(own)
-        .filter(|columns| *columns >= 20)
-        .unwrap_or(WIDTH_DEFAULT)
+    wished.or_else(own).filter(|columns| *columns >= 20).unwrap_or(WIDTH_DEFAULT)
 }
 
 #[cfg(test)]
@@ -122,15 +115,8 @@ pub(crate) mod tests {
 
     /// A look for tests: 80 columns, no colour, at a fixed instant.
     pub(crate) fn plain() -> Look {
-        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z")
-            .unwrap()
-            .to_utc();
-        Look {
-            width: 80,
-            color: false,
-            time: TimeStyle::Relative,
-            now,
-        }
+        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc();
+        Look { width: 80, color: false, time: TimeStyle::Relative, now }
     }
 
     #[test]
@@ -146,9 +132,6 @@ pub(crate) mod tests {
         assert_eq!(plain().when(Some(&Value::Null)), "-");
         let at = Value::from("2026-03-01T12:00:05Z");
         assert_eq!(plain().when(Some(&at)), "in 5 s");
-        assert_eq!(
-            plain().when_exact(Some(&at)),
-            "in 5 s (2026-03-01T12:00:05Z)"
-        );
+        assert_eq!(plain().when_exact(Some(&at)), "in 5 s (2026-03-01T12:00:05Z)");
     }
 }

@@ -18,20 +18,12 @@ pub(crate) struct Column {
 impl Column {
     /// A column that is never cut below `min` columns.
     pub(crate) const fn new(title: &'static str, min: usize) -> Self {
-        Self {
-            title,
-            min,
-            right: false,
-        }
+        Self { title, min, right: false }
     }
 
     /// A column of numbers, aligned to the right.
     pub(crate) const fn number(title: &'static str, min: usize) -> Self {
-        Self {
-            title,
-            min,
-            right: true,
-        }
+        Self { title, min, right: true }
     }
 }
 
@@ -45,27 +37,18 @@ pub(crate) struct Cell {
 impl Cell {
     /// A cell in the colour of its status.
     pub(crate) fn status(text: &str) -> Self {
-        Self {
-            text: text::one_line(text),
-            paint: Paint::of_status(text),
-        }
+        Self { text: text::one_line(text), paint: Paint::of_status(text) }
     }
 
     /// A cell that matters less.
     pub(crate) fn faint(text: &str) -> Self {
-        Self {
-            text: text::one_line(text),
-            paint: Paint::Faint,
-        }
+        Self { text: text::one_line(text), paint: Paint::Faint }
     }
 }
 
 impl<T: AsRef<str>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self {
-            text: text::one_line(text.as_ref()),
-            paint: Paint::Plain,
-        }
+        Self { text: text::one_line(text.as_ref()), paint: Paint::Plain }
     }
 }
 
@@ -79,10 +62,7 @@ pub(crate) struct Table {
 impl Table {
     /// A table without rows.
     pub(crate) fn new(columns: &[Column]) -> Self {
-        Self {
-            columns: columns.to_vec(),
-            rows: Vec::new(),
-        }
+        Self { columns: columns.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row, one cell a column.
@@ -100,10 +80,7 @@ impl Table {
         let titles: Vec<Cell> = self
             .columns
             .iter()
-            .map(|column| Cell {
-                text: column.title.to_owned(),
-                paint: Paint::Title,
-            })
+            .map(|column| Cell { text: column.title.to_owned(), paint: Paint::Title })
             .collect();
         std::iter::once(&titles)
             .chain(&self.rows)
@@ -112,11 +89,8 @@ impl Table {
     }
 
     fn widths(&self, width: usize) -> Vec<usize> {
-        let mut widths: Vec<usize> = self
-            .columns
-            .iter()
-            .map(|column| text::width(column.title))
-            .collect();
+        let mut widths: Vec<usize> =
+            self.columns.iter().map(|column| text::width(column.title)).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(text::width(&cell.text));
@@ -176,19 +150,13 @@ impl Details {
 
     /// Adds a status, in its colour.
     pub(crate) fn status(&mut self, name: &'static str, value: &str) -> &mut Self {
-        self.rows
-            .push((name, value.to_owned(), Paint::of_status(value)));
+        self.rows.push((name, value.to_owned(), Paint::of_status(value)));
         self
     }
 
     /// The values as lines, each ending in a line break.
     pub(crate) fn render(&self, look: &Look) -> String {
-        let names = self
-            .rows
-            .iter()
-            .map(|(name, ..)| text::width(name))
-            .max()
-            .unwrap_or(0);
+        let names = self.rows.iter().map(|(name, ..)| text::width(name)).max().unwrap_or(0);
         let mut lines = String::new();
         for (name, value, paint) in &self.rows {
             let room = look.width.saturating_sub(names + GAP).max(10);
@@ -211,11 +179,7 @@ mod tests {
     use super::*;
 
     fn sample(name: &str, note: &str) -> Table {
-        let columns = [
-            Column::new("NAME", 6),
-            Column::number("N", 1),
-            Column::new("NOTE", 8),
-        ];
+        let columns = [Column::new("NAME", 6), Column::number("N", 1), Column::new("NOTE", 8)];
         let mut table = Table::new(&columns);
         table.row(vec![name.into(), "7".into(), note.into()]);
         table.row(vec!["b".into(), "12".into(), Cell::status("failed")]);
@@ -225,10 +189,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let text = sample("alpha", "short").render(&plain());
-        assert_eq!(
-            text,
-            "NAME    N  NOTE\nalpha   7  short\nb      12  failed\n"
-        );
+        assert_eq!(text, "NAME    N  NOTE\nalpha   7  short\nb      12  failed\n");
     }
 
     #[test]
@@ -239,25 +200,16 @@ mod tests {
             assert!(text::width(line) <= 80, "{line}");
         }
         assert!(text.contains('…'));
-        let narrow = Look {
-            width: 10,
-            ..plain()
-        };
+        let narrow = Look { width: 10, ..plain() };
         let text = sample("alphabet", "something long").render(&narrow);
         assert!(text.contains("alpha…"), "{text}");
     }
 
     #[test]
     fn colour_does_not_move_columns() {
-        let colored = Look {
-            color: true,
-            ..plain()
-        };
+        let colored = Look { color: true, ..plain() };
         let text = sample("alpha", "short").render(&colored);
-        assert!(
-            text.contains("b      12  \u{1b}[31mfailed\u{1b}[0m"),
-            "{text:?}"
-        );
+        assert!(text.contains("b      12  \u{1b}[31mfailed\u{1b}[0m"), "{text:?}");
     }
 
     #[test]
@@ -275,16 +227,10 @@ mod tests {
     #[test]
     fn a_long_value_goes_on_below_itself() {
         let mut details = Details::default();
-        details
-            .add("id", "1")
-            .add("message", "word ".repeat(30))
-            .maybe("none", None);
+        details.add("id", "1").add("message", "word ".repeat(30)).maybe("none", None);
         let text = details.render(&plain());
         assert!(text.starts_with("id       1\nmessage  word"), "{text}");
-        assert!(
-            text.lines().nth(2).unwrap().starts_with("         word"),
-            "{text}"
-        );
+        assert!(text.lines().nth(2).unwrap().starts_with("         word"), "{text}");
         assert!(text.lines().all(|line| text::width(line) <= 80));
     }
 }

@@ -10,19 +10,14 @@ pub(crate) fn width(text: &str) -> usize {
 /// A text in one line: control characters and line breaks become spaces, so that no name or
 /// message can move a reader's cursor.
 pub(crate) fn one_line(text: &str) -> String {
-    let spaced: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.trim().to_owned()
 }
 
 /// A text of several lines without control characters other than line breaks.
 pub(crate) fn harmless(text: &str) -> String {
     let tabs = text.replace('\t', "    ");
-    tabs.chars()
-        .filter(|c| *c == '\n' || !c.is_control())
-        .collect()
+    tabs.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
 /// A text of at most `columns` columns, cut with `…` where it is longer.
@@ -50,11 +45,7 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
 /// A text padded with spaces to `columns` columns.
 pub(crate) fn pad(text: &str, columns: usize, right: bool) -> String {
     let space = " ".repeat(columns.saturating_sub(width(text)));
-    if right {
-        format!("{space}{text}")
-    } else {
-        format!("{text}{space}")
-    }
+    if right { format!("{space}{text}") } else { format!("{text}{space}") }
 }
 
 /// A text broken into lines of at most `columns` columns, at spaces where possible.
@@ -106,9 +97,7 @@ pub(crate) fn short_id(id: &str, among: &[&str], all: bool) -> String {
     let mut length = if ordered && !all { 13 } else { 8 };
     let clashes = |length: usize| {
         let prefix = id.get(..length).unwrap_or(id);
-        among
-            .iter()
-            .any(|other| *other != id && other.starts_with(prefix))
+        among.iter().any(|other| *other != id && other.starts_with(prefix))
     };
     while length < id.len() && (clashes(length) || id.as_bytes()[length - 1] == b'-') {
         length += 1;

@@ -46,11 +46,7 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     } else {
         return at.format("%Y-%m-%d").to_string();
     };
-    if seconds > 0.0 {
-        format!("in {amount}")
-    } else {
-        format!("{amount} ago")
-    }
+    if seconds > 0.0 { format!("in {amount}") } else { format!("{amount} ago") }
 }
 
 /// How long something took or may take.
@@ -80,9 +76,7 @@ mod tests {
 
     #[test]
     fn an_instant_is_shown_as_seen_from_now() {
-        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z")
-            .unwrap()
-            .to_utc();
+        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc();
         let table = [
             (0, "now"),
             (400, "now"),
@@ -99,19 +93,13 @@ mod tests {
             (61 * 86_400_000, "2026-05-01"),
         ];
         for (ms, expected) in table {
-            assert_eq!(
-                relative(now + TimeDelta::milliseconds(ms), now),
-                expected,
-                "{ms}"
-            );
+            assert_eq!(relative(now + TimeDelta::milliseconds(ms), now), expected, "{ms}");
         }
     }
 
     #[test]
     fn each_style_shows_the_same_instant() {
-        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z")
-            .unwrap()
-            .to_utc();
+        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc();
         let raw = "2026-03-01T13:00:00.123456+01:00";
         assert_eq!(show(raw, TimeStyle::Relative, now), "now");
         assert_eq!(show(raw, TimeStyle::Iso, now), "2026-03-01T12:00:00Z");

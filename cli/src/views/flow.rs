@@ -50,10 +50,7 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         .maybe("folder", text(row, &["folder"]))
         .add("input", text_or_dash(row, &["input_component"]))
         .add("output", text_or_dash(row, &["output_component"]))
-        .maybe(
-            "definition",
-            text(row, &["definition_hash", "definition.hash"]),
-        );
+        .maybe("definition", text(row, &["definition_hash", "definition.hash"]));
     for (name, place) in [("synced", "updated_at"), ("first synced", "created_at")] {
         if let Some(at) = pick(row, &[place]) {
             details.add(name, look.when_exact(Some(at)));
@@ -77,19 +74,13 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
             (false, true) => "output",
             (false, false) => "-",
         };
-        let fields: Vec<&str> = entries(component, &["tweakable"])
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
+        let fields: Vec<&str> =
+            entries(component, &["tweakable"]).iter().filter_map(Value::as_str).collect();
         table.row(vec![
             text_or_dash(component, &["id"]).into(),
             text_or_dash(component, &["name", "kind"]).into(),
             part.into(),
-            if fields.is_empty() {
-                "-".into()
-            } else {
-                fields.join(", ").into()
-            },
+            if fields.is_empty() { "-".into() } else { fields.join(", ").into() },
         ]);
     }
     details.render(look) + &headline(look, "Components") + &table.render(look)

@@ -8,6 +8,9 @@ use crate::output::look::{Look, Paint};
 use crate::output::text::{cut, pad, short_id, width};
 use crate::output::time;
 
+/// Fields that say what the line above says, or that are shown in another way.
+const REPEATED: [&str; 2] = ["at", "spec"];
+
 /// Columns that the lines below an event are moved in by.
 const INDENT: usize = 6;
 
@@ -15,13 +18,7 @@ const INDENT: usize = 6;
 pub(crate) fn list(list: &Value, look: &Look) -> String {
     let rows = rows(list);
     let cells: Vec<[String; 4]> = rows.iter().map(|event| cells(event, look)).collect();
-    let widest = |column: usize| {
-        cells
-            .iter()
-            .map(|cell| width(&cell[column]))
-            .max()
-            .unwrap_or(0)
-    };
+    let widest = |column: usize| cells.iter().map(|cell| width(&cell[column])).max().unwrap_or(0);
     let widths = [widest(0), widest(1), widest(2)];
     let mut page = String::new();
     for (event, [revision, when, kind, who]) in rows.iter().zip(&cells) {
@@ -61,14 +58,9 @@ fn cells(event: &Value, look: &Look) -> [String; 4] {
 
 fn below(event: &Value, look: &Look) -> Vec<String> {
     let why = text(event, &["reason", "metadata.reason"]).map(|reason| format!("why: {reason}"));
-    let data = event
-        .get("data")
-        .and_then(Value::as_object)
-        .map(|data| summary(data, look));
+    let data = event.get("data").and_then(Value::as_object).map(|data| summary(data, look));
     let lines = why.into_iter().chain(data.filter(|line| !line.is_empty()));
-    lines
-        .map(|line| crate::output::text::one_line(&line))
-        .collect()
+    lines.map(|line| crate::output::text::one_line(&line)).collect()
 }
 
 fn paint_of(kind: &str) -> Paint {
@@ -83,8 +75,12 @@ fn paint_of(kind: &str) -> Paint {
 
 /// An event's data in one line: what is small and says most, first things first.
 fn summary(data: &Map<String, Value>, look: &Look) -> String {
+    // What a schedule is to do stands one level down, and is what its creation is about.
+    let spec = data.get("spec").and_then(Value::as_object).into_iter().flatten();
     let mut parts: Vec<(u8, String)> = data
         .iter()
+        .filter(|(name, _)| !REPEATED.contains(&name.as_str()))
+        .chain(spec)
         .filter_map(|(name, value)| part(name, value, look).map(|part| (rank(name), part)))
         .collect();
     parts.sort_by_key(|(rank, _)| *rank);
@@ -106,10 +102,9 @@ fn part(name: &str, value: &Value, look: &Look) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
-        Value::String(text) if name.ends_with("_at") || name == "not_before" => Some(format!(
-            "{label} {}",
-            time::show(text, moment(look), look.now)
-        )),
+        Value::String(text) if name.ends_with("_at") || name == "not_before" => {
+            Some(format!("{label} {}", time::show(text, moment(look), look.now)))
+        }
         Value::String(text) if name.ends_with("_id") => Some(format!(
             "{} {}",
             label.trim_end_matches(" id"),
@@ -117,9 +112,7 @@ fn part(name: &str, value: &Value, look: &Look) -> Option<String> {
         )),
         Value::String(text) => Some(format!("{label} {}", cut(text, 60))),
         Value::Number(number) if name.ends_with("_ms") => {
-            let shown = number
-                .as_u64()
-                .map_or_else(|| number.to_string(), time::duration);
+            let shown = number.as_u64().map_or_else(|| number.to_string(), time::duration);
             Some(format!("{} {shown}", label.trim_end_matches(" ms")))
         }
         Value::Number(_) | Value::Bool(_) => Some(format!("{label} {value}")),
@@ -139,16 +132,9 @@ fn moment(look: &Look) -> time::TimeStyle {
 }
 
 fn object(label: &str, fields: &Map<String, Value>) -> Option<String> {
-    let field = |name: &str| {
-        fields
-            .get(name)
-            .filter(|value| !value.is_null())
-            .map(inline)
-    };
+    let field = |name: &str| fields.get(name).filter(|value| !value.is_null()).map(inline);
     if let (Some(class), Some(message)) = (field("class"), field("message")) {
-        let component = field("component")
-            .map(|name| format!(" in {name}"))
-            .unwrap_or_default();
+        let component = field("component").map(|name| format!(" in {name}")).unwrap_or_default();
         return Some(format!("{class}{component}: {}", cut(&message, 120)));
     }
     if label == "recurrence" {
@@ -171,11 +157,7 @@ fn object(label: &str, fields: &Map<String, Value>) -> Option<String> {
         };
         return Some(format!("{label} {said}"));
     }
-    let rest = fields
-        .iter()
-        .filter(|(_, value)| !value.is_object() && !value.is_array());
-    let rest: Vec<String> = rest
-        .map(|(name, value)| format!("{name}={}", inline(value)))
-        .collect();
+    let rest = fields.iter().filter(|(_, value)| !value.is_object() && !value.is_array());
+    let rest: Vec<String> = rest.map(|(name, value)| format!("{name}={}", inline(value))).collect();
     (!rest.is_empty()).then(|| format!("{label} {{{}}}", cut(&rest.join(" "), 60)))
 }

@@ -43,9 +43,7 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
 /// The flow's name, or the start of its id.
 pub(crate) fn flow(row: &Value) -> String {
     let short = || text(row, &["flow_id"]).map(|id| short_id(&id, &[], true));
-    text(row, &["flow_name", "flow.name", "flow"])
-        .or_else(short)
-        .unwrap_or_else(|| "-".into())
+    text(row, &["flow_name", "flow.name", "flow"]).or_else(short).unwrap_or_else(|| "-".into())
 }
 
 /// The next due instant.
@@ -85,22 +83,9 @@ pub(crate) fn show(row: &Value, coming: &Value, look: &Look) -> String {
         .maybe("input", pick(row, &["input"]).map(payload))
         .maybe("tweaks", pick(row, &["tweaks"]).map(inline))
         .maybe("overlap", text(row, &["overlap"]))
-        .maybe(
-            "catch-up",
-            pick(row, &["catch_up_ms"])
-                .and_then(Value::as_u64)
-                .map(time::duration),
-        )
-        .maybe(
-            "timeout",
-            pick(row, &["timeout_ms"])
-                .and_then(Value::as_u64)
-                .map(time::duration),
-        )
-        .maybe(
-            "attempts",
-            text(row, &["retry.attempts_max"]).map(|n| format!("at most {n}")),
-        )
+        .maybe("catch-up", pick(row, &["catch_up_ms"]).and_then(Value::as_u64).map(time::duration))
+        .maybe("timeout", pick(row, &["timeout_ms"]).and_then(Value::as_u64).map(time::duration))
+        .maybe("attempts", text(row, &["retry.attempts_max"]).map(|n| format!("at most {n}")))
         .add("so far", counts(row));
     for (name, place) in [
         ("last due", "last_due_at"),
@@ -118,7 +103,8 @@ pub(crate) fn show(row: &Value, coming: &Value, look: &Look) -> String {
     }
     let mut page = details.render(look) + &outcomes(row, look);
     if !rows(coming).is_empty() {
-        page += &headline(look, "Next");
+        let paused = text(row, &["status"]).as_deref() == Some("paused");
+        page += &headline(look, if paused { "Next, if it were resumed now" } else { "Next" });
         page += &next(coming, look);
     }
     page
@@ -128,9 +114,7 @@ pub(crate) fn show(row: &Value, coming: &Value, look: &Look) -> String {
 fn counts(row: &Value) -> String {
     let count = |name: &str| text(row, &[name]).unwrap_or_else(|| "0".to_owned());
     let parts = ["fired", "skipped", "missed", "triggered", "failed"];
-    parts
-        .map(|name| format!("{} {name}", count(name)))
-        .join(", ")
+    parts.map(|name| format!("{} {name}", count(name))).join(", ")
 }
 
 /// What became of the last due instants; nothing where there was none.
@@ -157,46 +141,40 @@ fn outcomes(row: &Value, look: &Look) -> String {
         ]);
     }
     let lines = table.render(look);
-    if lines.is_empty() {
-        lines
-    } else {
-        headline(look, "Last") + &lines
-    }
+    if lines.is_empty() { lines } else { headline(look, "Last") + &lines }
 }
 
 /// Due instants to come, one a line, in UTC and in the schedule's own zone.
 pub(crate) fn next(answer: &Value, look: &Look) -> String {
-    let mut table = Table::new(&[
-        Column::number("#", 1),
-        Column::new("WHEN", 8),
-        Column::new("UTC", 20),
-        Column::new("IN ITS ZONE", 10),
-        Column::new("NOTE", 4),
-    ]);
     let zone = text(answer, &["recurrence.timezone"]).filter(|zone| zone != "UTC");
+    let mut columns = vec![Column::number("#", 1), Column::new("WHEN", 8), Column::new("UTC", 20)];
+    if zone.is_some() {
+        columns.push(Column::new("IN ITS ZONE", 10));
+    }
+    columns.push(Column::new("NOTE", 4));
+    let mut table = Table::new(&columns);
     for (index, due) in rows(answer).iter().enumerate() {
-        let at = text(due, &["due_at", "at"]).unwrap_or_default();
-        let local = zone.as_deref().and_then(|zone| in_zone(&at, zone));
+        let at = text(due, &["due_at"]).unwrap_or_default();
         let note = match text(due, &["dst"]).as_deref() {
             Some("gap") => "clock skips its time",
             Some("fold") => "clock shows it twice",
             _ => "",
         };
-        table.row(vec![
+        let mut cells: Vec<Cell> = vec![
             (index + 1).to_string().into(),
             time::show(&at, time::TimeStyle::Relative, look.now).into(),
             time::show(&at, time::TimeStyle::Iso, look.now).into(),
-            local.unwrap_or_else(|| "-".to_owned()).into(),
-            note.into(),
-        ]);
+        ];
+        let local = zone.as_deref().map(|zone| in_zone(&at, zone).unwrap_or_default());
+        cells.extend(local.map(Cell::from));
+        cells.push(note.into());
+        table.row(cells);
     }
     table.render(look)
 }
 
 fn in_zone(at: &str, zone: &str) -> Option<String> {
     let zone: chrono_tz::Tz = zone.parse().ok()?;
-    let at = chrono::DateTime::parse_from_rfc3339(at)
-        .ok()?
-        .with_timezone(&zone);
+    let at = chrono::DateTime::parse_from_rfc3339(at).ok()?.with_timezone(&zone);
     Some(at.format("%a %m-%d %H:%M:%S %Z").to_string())
 }

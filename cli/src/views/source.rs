@@ -63,13 +63,7 @@ pub(crate) fn status(row: &Value) -> String {
 }
 
 fn capability(row: &Value, name: &str) -> Option<String> {
-    text(
-        row,
-        &[
-            &format!("capabilities.{name}"),
-            &format!("probe.capabilities.{name}"),
-        ],
-    )
+    text(row, &[&format!("capabilities.{name}"), &format!("probe.capabilities.{name}")])
 }
 
 /// The flows that a source has.

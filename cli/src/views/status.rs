@@ -14,35 +14,23 @@ pub(crate) fn show(health: &Value, server: &str, look: &Look) -> String {
         .add("server", server)
         .maybe("version", text(health, &["version"]))
         .maybe("log", text(health, &["log.backend"]))
-        .maybe(
-            "log trouble",
-            text(health, &["log.trouble", "actors.log_trouble"]),
-        )
+        .maybe("log trouble", text(health, &["log.trouble", "actors.log_trouble"]))
         .maybe("tasks", tasks(health))
         .maybe(
             "schedules",
             text(health, &["actors.active_schedules"]).map(|n| format!("{n} active")),
         )
-        .maybe(
-            "crashes",
-            text(health, &["actors.crashes"]).filter(|n| n != "0"),
-        )
+        .maybe("crashes", text(health, &["actors.crashes"]).filter(|n| n != "0"))
         .maybe("last crash", text(health, &["actors.last_crash"]));
     details.maybe(
         "read models",
-        text(
-            health,
-            &["projections.read_models.trouble", "read_models.trouble"],
-        ),
+        text(health, &["projections.read_models.trouble", "read_models.trouble"]),
     );
     for projection in entries(health, &["projections.projections", "projections"]) {
         if let Some(why) = text(projection, &["halted.reason"]) {
             let at = text_or_dash(projection, &["halted.position"]);
             let name = text_or_dash(projection, &["name"]);
-            details.add(
-                "halted",
-                format!("read model {name} at position {at}: {why}"),
-            );
+            details.add("halted", format!("read model {name} at position {at}: {why}"));
         }
     }
     details.render(look)

@@ -15,7 +15,7 @@ use crate::output::text::{harmless, one_line, pad, short_id, wrap};
 const ATTEMPT_WIDTH_MIN: usize = 20;
 
 /// Where the rows of attempts may stand.
-const ATTEMPTS: [&str; 2] = ["attempts_made", "attempts"];
+const ATTEMPTS: [&str; 1] = ["attempt_rows"];
 
 /// A list of tasks.
 pub(crate) fn list(list: &Value, look: &Look) -> String {
@@ -104,16 +104,10 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         }
     }
     details
-        .maybe(
-            "took",
-            pick(row, &["duration_ms"]).map(|_| took(row, &["duration_ms"])),
-        )
+        .maybe("took", pick(row, &["duration_ms"]).map(|_| took(row, &["duration_ms"])))
         .maybe("stopped by", text(row, &["cancelled_by"]))
         .maybe("why", text(row, &["cancel_reason"]))
-        .maybe(
-            "at the source",
-            text(row, &["remote_stop"]).map(|stop| stop.replace('_', " ")),
-        )
+        .maybe("at the source", text(row, &["remote_stop"]).map(|stop| stop.replace('_', " ")))
         .maybe("output", pick(row, &["output"]).map(payload));
     details.render(look) + &attempts(row, look) + &log(row, look)
 }
@@ -127,9 +121,7 @@ pub(crate) fn attempts(row: &Value, look: &Look) -> String {
     const LABEL: usize = 9;
     let beside =
         ((look.width.saturating_sub(LABEL)) / (ATTEMPT_WIDTH_MIN + 2)).clamp(1, attempts.len());
-    let column = (look.width.saturating_sub(LABEL) / beside)
-        .saturating_sub(2)
-        .max(10);
+    let column = (look.width.saturating_sub(LABEL) / beside).saturating_sub(2).max(10);
     let mut page = headline(look, "Attempts");
     for (index, group) in attempts.chunks(beside).enumerate() {
         if index > 0 {
@@ -174,22 +166,12 @@ type AttemptCell = fn(&Value, &Look) -> String;
 const ATTEMPT_ROWS: [(&str, AttemptCell); 9] = [
     ("attempt", |attempt, _| text_or_dash(attempt, &["attempt"])),
     ("status", |attempt, _| status(attempt)),
-    ("started", |attempt, look| {
-        look.when(pick(attempt, &["started_at"]))
-    }),
+    ("started", |attempt, look| look.when(pick(attempt, &["started_at"]))),
     ("took", |attempt, _| took(attempt, &["duration_ms"])),
-    ("class", |attempt, _| {
-        text_or_dash(attempt, &["failure.class"])
-    }),
-    ("http", |attempt, _| {
-        text_or_dash(attempt, &["failure.status"])
-    }),
-    ("where", |attempt, _| {
-        text_or_dash(attempt, &["failure.component"])
-    }),
-    ("message", |attempt, _| {
-        text_or_dash(attempt, &["failure.message"])
-    }),
+    ("class", |attempt, _| text_or_dash(attempt, &["failure.class"])),
+    ("http", |attempt, _| text_or_dash(attempt, &["failure.status"])),
+    ("where", |attempt, _| text_or_dash(attempt, &["failure.component"])),
+    ("message", |attempt, _| text_or_dash(attempt, &["failure.message"])),
     ("remedy", |attempt, _| remedy(attempt)),
 ];
 
@@ -205,9 +187,7 @@ fn remedy(attempt: &Value) -> String {
             serde_json::from_value(class).ok()?;
         Some(class.remedy().to_owned())
     };
-    text(attempt, &["failure.remedy"])
-        .or_else(class)
-        .unwrap_or_default()
+    text(attempt, &["failure.remedy"]).or_else(class).unwrap_or_default()
 }
 
 /// What the components did, attempt after attempt; nothing where that is not known.
@@ -229,11 +209,7 @@ pub(crate) fn log(row: &Value, look: &Look) -> String {
         ]);
     }
     let lines = table.render(look);
-    if lines.is_empty() {
-        lines
-    } else {
-        headline(look, "Components") + &lines
-    }
+    if lines.is_empty() { lines } else { headline(look, "Components") + &lines }
 }
 
 /// How a task ended, in one line.

@@ -27,7 +27,7 @@ fn failed_task() -> Value {
         "created_at": "2026-03-01T11:57:59Z", "started_at": "2026-03-01T11:58:00Z",
         "finished_at": "2026-03-01T11:59:00Z", "duration_ms": 60_000,
         "updated_at": "2026-03-01T11:59:00Z", "created_by": "scheduler",
-        "attempts_made": [
+        "attempt_rows": [
             attempt(1, "failed", failure("component", "the model answered 429: slow down, you have used up what you paid for")),
             attempt(2, "failed", failure("timeout", "no answer within 10 s")),
             attempt(3, "failed", failure("component", "boom")),
@@ -97,36 +97,18 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
         "actors": {"open_tasks": 3, "running_tasks": 1, "active_schedules": 2, "crashes": 0},
         "projections": {"projections": [{"name": "tasks", "position": 7, "halted": {"position": 8, "reason": "no such column"}}]}});
     vec![
-        (
-            "task list",
-            task::list(&list(vec![failed_task(), completed_task()]), look),
-        ),
+        ("task list", task::list(&list(vec![failed_task(), completed_task()]), look)),
         ("task show", task::show(&failed_task(), look)),
         ("task end", task::end_line(&failed_task()) + "\n"),
-        (
-            "schedule list",
-            schedule::list(&list(vec![schedule_row(), interval]), look),
-        ),
-        (
-            "schedule show",
-            schedule::show(&schedule_row(), &preview, look),
-        ),
-        (
-            "source list",
-            source::list(&list(vec![source("dev", "up"), source(LONG, "down")]), look),
-        ),
+        ("schedule list", schedule::list(&list(vec![schedule_row(), interval]), look)),
+        ("schedule show", schedule::show(&schedule_row(), &preview, look)),
+        ("source list", source::list(&list(vec![source("dev", "up"), source(LONG, "down")]), look)),
         ("source show", source::show(&source("dev", "up"), look)),
         ("flow list", flow::list(&list(vec![flow.clone()]), look)),
-        (
-            "flow list --remote",
-            source::remote(&list(vec![remote]), look),
-        ),
+        ("flow list --remote", source::remote(&list(vec![remote]), look)),
         ("flow show", flow::show(&flow, look)),
         ("worker list", worker::list(&list(vec![worker]), look)),
-        (
-            "status",
-            status::show(&health, "http://127.0.0.1:8888", look),
-        ),
+        ("status", status::show(&health, "http://127.0.0.1:8888", look)),
         ("history", history::list(&list(events()), look)),
     ]
 }
@@ -145,6 +127,19 @@ fn events() -> Vec<Value> {
             json!({
             "flow_id": SCHEDULE, "input": {"inline": "what happened?"}, "timeout_ms": 600_000,
             "trigger": {"kind": "manual"}, "retry": {"initial_ms": 5_000, "attempts_max": 4}}),
+        ),
+        event(
+            0,
+            "schedule.created",
+            "user:local",
+            Value::Null,
+            json!({
+                "next_due_at": "2026-03-01T12:00:00Z", "zone_data": "2025b",
+                "spec": {
+                    "name": "nightly", "flow_id": SCHEDULE, "overlap": "Skip",
+                    "input": {"inline": "go"}, "recurrence": schedule_row()["recurrence"],
+                },
+            }),
         ),
         event(
             1,
@@ -188,10 +183,7 @@ fn every_page_fits_80_columns() {
 
 #[test]
 fn colour_changes_nothing_but_colour() {
-    let colored = pages(&Look {
-        color: true,
-        ..plain()
-    });
+    let colored = pages(&Look { color: true, ..plain() });
     for ((name, page), (_, plain)) in colored.iter().zip(pages(&plain())) {
         let mut text = String::new();
         let mut parts = page.split('\u{1b}');
@@ -206,10 +198,8 @@ fn colour_changes_nothing_but_colour() {
 
 #[test]
 fn the_pages_are_reviewed() {
-    let text: String = pages(&plain())
-        .iter()
-        .map(|(name, page)| format!("=== {name}\n{page}\n"))
-        .collect();
+    let text: String =
+        pages(&plain()).iter().map(|(name, page)| format!("=== {name}\n{page}\n")).collect();
     snapshots::check("pages.txt", &text);
 }
 
@@ -229,31 +219,19 @@ fn nothing_breaks_where_fields_are_missing() {
 
 #[test]
 fn an_output_is_shown_as_it_is_but_harmless_on_a_terminal() {
-    assert_eq!(
-        task::output_text(&completed_task(), true),
-        "hello[2J back\n"
-    );
-    assert_eq!(
-        task::output_text(&completed_task(), false),
-        "hello\u{1b}[2J back\n"
-    );
+    assert_eq!(task::output_text(&completed_task(), true), "hello[2J back\n");
+    assert_eq!(task::output_text(&completed_task(), false), "hello\u{1b}[2J back\n");
     assert_eq!(
         task::output_text(&json!({"output": {"inline": {"n": 1}}}), false),
         "{\n  \"n\": 1\n}\n"
     );
     assert_eq!(task::output_text(&json!({"output": null}), false), "");
     let blob = json!({"output": {"blob": "abc", "bytes": 40_000}});
-    assert_eq!(
-        task::output_text(&blob, false),
-        "(40000 bytes, stored apart)\n"
-    );
+    assert_eq!(task::output_text(&blob, false), "(40000 bytes, stored apart)\n");
 }
 
 #[test]
 fn a_failure_without_a_remedy_gets_the_one_of_its_class() {
     let page = task::attempts(&failed_task(), &plain());
-    assert!(
-        page.contains("remedy") && page.contains("open the flow in"),
-        "{page}"
-    );
+    assert!(page.contains("remedy") && page.contains("open the flow in"), "{page}");
 }

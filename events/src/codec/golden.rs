@@ -31,86 +31,125 @@ fn samples() -> Vec<(&'static str, Value)> {
     });
     let tweaks = json!({ "SlowEcho-00001": { "seconds": 3 } });
     vec![
-        ("task.created", json!({
-            "flow_id": UUID, "source_id": UUID, "input": { "inline": "hello" }, "tweaks": tweaks,
-            "trigger": { "kind": "occurrence", "schedule_id": UUID, "due_at": AT },
-            "retry": retry, "timeout_ms": 600_000
-        })),
-        ("task.started", json!({
-            "attempt": 1, "worker_id": UUID, "mode": "background", "definition_hash": "ab", "at": AT
-        })),
+        (
+            "task.created",
+            json!({
+                "flow_id": UUID, "source_id": UUID, "input": { "inline": "hello" }, "tweaks": tweaks,
+                "trigger": { "kind": "occurrence", "schedule_id": UUID, "due_at": AT },
+                "retry": retry, "timeout_ms": 600_000
+            }),
+        ),
+        (
+            "task.started",
+            json!({
+                "attempt": 1, "worker_id": UUID, "mode": "background", "definition_hash": "ab", "at": AT
+            }),
+        ),
         ("task.submitted", json!({ "attempt": 1, "job_id": "52a4e278" })),
         ("task.reattached", json!({ "attempt": 1, "worker_id": UUID })),
-        ("task.log_recorded", json!({
-            "attempt": 1,
-            "entries": [{
-                "component": "Chat Input", "status": "error", "started_at": AT, "latency_ms": 4,
-                "error": "no"
-            }]
-        })),
+        (
+            "task.log_recorded",
+            json!({
+                "attempt": 1,
+                "entries": [{
+                    "component": "Chat Input", "status": "error", "started_at": AT, "latency_ms": 4,
+                    "error": "no"
+                }]
+            }),
+        ),
         ("task.attempt_failed", json!({ "attempt": 1, "failure": failure, "duration_ms": 12 })),
         ("task.retry_scheduled", json!({ "attempt": 2, "not_before": AT, "delay_ms": 5000 })),
-        ("task.completed", json!({
-            "attempt": 1, "output": { "inline": { "text": "hello" } }, "duration_ms": 12
-        })),
+        (
+            "task.completed",
+            json!({
+                "attempt": 1, "output": { "inline": { "text": "hello" } }, "duration_ms": 12
+            }),
+        ),
         ("task.failed", json!({ "attempts": 4, "why": "attempts_exhausted", "failure": failure })),
         ("task.cancel_requested", json!({ "attempt": 1 })),
         ("task.cancelled", json!({ "attempts": 1, "remote": "stopped" })),
-        ("schedule.created", json!({
-            "spec": {
-                "name": "nightly", "flow_id": UUID, "source_id": UUID,
-                "recurrence": {
-                    "kind": "cron", "expression": "0 9 * * *", "timezone": "America/Sao_Paulo",
-                    "dst": "once"
+        (
+            "schedule.created",
+            json!({
+                "spec": {
+                    "name": "nightly", "flow_id": UUID, "source_id": UUID,
+                    "recurrence": {
+                        "kind": "cron", "expression": "0 9 * * *", "timezone": "America/Sao_Paulo",
+                        "dst": "once"
+                    },
+                    "input": { "inline": "hi" }, "tweaks": tweaks, "overlap": "Skip",
+                    "catch_up_ms": 3_600_000, "retry": retry, "timeout_ms": 600_000
                 },
-                "input": { "inline": "hi" }, "tweaks": tweaks, "overlap": "Skip",
-                "catch_up_ms": 3_600_000, "retry": retry, "timeout_ms": 600_000
-            },
-            "next_due_at": AT, "zone_data": "2025b"
-        })),
+                "next_due_at": AT, "zone_data": "2025b"
+            }),
+        ),
         ("schedule.fired", json!({ "due_at": AT, "task_id": UUID, "next_due_at": AT })),
-        ("schedule.skipped", json!({
-            "first_due_at": AT, "last_due_at": AT, "count": 1,
-            "reason": { "kind": "overlap", "task_id": UUID }, "next_due_at": AT
-        })),
+        (
+            "schedule.skipped",
+            json!({
+                "first_due_at": AT, "last_due_at": AT, "count": 1,
+                "reason": { "kind": "overlap", "task_id": UUID }, "next_due_at": AT
+            }),
+        ),
         ("schedule.triggered", json!({ "task_id": UUID })),
         ("schedule.paused", json!({ "at": AT })),
         ("schedule.resumed", json!({ "paused_at": AT, "at": AT, "next_due_at": AT })),
         ("schedule.completed", json!({})),
         ("schedule.deleted", json!({})),
-        ("source.added", json!({
-            "name": "local", "url": "http://127.0.0.1:7860", "api_key": "c2VhbGVk",
-            "runs_max": 4, "probe": up
-        })),
-        ("source.updated", json!({
-            "name": "local", "url": "http://127.0.0.1:7860", "api_key": "c2VhbGVk", "runs_max": 8
-        })),
-        ("source.probed", json!({
-            "probe": { "status": "down", "class": "unreachable", "message": "connection refused" }
-        })),
+        (
+            "source.added",
+            json!({
+                "name": "local", "url": "http://127.0.0.1:7860", "api_key": "c2VhbGVk",
+                "runs_max": 4, "probe": up
+            }),
+        ),
+        (
+            "source.updated",
+            json!({
+                "name": "local", "url": "http://127.0.0.1:7860", "api_key": "c2VhbGVk", "runs_max": 8
+            }),
+        ),
+        (
+            "source.probed",
+            json!({
+                "probe": { "status": "down", "class": "unreachable", "message": "connection refused" }
+            }),
+        ),
         ("source.removed", json!({})),
-        ("flow.synced", json!({
-            "source_id": UUID, "remote_id": UUID, "name": "e2e-echo", "description": "Echoes.",
-            "folder": "Starter", "input_component": "ChatInput-00001",
-            "output_component": "ChatOutput-00001",
-            "components": [{
-                "id": "ChatInput-00001", "kind": "ChatInput", "name": "Chat Input",
-                "is_input": true, "tweakable": ["input_value"]
-            }],
-            "definition": { "blob": "ab", "bytes": 40_000 }, "definition_hash": "ab"
-        })),
+        (
+            "flow.synced",
+            json!({
+                "source_id": UUID, "remote_id": UUID, "name": "e2e-echo", "description": "Echoes.",
+                "folder": "Starter", "input_component": "ChatInput-00001",
+                "output_component": "ChatOutput-00001",
+                "components": [{
+                    "id": "ChatInput-00001", "kind": "ChatInput", "name": "Chat Input",
+                    "is_input": true, "tweakable": ["input_value"]
+                }],
+                "definition": { "blob": "ab", "bytes": 40_000 }, "definition_hash": "ab"
+            }),
+        ),
         ("flow.deleted", json!({})),
-        ("worker.started", json!({
-            "hostname": "host", "pid": 7, "slots": 64, "built_in": true, "version": "0.1.0"
-        })),
+        (
+            "worker.started",
+            json!({
+                "hostname": "host", "pid": 7, "slots": 64, "built_in": true, "version": "0.1.0"
+            }),
+        ),
         ("worker.stopped", json!({})),
         ("worker.lost", json!({ "reason": "gone" })),
     ]
 }
 
 fn types() -> Vec<(&'static str, u16)> {
-    [TaskEvent::TYPES, ScheduleEvent::TYPES, SourceEvent::TYPES, FlowEvent::TYPES, WorkerEvent::TYPES]
-        .concat()
+    [
+        TaskEvent::TYPES,
+        ScheduleEvent::TYPES,
+        SourceEvent::TYPES,
+        FlowEvent::TYPES,
+        WorkerEvent::TYPES,
+    ]
+    .concat()
 }
 
 fn folder() -> PathBuf {
@@ -139,7 +178,8 @@ fn every_type_has_a_golden_file_that_reads_and_writes_the_same() {
     let samples = samples();
     for (name, newest) in types() {
         let path = folder().join(format!("{name}.v{newest}.json"));
-        let sample = &samples.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("{name}")).1;
+        let sample =
+            &samples.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("{name}")).1;
         if std::env::var("SPARK_GOLDEN").as_deref() == Ok("write") && !path.exists() {
             fs::write(&path, format!("{sample:#}\n")).unwrap();
         }

@@ -94,9 +94,7 @@ pub fn choose_input(
         [only] => Ok(Some(only.id.clone())),
         several => match several.iter().find(|c| c.kind == CHAT_INPUT) {
             Some(chat) => Ok(Some(chat.id.clone())),
-            None => Err(BadChoice::Ambiguous {
-                known: ids(several.iter().copied()),
-            }),
+            None => Err(BadChoice::Ambiguous { known: ids(several.iter().copied()) }),
         },
     }
 }
@@ -125,32 +123,22 @@ pub fn choose_output(
 #[must_use]
 pub fn stored_input<'a>(components: &'a [Component], input: Option<&str>) -> Option<&'a str> {
     let input = input?;
-    components
-        .iter()
-        .find(|component| component.id == input)?
-        .stored_input
-        .as_deref()
+    components.iter().find(|component| component.id == input)?.stored_input.as_deref()
 }
 
 fn find(components: &[Component], asked: &str) -> Result<String, BadChoice> {
     let by_id = components.iter().find(|component| component.id == asked);
-    let mut by_name = components
-        .iter()
-        .filter(|component| component.name == asked);
+    let mut by_name = components.iter().filter(|component| component.name == asked);
     match (by_id, by_name.next(), by_name.next()) {
         (Some(component), _, _) | (None, Some(component), None) => Ok(component.id.clone()),
-        (None, _, _) => Err(BadChoice::Unknown {
-            asked: asked.to_owned(),
-            known: ids(components.iter()),
-        }),
+        (None, _, _) => {
+            Err(BadChoice::Unknown { asked: asked.to_owned(), known: ids(components.iter()) })
+        }
     }
 }
 
 fn ids<'a>(components: impl Iterator<Item = &'a Component>) -> String {
-    components
-        .map(|component| component.id.as_str())
-        .collect::<Vec<_>>()
-        .join(", ")
+    components.map(|component| component.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The object that has the nodes.
@@ -162,10 +150,7 @@ fn graph(definition: &Value) -> &Value {
 }
 
 fn list<'a>(graph: &'a Value, key: &str) -> &'a [Value] {
-    graph
-        .get(key)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
+    graph.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
@@ -183,9 +168,7 @@ fn add_level(definition: &Value, level: usize, components: &mut Vec<Component>) 
             component.tweakable.clear();
         }
         components.push(component);
-        let group = node
-            .pointer("/data/node/flow")
-            .filter(|flow| flow.is_object());
+        let group = node.pointer("/data/node/flow").filter(|flow| flow.is_object());
         if let Some(group) = group.filter(|_| level < GROUP_LEVELS_MAX) {
             add_level(group, level + 1, components);
         }
@@ -210,10 +193,7 @@ fn component(node: &Value, wired: &BTreeMap<&str, BTreeSet<String>>) -> Option<C
             || inner.get(flag).and_then(Value::as_bool) == Some(true)
     };
     let empty = Map::new();
-    let template = inner
-        .get("template")
-        .and_then(Value::as_object)
-        .unwrap_or(&empty);
+    let template = inner.get("template").and_then(Value::as_object).unwrap_or(&empty);
     let is_input = is(&INPUT_KINDS, "is_input");
     Some(Component {
         id: id.to_owned(),
@@ -249,9 +229,7 @@ fn stored(template: &Map<String, Value>) -> Option<String> {
     if field.get("load_from_db").and_then(Value::as_bool) == Some(true) {
         return None;
     }
-    text(field, "value")
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
+    text(field, "value").filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// Per node, the fields that an edge leads into. The edge's value wins over a tweak.
@@ -261,10 +239,7 @@ fn wired_fields(graph: &Value) -> BTreeMap<&str, BTreeSet<String>> {
         let Some(target) = text(edge, "target") else {
             continue;
         };
-        let field = match edge
-            .pointer("/data/targetHandle/fieldName")
-            .and_then(Value::as_str)
-        {
+        let field = match edge.pointer("/data/targetHandle/fieldName").and_then(Value::as_str) {
             Some(field) => Some(field.to_owned()),
             None => field_of_handle(edge),
         };

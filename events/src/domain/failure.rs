@@ -86,9 +86,7 @@ impl FailureClass {
             Self::Unreachable => {
                 "check that the source is running and that its URL is right: automagik source list"
             }
-            Self::Auth => {
-                "give the source a valid key: automagik source update NAME --api-key KEY"
-            }
+            Self::Auth => "give the source a valid key: automagik source update NAME --api-key KEY",
             Self::RateLimit => "lower the source's limit of runs at once, or wait",
             Self::NotFound => {
                 "the flow is gone from the source: automagik flow list --remote, then sync it again"

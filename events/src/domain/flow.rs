@@ -98,9 +98,7 @@ impl Aggregate for Flow {
             }
             (Self::Absent, FlowCommand::Delete) => Err(FlowRejection::Absent),
             (Self::Deleted, FlowCommand::Delete) => Ok(vec![]),
-            (Self::Synced(_), FlowCommand::Delete) => {
-                Ok(vec![FlowEvent::Deleted(FlowDeleted {})])
-            }
+            (Self::Synced(_), FlowCommand::Delete) => Ok(vec![FlowEvent::Deleted(FlowDeleted {})]),
         }
     }
 

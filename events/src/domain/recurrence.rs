@@ -113,10 +113,7 @@ impl Recurrence {
         let phase = i128::from(created_at.timestamp_millis())
             .checked_rem_euclid(i128::from(every_ms))
             .and_then(|phase| u64::try_from(phase).ok());
-        Self::Interval {
-            every_ms,
-            phase_ms: phase.unwrap_or(0),
-        }
+        Self::Interval { every_ms, phase_ms: phase.unwrap_or(0) }
     }
 
     /// Reads a cron expression: five to seven fields, a name such as `@daily`, and optionally a
@@ -130,11 +127,7 @@ impl Recurrence {
         let timezone = zone::choose(prefix, timezone)?;
         let expression = expression.split_whitespace().collect::<Vec<_>>().join(" ");
         cron::compile(&expression)?;
-        Ok(Self::Cron {
-            expression,
-            timezone,
-            dst,
-        })
+        Ok(Self::Cron { expression, timezone, dst })
     }
 
     /// Checks everything that must hold before a schedule is saved.
@@ -169,22 +162,13 @@ impl Recurrence {
     /// An unreadable expression or an unknown zone.
     pub fn planner(&self) -> Result<Planner, RecurrenceError> {
         Ok(Planner(match self {
-            Self::Cron {
-                expression,
-                timezone,
-                dst,
-            } => {
+            Self::Cron { expression, timezone, dst } => {
                 let pattern = cron::compile(expression)?;
-                Plan::Cron(Box::new(LocalPlan::new(
-                    pattern,
-                    zone::parse(timezone)?,
-                    *dst,
-                )))
+                Plan::Cron(Box::new(LocalPlan::new(pattern, zone::parse(timezone)?, *dst)))
             }
-            Self::Interval { every_ms, phase_ms } => Plan::Interval {
-                every_ms: *every_ms,
-                phase_ms: *phase_ms,
-            },
+            Self::Interval { every_ms, phase_ms } => {
+                Plan::Interval { every_ms: *every_ms, phase_ms: *phase_ms }
+            }
             Self::Once { at } => Plan::Once(*at),
         }))
     }
@@ -250,10 +234,7 @@ mod tests {
     }
 
     fn cron(expression: &str, timezone: &str, dst: DstRule) -> Planner {
-        Recurrence::parse_cron(expression, timezone, dst)
-            .unwrap()
-            .planner()
-            .unwrap()
+        Recurrence::parse_cron(expression, timezone, dst).unwrap().planner().unwrap()
     }
 
     /// Walks from `from` and compares instants; `~` marks a gap note, `*` a fold note.
@@ -281,38 +262,14 @@ mod tests {
         let gap = "2026-03-07T12:00:00Z";
         let fold = "2026-10-31T12:00:00Z";
         // 02:30 does not exist on 8 March: it runs at 03:00 EDT, which is 07:00Z.
-        check(
-            "30 2 * * *",
-            NY,
-            DstRule::Once,
-            gap,
-            &["03-08T07:00Z~", "03-09T06:30Z"],
-        );
-        check(
-            "30 2 * * *",
-            NY,
-            DstRule::Literal,
-            gap,
-            &["03-09T06:30Z", "03-10T06:30Z"],
-        );
+        check("30 2 * * *", NY, DstRule::Once, gap, &["03-08T07:00Z~", "03-09T06:30Z"]);
+        check("30 2 * * *", NY, DstRule::Literal, gap, &["03-09T06:30Z", "03-10T06:30Z"]);
         // 01:30 happens twice on 1 November.
-        check(
-            "30 1 * * *",
-            NY,
-            DstRule::Once,
-            fold,
-            &["11-01T05:30Z*", "11-02T06:30Z"],
-        );
+        check("30 1 * * *", NY, DstRule::Once, fold, &["11-01T05:30Z*", "11-02T06:30Z"]);
         let twice = ["11-01T05:30Z*", "11-01T06:30Z*", "11-02T06:30Z"];
         check("30 1 * * *", NY, DstRule::Literal, fold, &twice);
         // Asked from inside the second pass, what the first pass did is not repeated.
-        check(
-            "30 1 * * *",
-            NY,
-            DstRule::Once,
-            "2026-11-01T06:10:00Z",
-            &["11-02T06:30Z"],
-        );
+        check("30 1 * * *", NY, DstRule::Once, "2026-11-01T06:10:00Z", &["11-02T06:30Z"]);
         check(
             "*/20 1 * * *",
             NY,
@@ -325,34 +282,10 @@ mod tests {
     #[test]
     fn gap_times_and_the_time_they_move_to_run_once_together() {
         let gap = "2026-03-08T06:00:00Z";
-        check(
-            "*/20 2 * * *",
-            NY,
-            DstRule::Once,
-            gap,
-            &["03-08T07:00Z~", "03-09T06:00Z"],
-        );
-        check(
-            "15 2,3 * * *",
-            NY,
-            DstRule::Once,
-            gap,
-            &["03-08T07:00Z~", "03-08T07:15Z"],
-        );
-        check(
-            "0 2,3 * * *",
-            NY,
-            DstRule::Once,
-            gap,
-            &["03-08T07:00Z~", "03-09T06:00Z"],
-        );
-        check(
-            "0 2,3 * * *",
-            NY,
-            DstRule::Literal,
-            gap,
-            &["03-08T07:00Z", "03-09T06:00Z"],
-        );
+        check("*/20 2 * * *", NY, DstRule::Once, gap, &["03-08T07:00Z~", "03-09T06:00Z"]);
+        check("15 2,3 * * *", NY, DstRule::Once, gap, &["03-08T07:00Z~", "03-08T07:15Z"]);
+        check("0 2,3 * * *", NY, DstRule::Once, gap, &["03-08T07:00Z~", "03-09T06:00Z"]);
+        check("0 2,3 * * *", NY, DstRule::Literal, gap, &["03-08T07:00Z", "03-09T06:00Z"]);
     }
 
     #[test]
@@ -364,38 +297,14 @@ mod tests {
             check("*/5 * * * *", NY, dst, gap, &every_five);
             let every_five = ["11-01T05:55Z*", "11-01T06:00Z*", "11-01T06:05Z*"];
             check("*/5 * * * *", NY, dst, fold, &every_five);
-            check(
-                "30 * * * *",
-                NY,
-                dst,
-                "2026-03-08T06:00:00Z",
-                &["03-08T06:30Z", "03-08T07:30Z"],
-            );
+            check("30 * * * *", NY, dst, "2026-03-08T06:00:00Z", &["03-08T06:30Z", "03-08T07:30Z"]);
         }
         // 00:00 EST, then two real hours later 03:00 EDT in the place of 02:00, then 04:00 EDT.
         let even = ["03-08T05:00Z", "03-08T07:00Z~", "03-08T08:00Z"];
-        check(
-            "0 */2 * * *",
-            NY,
-            DstRule::Once,
-            "2026-03-08T04:00:00Z",
-            &even,
-        );
+        check("0 */2 * * *", NY, DstRule::Once, "2026-03-08T04:00:00Z", &even);
         let literal = ["03-08T05:00Z", "03-08T08:00Z"];
-        check(
-            "0 */2 * * *",
-            NY,
-            DstRule::Literal,
-            "2026-03-08T04:00:00Z",
-            &literal,
-        );
-        check(
-            "30 */2 * * *",
-            NY,
-            DstRule::Once,
-            "2026-03-08T06:00:00Z",
-            &["03-08T07:30Z~"],
-        );
+        check("0 */2 * * *", NY, DstRule::Literal, "2026-03-08T04:00:00Z", &literal);
+        check("30 */2 * * *", NY, DstRule::Once, "2026-03-08T06:00:00Z", &["03-08T07:30Z~"]);
     }
 
     #[test]
@@ -416,20 +325,8 @@ mod tests {
         // Lord Howe moves by 30 minutes: 02:00 to 02:30 is missing on 4 October (15:30Z).
         let howe = "Australia/Lord_Howe";
         let from = "2026-10-03T14:00:00Z";
-        check(
-            "10 2 * * *",
-            howe,
-            DstRule::Once,
-            from,
-            &["10-03T15:30Z~", "10-04T15:10Z"],
-        );
-        check(
-            "45 2 * * *",
-            howe,
-            DstRule::Once,
-            from,
-            &["10-03T15:45Z", "10-04T15:45Z"],
-        );
+        check("10 2 * * *", howe, DstRule::Once, from, &["10-03T15:30Z~", "10-04T15:10Z"]);
+        check("45 2 * * *", howe, DstRule::Once, from, &["10-03T15:45Z", "10-04T15:45Z"]);
         check(
             "0 * * * *",
             howe,
@@ -473,17 +370,8 @@ mod tests {
     #[test]
     fn an_expression_that_only_matches_in_the_gap() {
         let only = "0 30 2 8 3 * 2026";
-        check(
-            only,
-            NY,
-            DstRule::Once,
-            "2026-01-01T00:00:00Z",
-            &["03-08T07:00Z~"],
-        );
-        assert_eq!(
-            cron(only, NY, DstRule::Once).next_after(at("2026-03-08T07:00:00Z")),
-            None
-        );
+        check(only, NY, DstRule::Once, "2026-01-01T00:00:00Z", &["03-08T07:00Z~"]);
+        assert_eq!(cron(only, NY, DstRule::Once).next_after(at("2026-03-08T07:00:00Z")), None);
         let literal = Recurrence::parse_cron(only, NY, DstRule::Literal).unwrap();
         let refused = literal.validate(at("2026-01-01T00:00:00Z")).unwrap_err();
         assert_eq!(refused, RecurrenceError::NeverMatches);
@@ -500,11 +388,7 @@ mod tests {
             ("2026-01-01T00:00:00.999999Z", "2026-01-01T00:00:01Z"),
             ("1969-12-31T23:59:58.5Z", "1969-12-31T23:59:59Z"),
         ] {
-            assert_eq!(
-                planner.next_after(at(after)).unwrap().at,
-                at(expected),
-                "{after}"
-            );
+            assert_eq!(planner.next_after(at(after)).unwrap().at, at(expected), "{after}");
         }
     }
 
@@ -512,50 +396,32 @@ mod tests {
     fn intervals_are_aligned_and_first_due_one_interval_after_creation() {
         let created = at("2026-05-05T10:07:13.123456Z");
         let half_hour = Recurrence::interval(1_800_000, created);
-        assert_eq!(
-            half_hour.next_after(created).unwrap().at,
-            at("2026-05-05T10:37:13.123Z")
-        );
+        assert_eq!(half_hour.next_after(created).unwrap().at, at("2026-05-05T10:37:13.123Z"));
         assert_eq!(half_hour.validate(created), Ok(()));
-        let aligned = Recurrence::Interval {
-            every_ms: 3_600_000,
-            phase_ms: 0,
-        };
+        let aligned = Recurrence::Interval { every_ms: 3_600_000, phase_ms: 0 };
         assert_eq!(
             aligned.next_after(at("2026-05-05T10:00:00Z")).unwrap().at,
             at("2026-05-05T11:00:00Z")
         );
         let broken = Recurrence::interval(0, created);
         assert_eq!(broken.next_after(created), None);
-        for (every_ms, phase_ms) in [
-            (0, 0),
-            (999, 0),
-            (limits::INTERVAL_MS_MAX + 1, 0),
-            (5_000, 5_000),
-        ] {
-            assert!(
-                Recurrence::Interval { every_ms, phase_ms }
-                    .validate(created)
-                    .is_err()
-            );
+        for (every_ms, phase_ms) in
+            [(0, 0), (999, 0), (limits::INTERVAL_MS_MAX + 1, 0), (5_000, 5_000)]
+        {
+            assert!(Recurrence::Interval { every_ms, phase_ms }.validate(created).is_err());
         }
     }
 
     #[test]
     fn a_single_instant_is_due_once_and_not_in_the_past() {
-        let once = Recurrence::Once {
-            at: at("2026-05-05T10:00:00Z"),
-        };
+        let once = Recurrence::Once { at: at("2026-05-05T10:00:00Z") };
         assert_eq!(
             once.next_after(at("2026-05-05T09:59:59Z")),
             Some(Due::plain(at("2026-05-05T10:00:00Z")))
         );
         assert_eq!(once.next_after(at("2026-05-05T10:00:00Z")), None);
         assert_eq!(once.validate(at("2026-05-05T10:00:00Z")), Ok(()));
-        let late = once
-            .validate(at("2026-05-05T10:00:01Z"))
-            .unwrap_err()
-            .to_string();
+        let late = once.validate(at("2026-05-05T10:00:01Z")).unwrap_err().to_string();
         assert!(late.contains("in the past"), "{late}");
     }
 
@@ -582,11 +448,7 @@ mod tests {
         for (expression, timezone) in [("nonsense", "UTC"), ("* * * * *", "Mars/Olympus"), ("", "")]
         {
             let (expression, timezone) = (expression.to_owned(), timezone.to_owned());
-            let stored = Recurrence::Cron {
-                expression,
-                timezone,
-                dst: DstRule::Once,
-            };
+            let stored = Recurrence::Cron { expression, timezone, dst: DstRule::Once };
             assert_eq!(stored.next_after(Timestamp::UNIX_EPOCH), None);
             assert!(stored.validate(Timestamp::UNIX_EPOCH).is_err());
         }
@@ -596,26 +458,17 @@ mod tests {
     fn json_is_stable_and_the_dst_rule_may_be_missing() {
         let json = r#"{"kind":"cron","expression":"@daily","timezone":"UTC"}"#;
         let read: Recurrence = serde_json::from_str(json).unwrap();
-        assert_eq!(
-            read,
-            Recurrence::parse_cron("@daily", "", DstRule::Once).unwrap()
-        );
+        assert_eq!(read, Recurrence::parse_cron("@daily", "", DstRule::Once).unwrap());
         assert_eq!(
             serde_json::to_string(&read).unwrap(),
             r#"{"kind":"cron","expression":"@daily","timezone":"UTC","dst":"once"}"#
         );
-        let interval = Recurrence::Interval {
-            every_ms: 5_000,
-            phase_ms: 1,
-        };
+        let interval = Recurrence::Interval { every_ms: 5_000, phase_ms: 1 };
         assert_eq!(
             serde_json::to_string(&interval).unwrap(),
             r#"{"kind":"interval","every_ms":5000,"phase_ms":1}"#
         );
-        let due = Due {
-            at: Timestamp::UNIX_EPOCH,
-            dst: Some(DstNote::Gap),
-        };
+        let due = Due { at: Timestamp::UNIX_EPOCH, dst: Some(DstNote::Gap) };
         assert_eq!(
             serde_json::to_string(&due).unwrap(),
             r#"{"at":"1970-01-01T00:00:00Z","dst":"gap"}"#

@@ -141,10 +141,7 @@ mod tests {
         let policy = RetryPolicy::default();
         let failure = failed(FailureClass::Component);
         assert_eq!(policy.decide(3, &failure, 500_000), RetryDecision::After { delay_ms: 10_000 });
-        assert_eq!(
-            policy.decide(4, &failure, 0),
-            RetryDecision::GiveUp(GiveUp::AttemptsExhausted)
-        );
+        assert_eq!(policy.decide(4, &failure, 0), RetryDecision::GiveUp(GiveUp::AttemptsExhausted));
     }
 
     #[test]

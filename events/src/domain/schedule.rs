@@ -389,10 +389,9 @@ impl Aggregate for Schedule {
 
     fn evolve(self, event: &ScheduleEvent) -> Self {
         match (self, event) {
-            (Self::Absent, ScheduleEvent::Created(e)) => Self::Active {
-                spec: Box::new(e.spec.clone()),
-                next_due_at: e.next_due_at,
-            },
+            (Self::Absent, ScheduleEvent::Created(e)) => {
+                Self::Active { spec: Box::new(e.spec.clone()), next_due_at: e.next_due_at }
+            }
             (Self::Active { spec, next_due_at }, event) => active(spec, next_due_at, event),
             (Self::Paused { spec, since }, ScheduleEvent::Resumed(e)) => match e.next_due_at {
                 Some(next_due_at) => Self::Active { spec, next_due_at },

@@ -97,9 +97,7 @@ impl Aggregate for Worker {
                 Ok(vec![WorkerEvent::Started(started)])
             }
             (Self::Active(have), WorkerCommand::Start(started)) if *have == started => Ok(vec![]),
-            (Self::Active(_) | Self::Gone, WorkerCommand::Start(_)) => {
-                Err(WorkerRejection::Exists)
-            }
+            (Self::Active(_) | Self::Gone, WorkerCommand::Start(_)) => Err(WorkerRejection::Exists),
             (Self::Absent, WorkerCommand::Stop | WorkerCommand::RecordLost { .. }) => {
                 Err(WorkerRejection::Absent)
             }

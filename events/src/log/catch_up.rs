@@ -20,13 +20,7 @@ impl CatchUp {
     /// Starts after a position. Subscribes at the first call of [`Self::next`].
     #[must_use]
     pub fn new(log: SharedLog, after: Position) -> Self {
-        Self {
-            log,
-            last: after,
-            subscription: None,
-            pause_ms: 0,
-            caught_up: false,
-        }
+        Self { log, last: after, subscription: None, pause_ms: 0, caught_up: false }
     }
 
     /// The position of the last event handed out.
@@ -120,19 +114,11 @@ mod tests {
                 reason: None,
             };
             let data = "{}".into();
-            NewEvent {
-                id,
-                event_type: "case.happened",
-                schema_version: 1,
-                data,
-                metadata,
-            }
+            NewEvent { id, event_type: "case.happened", schema_version: 1, data, metadata }
         };
         let stream = StreamName::new("case-1").unwrap();
         let events = (0..count).map(|_| event()).collect();
-        log.append(&stream, ExpectedRevision::Any, events)
-            .await
-            .unwrap();
+        log.append(&stream, ExpectedRevision::Any, events).await.unwrap();
     }
 
     async fn positions(catch_up: &mut CatchUp) -> Vec<u64> {
@@ -144,9 +130,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_leaves_no_gap_and_no_duplicate() {
-        let log = Arc::new(FaultyLog::new(Arc::new(MemoryLog::new(Arc::new(
-            SystemClock,
-        )))));
+        let log = Arc::new(FaultyLog::new(Arc::new(MemoryLog::new(Arc::new(SystemClock)))));
         fill(&*log, 3).await;
         let mut catch_up = CatchUp::new(log.clone(), Position(1));
         assert_eq!(positions(&mut catch_up).await, [2, 3]);

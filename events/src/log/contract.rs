@@ -1,11 +1,8 @@
 //! The contract that every backend keeps, as tests. A backend joins with one line:
 //! `event_log_contract!(memory, make_memory);`. Owns no backend and assumes no empty log, so that
 //! it also runs against a shared server.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step is a failed test"
-)]
+#![expect(clippy::disallowed_methods, reason = "the cases join or drop their own tasks")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step is a failed test")]
 
 use std::any::Any;
 use std::sync::Arc;
@@ -132,9 +129,7 @@ fn numbers(events: &[RecordedEvent]) -> Vec<u64> {
 /// Appends events with these numbers to a stream, one append each.
 async fn fill(log: &dyn EventLog, stream: &StreamName, range: std::ops::Range<u64>) {
     for number in range {
-        log.append(stream, ExpectedRevision::Any, vec![event(number)])
-            .await
-            .unwrap();
+        log.append(stream, ExpectedRevision::Any, vec![event(number)]).await.unwrap();
     }
 }
 
@@ -169,11 +164,7 @@ async fn collect(
         match next(subscription).await.unwrap().unwrap() {
             SubscriptionItem::Events(batch) => {
                 assert!(!batch.is_empty(), "a batch has at least one event");
-                events.extend(
-                    batch
-                        .into_iter()
-                        .filter(|event| wanted.contains(&event.stream)),
-                );
+                events.extend(batch.into_iter().filter(|event| wanted.contains(&event.stream)));
             }
             SubscriptionItem::CaughtUp => caught_up += 1,
         }
@@ -184,12 +175,7 @@ async fn collect(
 #[track_caller]
 fn assert_positions_increase(events: &[RecordedEvent]) {
     for pair in events.windows(2) {
-        assert!(
-            pair[0].position < pair[1].position,
-            "{:?} then {:?}",
-            pair[0],
-            pair[1]
-        );
+        assert!(pair[0].position < pair[1].position, "{:?} then {:?}", pair[0], pair[1]);
     }
 }
 

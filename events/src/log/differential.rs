@@ -63,16 +63,8 @@ fn expected(random: &mut Seeded) -> ExpectedRevision {
 
 fn event(random: &mut Seeded) -> NewEvent {
     let correlation_id = random.uuid();
-    let causation_id = if random.below(2) == 0 {
-        correlation_id
-    } else {
-        random.uuid()
-    };
-    let bytes = if random.below(200) == 0 {
-        EVENT_BYTES_MAX
-    } else {
-        random.below(30) as usize
-    };
+    let causation_id = if random.below(2) == 0 { correlation_id } else { random.uuid() };
+    let bytes = if random.below(200) == 0 { EVENT_BYTES_MAX } else { random.below(30) as usize };
     NewEvent {
         id: random.uuid(),
         event_type: ["case.opened", "case.moved", "case.closed"][random.below(3) as usize],
@@ -101,11 +93,8 @@ fn operation(random: &mut Seeded, done: &[Operation]) -> Operation {
         9..12 if !done.is_empty() => done[random.below(done.len() as u64) as usize].clone(),
         9..16 => {
             let from = (random.below(3) > 0).then(|| Revision(random.below(40)));
-            let direction = if random.below(2) == 0 {
-                Direction::Forward
-            } else {
-                Direction::Backward
-            };
+            let direction =
+                if random.below(2) == 0 { Direction::Forward } else { Direction::Backward };
             Operation::ReadStream(stream(random), from, direction, random.below(30) as usize)
         }
         16..18 => Operation::ReadAll(Position(random.below(300)), random.below(50) as usize),
@@ -121,10 +110,7 @@ async fn apply(log: &dyn EventLog, operation: Operation) -> Result<String, LogEr
             format!("{:?}", log.append(&stream, expected, events).await?)
         }
         Operation::ReadStream(stream, from, direction, limit) => {
-            format!(
-                "{:?}",
-                log.read_stream(&stream, from, direction, limit).await?
-            )
+            format!("{:?}", log.read_stream(&stream, from, direction, limit).await?)
         }
         Operation::ReadAll(after, limit) => format!("{:?}", log.read_all(after, limit).await?),
         Operation::Head => format!("{:?}", log.head().await?),
@@ -156,10 +142,8 @@ async fn memory_and_embedded_give_the_same_log_and_the_same_errors() {
             memory.close().await;
             memory = memory.reopened();
         }
-        let (one, two) = (
-            apply(&memory, operation.clone()).await,
-            apply(&embedded, operation.clone()).await,
-        );
+        let (one, two) =
+            (apply(&memory, operation.clone()).await, apply(&embedded, operation.clone()).await);
         assert_eq!(one, two, "SPARK_SEED={seed}, step {step}: {operation:?}");
         errors += usize::from(one.is_err());
         if let Operation::Append(..) = operation {
@@ -169,17 +153,11 @@ async fn memory_and_embedded_give_the_same_log_and_the_same_errors() {
     let mut after = Position::START;
     loop {
         let one = memory.read_all(after, READ_EVENTS_MAX).await.unwrap();
-        assert_eq!(
-            one,
-            embedded.read_all(after, READ_EVENTS_MAX).await.unwrap()
-        );
+        assert_eq!(one, embedded.read_all(after, READ_EVENTS_MAX).await.unwrap());
         let Some(last) = one.last() else { break };
         after = last.position;
     }
     let (memory, embedded) = (memory.head().await, embedded.head().await);
     assert_eq!((memory, embedded), (Ok(after), Ok(after)));
-    assert!(
-        after.0 > 100 && errors > 20,
-        "the run was too tame: head {after}, {errors} errors"
-    );
+    assert!(after.0 > 100 && errors > 20, "the run was too tame: head {after}, {errors} errors");
 }

@@ -83,12 +83,7 @@ impl EmbeddedLog {
             .spawn(move || writer.run(queue, &to_publish))
             .map_err(|error| LogError::unavailable("its thread cannot be started", error))?;
         let thread = tokio::sync::Mutex::new(Some(thread));
-        Ok(Self {
-            shared,
-            jobs: Some(jobs),
-            thread,
-            clock,
-        })
+        Ok(Self { shared, jobs: Some(jobs), thread, clock })
     }
 
     /// The error of an append that the writer did not answer.
@@ -119,11 +114,7 @@ impl Shared {
     }
 
     fn check_open(&self) -> Result<(), LogError> {
-        if self.is_closed() {
-            Err(LogError::Closed)
-        } else {
-            Ok(())
-        }
+        if self.is_closed() { Err(LogError::Closed) } else { Ok(()) }
     }
 
     /// Makes a committed group visible to live readers.
@@ -147,11 +138,7 @@ impl Shared {
         if let Some(events) = self.tail.after(after, limit, bytes_max) {
             return Ok(events);
         }
-        self.noted(
-            self.readers
-                .read(move |reader| reader.all(after, limit, bytes_max))
-                .await,
-        )
+        self.noted(self.readers.read(move |reader| reader.all(after, limit, bytes_max)).await)
     }
 
     /// Keeps the reason of a failed read for [`EventLog::health`], until a read succeeds.
@@ -173,12 +160,7 @@ fn note(place: &Mutex<Option<String>>, trouble: Option<String>) {
 
 impl Feed for Shared {
     async fn batch_after(&self, after: Position) -> Result<Vec<RecordedEvent>, LogError> {
-        self.after(
-            after,
-            SUBSCRIPTION_BATCH_EVENTS_MAX,
-            SUBSCRIPTION_BATCH_BYTES_MAX,
-        )
-        .await
+        self.after(after, SUBSCRIPTION_BATCH_EVENTS_MAX, SUBSCRIPTION_BATCH_BYTES_MAX).await
     }
 }
 
@@ -226,9 +208,7 @@ impl EventLog for EmbeddedLog {
         after: Position,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
-        self.shared
-            .after(after, limit.min(READ_EVENTS_MAX), usize::MAX)
-            .await
+        self.shared.after(after, limit.min(READ_EVENTS_MAX), usize::MAX).await
     }
 
     fn subscribe_all(&self, after: Position) -> Subscription {
@@ -247,10 +227,7 @@ impl EventLog for EmbeddedLog {
         };
         let trouble =
             lasting(&self.shared.write_trouble).or_else(|| lasting(&self.shared.read_trouble));
-        LogHealth {
-            backend: "embedded",
-            trouble,
-        }
+        LogHealth { backend: "embedded", trouble }
     }
 
     async fn close(&self) {

@@ -62,10 +62,7 @@ impl LogError {
         reason: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self::Unavailable {
-            reason: reason.into(),
-            source: Some(Arc::new(source)),
-        }
+        Self::Unavailable { reason: reason.into(), source: Some(Arc::new(source)) }
     }
 
     /// True when the same call may succeed later without any change.

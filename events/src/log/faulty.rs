@@ -33,11 +33,7 @@ impl FaultyLog {
     /// A transparent wrapper.
     #[must_use]
     pub fn new(log: SharedLog) -> Self {
-        Self {
-            log,
-            faults: Mutex::default(),
-            breaks: watch::Sender::new(0),
-        }
+        Self { log, faults: Mutex::default(), breaks: watch::Sender::new(0) }
     }
 
     /// While true, every call answers `Unavailable` and stores nothing, and subscriptions break.
@@ -92,11 +88,7 @@ impl FaultyLog {
     async fn before_read(&self) -> Result<(), LogError> {
         self.wait().await;
         let mut faults = self.faults();
-        if faults.down || take_one(&mut faults.failing_reads) {
-            Err(injected())
-        } else {
-            Ok(())
-        }
+        if faults.down || take_one(&mut faults.failing_reads) { Err(injected()) } else { Ok(()) }
     }
 }
 
@@ -107,10 +99,7 @@ fn take_one(count: &mut u32) -> bool {
 }
 
 fn injected() -> LogError {
-    LogError::Unavailable {
-        reason: "a fault was injected by a test".into(),
-        source: None,
-    }
+    LogError::Unavailable { reason: "a fault was injected by a test".into(), source: None }
 }
 
 #[async_trait]
@@ -158,6 +147,7 @@ impl EventLog for FaultyLog {
         let mut breaks = self.breaks.subscribe();
         let broken_at_once = self.faults().down;
         let mut inner = self.log.subscribe_all(after);
+        #[expect(clippy::disallowed_methods, reason = "it ends with its subscription")]
         tokio::spawn(async move {
             let forward = async {
                 while let Some(item) = inner.next().await {
@@ -259,35 +249,18 @@ mod tests {
         assert_eq!(append(lost).await.unwrap().position, Position(1));
 
         let mut subscription = log.subscribe_all(Position(1));
-        assert_eq!(
-            subscription.next().await,
-            Some(Ok(SubscriptionItem::CaughtUp))
-        );
+        assert_eq!(subscription.next().await, Some(Ok(SubscriptionItem::CaughtUp)));
         log.set_down(true);
         assert!(subscription.next().await.unwrap().is_err());
         assert_eq!(subscription.next().await, None);
-        assert!(
-            log.subscribe_all(Position::START)
-                .next()
-                .await
-                .unwrap()
-                .is_err()
-        );
+        assert!(log.subscribe_all(Position::START).next().await.unwrap().is_err());
         assert!(log.health().trouble.is_some());
         assert!(log.read_all(Position::START, 1).await.is_err());
 
         log.heal();
         log.fail_reads(1);
-        assert!(
-            log.read_stream(&stream, None, Direction::Forward, 1)
-                .await
-                .is_err()
-        );
-        assert!(
-            log.read_stream(&stream, None, Direction::Forward, 1)
-                .await
-                .is_ok()
-        );
+        assert!(log.read_stream(&stream, None, Direction::Forward, 1).await.is_err());
+        assert!(log.read_stream(&stream, None, Direction::Forward, 1).await.is_ok());
         assert_eq!(log.health().trouble, None);
     }
 

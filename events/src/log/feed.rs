@@ -29,6 +29,7 @@ pub(super) fn subscribe<F: Feed>(
     after: Position,
 ) -> Subscription {
     let (items, subscription) = mpsc::channel(SUBSCRIPTION_BATCHES_MAX);
+    #[expect(clippy::disallowed_methods, reason = "it ends with its subscription or its log")]
     tokio::spawn(async move {
         tokio::select! {
             biased;
@@ -63,11 +64,7 @@ async fn feed(
             let batch = source.batch_after(last).await?;
             let Some(event) = batch.last() else { break };
             last = event.position;
-            if items
-                .send(Ok(SubscriptionItem::Events(batch)))
-                .await
-                .is_err()
-            {
+            if items.send(Ok(SubscriptionItem::Events(batch))).await.is_err() {
                 return Ok(());
             }
         }

@@ -43,15 +43,8 @@ impl MemoryLog {
     /// An empty log.
     #[must_use]
     pub fn new(clock: SharedClock) -> Self {
-        let store = Store {
-            events: RwLock::default(),
-            head: watch::Sender::new(Position::START),
-        };
-        Self {
-            store: Arc::new(store),
-            closed: watch::Sender::new(false),
-            clock,
-        }
+        let store = Store { events: RwLock::default(), head: watch::Sender::new(Position::START) };
+        Self { store: Arc::new(store), closed: watch::Sender::new(false), clock }
     }
 
     /// A further, open handle on the same events: what a second process, or this one after a
@@ -66,11 +59,7 @@ impl MemoryLog {
     }
 
     fn check_open(&self) -> Result<(), LogError> {
-        if *self.closed.borrow() {
-            Err(LogError::Closed)
-        } else {
-            Ok(())
-        }
+        if *self.closed.borrow() { Err(LogError::Closed) } else { Ok(()) }
     }
 }
 
@@ -82,10 +71,7 @@ impl Store {
 
 impl Events {
     fn last(&self, stream: &StreamName) -> Option<&RecordedEvent> {
-        self.streams
-            .get(stream)?
-            .last()
-            .map(|index| &self.all[*index])
+        self.streams.get(stream)?.last().map(|index| &self.all[*index])
     }
 
     /// The answer to a batch whose expectation does not hold: as the first time if this is the
@@ -102,10 +88,7 @@ impl Events {
             self.streams.get(stream)?.get(first..last)
         });
         let same = stored.filter(|stored| {
-            stored
-                .iter()
-                .zip(events)
-                .all(|(index, event)| self.all[*index].id == event.id)
+            stored.iter().zip(events).all(|(index, event)| self.all[*index].id == event.id)
         });
         match same.and_then(|stored| stored.last()) {
             Some(index) => Ok(appended(&self.all[*index])),
@@ -119,10 +102,8 @@ impl Events {
 
     fn push(&mut self, stream: &StreamName, event: NewEvent, recorded_at: crate::clock::Timestamp) {
         let indexes = self.streams.entry(stream.clone()).or_default();
-        let event_type = self
-            .types
-            .entry(event.event_type)
-            .or_insert_with(|| Arc::from(event.event_type));
+        let event_type =
+            self.types.entry(event.event_type).or_insert_with(|| Arc::from(event.event_type));
         self.all.push(RecordedEvent {
             position: Position(self.all.len() as u64 + 1),
             stream: stream.clone(),
@@ -139,10 +120,7 @@ impl Events {
 }
 
 fn appended(event: &RecordedEvent) -> Appended {
-    Appended {
-        position: event.position,
-        revision: event.revision,
-    }
+    Appended { position: event.position, revision: event.revision }
 }
 
 #[async_trait]
@@ -158,11 +136,7 @@ impl EventLog for MemoryLog {
         // Without this a task that appends in a loop would never let another one run.
         tokio::task::consume_budget().await;
         let recorded_at = micros(self.clock.now());
-        let mut store = self
-            .store
-            .events
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut store = self.store.events.write().unwrap_or_else(PoisonError::into_inner);
         if !expected.accepts(store.last(stream).map(|event| event.revision)) {
             return store.repeated(stream, expected, &events);
         }
@@ -170,16 +144,10 @@ impl EventLog for MemoryLog {
             store.push(stream, event, recorded_at);
         }
         // Under the lock, so that the head never goes back.
-        self.store
-            .head
-            .send_replace(Position(store.all.len() as u64));
-        Ok(store.last(stream).map_or(
-            Appended {
-                position: Position::START,
-                revision: Revision(0),
-            },
-            appended,
-        ))
+        self.store.head.send_replace(Position(store.all.len() as u64));
+        Ok(store
+            .last(stream)
+            .map_or(Appended { position: Position::START, revision: Revision(0) }, appended))
     }
 
     async fn read_stream(
@@ -192,19 +160,14 @@ impl EventLog for MemoryLog {
         self.check_open()?;
         let limit = limit.min(READ_EVENTS_MAX);
         let store = self.store.read();
-        let indexes = store
-            .streams
-            .get(stream)
-            .ok_or_else(|| LogError::StreamNotFound(stream.clone()))?;
+        let indexes =
+            store.streams.get(stream).ok_or_else(|| LogError::StreamNotFound(stream.clone()))?;
         let from = from.map(|from| usize::try_from(from.0).unwrap_or(usize::MAX));
         let event = |index: &usize| store.all[*index].clone();
         Ok(match direction {
-            Direction::Forward => indexes
-                .iter()
-                .skip(from.unwrap_or(0))
-                .take(limit)
-                .map(event)
-                .collect(),
+            Direction::Forward => {
+                indexes.iter().skip(from.unwrap_or(0)).take(limit).map(event).collect()
+            }
             Direction::Backward => {
                 let end = from.map_or(indexes.len(), |from| from.saturating_add(1));
                 let end = end.min(indexes.len());
@@ -224,12 +187,7 @@ impl EventLog for MemoryLog {
 
     fn subscribe_all(&self, after: Position) -> Subscription {
         let store = Arc::clone(&self.store);
-        feed::subscribe(
-            store,
-            self.store.head.subscribe(),
-            self.closed.subscribe(),
-            after,
-        )
+        feed::subscribe(store, self.store.head.subscribe(), self.closed.subscribe(), after)
     }
 
     async fn head(&self) -> Result<Position, LogError> {
@@ -238,10 +196,7 @@ impl EventLog for MemoryLog {
     }
 
     fn health(&self) -> LogHealth {
-        LogHealth {
-            backend: "memory",
-            trouble: None,
-        }
+        LogHealth { backend: "memory", trouble: None }
     }
 
     async fn close(&self) {
@@ -253,13 +208,7 @@ impl Store {
     fn after(&self, after: Position, limit: usize) -> Vec<RecordedEvent> {
         let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
         let limit = limit.min(READ_EVENTS_MAX);
-        self.read()
-            .all
-            .iter()
-            .skip(skip)
-            .take(limit)
-            .cloned()
-            .collect()
+        self.read().all.iter().skip(skip).take(limit).cloned().collect()
     }
 }
 
@@ -278,11 +227,7 @@ mod tests {
     fn make() -> Fixture {
         let log = Arc::new(MemoryLog::new(Arc::new(SystemClock)));
         let again = Arc::clone(&log);
-        Fixture {
-            log,
-            reopen: Box::new(move || Arc::new(again.reopened())),
-            guard: Box::new(()),
-        }
+        Fixture { log, reopen: Box::new(move || Arc::new(again.reopened())), guard: Box::new(()) }
     }
 
     crate::event_log_contract!(memory, make);

@@ -6,11 +6,7 @@ use crate::limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, EVENT_BYTES_MAX};
 /// Refuses a batch that is over a bound, before anything is stored.
 pub(crate) fn check_bounds(events: &[NewEvent]) -> Result<(), LogError> {
     let within = |what, actual, max| {
-        if actual <= max {
-            Ok(())
-        } else {
-            Err(LogError::TooLarge { what, actual, max })
-        }
+        if actual <= max { Ok(()) } else { Err(LogError::TooLarge { what, actual, max }) }
     };
     within("events in one append", events.len(), APPEND_EVENTS_MAX)?;
     let mut bytes = 0;

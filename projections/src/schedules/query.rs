@@ -134,9 +134,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ScheduleRow> {
         next_due_at: row.time_opt("next_due_at")?,
         last_due_at: row.time_opt("last_due_at")?,
         last_task_id: row.id_opt("last_task_id")?.map(TaskId),
-        last_task_status: row
-            .get::<_, Option<i64>>("last_task_status")?
-            .map(status_name),
+        last_task_status: row.get::<_, Option<i64>>("last_task_status")?.map(status_name),
         paused_at: row.time_opt("paused_at")?,
         paused_by: row.get("paused_by")?,
         paused_reason: row.get("paused_reason")?,
@@ -153,11 +151,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ScheduleRow> {
     })
 }
 
-const FINDER: Finder = Finder {
-    table: "schedules",
-    names: &["name"],
-    keeps_deleted: true,
-};
+const FINDER: Finder = Finder { table: "schedules", names: &["name"], keeps_deleted: true };
 
 impl Reads {
     /// Schedules, oldest first.
@@ -171,25 +165,14 @@ impl Reads {
     ) -> Result<Listing<ScheduleRow>, QueryError> {
         self.read(move |conn| {
             let mut conditions = Where::default();
-            conditions.and(
-                "s.flow_id = ?",
-                filter.flow_id.map(|id| blob(id.0).to_vec()),
-            );
-            conditions.and(
-                "s.source_id = ?",
-                filter.source_id.map(|id| blob(id.0).to_vec()),
-            );
+            conditions.and("s.flow_id = ?", filter.flow_id.map(|id| blob(id.0).to_vec()));
+            conditions.and("s.source_id = ?", filter.source_id.map(|id| blob(id.0).to_vec()));
             if !filter.include_deleted && filter.status.as_deref() != Some("deleted") {
                 conditions.and_plain("s.deleted = 0");
             }
             conditions.and("st.status = ?", filter.status);
             let from = "schedules s JOIN schedules_states st ON st.seq = s.seq";
-            let list = List {
-                select: SELECT,
-                from,
-                key: "s.seq",
-                newest_first: false,
-            };
+            let list = List { select: SELECT, from, key: "s.seq", newest_first: false };
             list.page(conn, conditions, &page, read)
         })
         .await
@@ -213,7 +196,6 @@ impl Reads {
     /// A file that cannot be read.
     pub async fn find_schedule(&self, text: &str) -> Result<Found<ScheduleId>, QueryError> {
         let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(ScheduleId)))
-            .await
+        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(ScheduleId))).await
     }
 }

@@ -49,20 +49,14 @@ impl TaskFilter {
             ("source", self.source_id.map(|id| id.0)),
         ];
         let mut narrowed = Narrowed {
-            statuses: TaskStatus::ALL
-                .into_iter()
-                .filter(wanted)
-                .map(status_number)
-                .collect(),
+            statuses: TaskStatus::ALL.into_iter().filter(wanted).map(status_number).collect(),
             any_status: self.statuses.is_empty(),
             ids: Vec::new(),
         };
         for (column, id) in ids {
             if let Some(id) = id {
                 // No schedule is counted as schedule 0, so what is unknown must be something else.
-                narrowed
-                    .ids
-                    .push((column, stored_ref(conn, id)?.unwrap_or(-1)));
+                narrowed.ids.push((column, stored_ref(conn, id)?.unwrap_or(-1)));
             }
         }
         Ok(narrowed)
@@ -120,10 +114,7 @@ fn list(
         rows.push((key, read.query_row([key], rows::task)?));
     }
     let mut counts = counts(conn, &filter)?;
-    let total = filter
-        .statuses
-        .iter()
-        .filter_map(|status| counts.of(*status).copied());
+    let total = filter.statuses.iter().filter_map(|status| counts.of(*status).copied());
     Ok(page.listing(rows, total.sum()))
 }
 
@@ -142,10 +133,7 @@ fn keys(filter: &Narrowed, page: &Page, start: Option<i64>) -> (String, Vec<Valu
             conditions.and("status = ?", Some(*status));
             conditions.and("seq < ?", Some(before));
             values.extend_from_slice(conditions.values());
-            format!(
-                "SELECT seq FROM tasks INDEXED BY tasks_{index}{}",
-                conditions.sql()
-            )
+            format!("SELECT seq FROM tasks INDEXED BY tasks_{index}{}", conditions.sql())
         };
         filter.statuses.iter().map(&mut range).collect()
     };
@@ -164,10 +152,8 @@ fn keys(filter: &Narrowed, page: &Page, start: Option<i64>) -> (String, Vec<Valu
 
 fn counts(conn: &Connection, filter: &Narrowed) -> Result<TaskCounts, QueryError> {
     let conditions = filter.ids();
-    let sql = format!(
-        "SELECT status, sum(n) FROM tasks_counts{} GROUP BY status",
-        conditions.sql()
-    );
+    let sql =
+        format!("SELECT status, sum(n) FROM tasks_counts{} GROUP BY status", conditions.sql());
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(conditions.values()))?;
     let mut counts = TaskCounts::default();
@@ -191,15 +177,13 @@ fn detail(conn: &Connection, id: TaskId) -> Result<Option<TaskDetail>, QueryErro
         return Ok(None);
     };
     let mut statement = conn.prepare_cached(ATTEMPTS)?;
-    let mut attempt_rows = statement
-        .query_map([seq], rows::failed_attempt)?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut attempt_rows =
+        statement.query_map([seq], rows::failed_attempt)?.collect::<rusqlite::Result<Vec<_>>>()?;
     attempt_rows.extend(last);
     let mut statement =
         conn.prepare_cached("SELECT * FROM tasks_logs WHERE seq = ?1 ORDER BY attempt")?;
-    let logs = statement
-        .query_map([seq], rows::components)?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let logs =
+        statement.query_map([seq], rows::components)?.collect::<rusqlite::Result<Vec<_>>>()?;
     let schedule_name = match task.schedule_id {
         Some(schedule) => conn
             .prepare_cached("SELECT name FROM schedules WHERE id = ?1")?
@@ -209,12 +193,7 @@ fn detail(conn: &Connection, id: TaskId) -> Result<Option<TaskDetail>, QueryErro
         None => None,
     };
     let log = logs.into_iter().flatten().collect();
-    Ok(Some(TaskDetail {
-        task,
-        schedule_name,
-        attempt_rows,
-        log,
-    }))
+    Ok(Some(TaskDetail { task, schedule_name, attempt_rows, log }))
 }
 
 /// How the keys of a page are found, as SQLite explains it.
@@ -230,11 +209,7 @@ pub(crate) fn plan(
     Ok(steps.collect::<rusqlite::Result<_>>()?)
 }
 
-const FINDER: Finder = Finder {
-    table: "tasks",
-    names: &[],
-    keeps_deleted: false,
-};
+const FINDER: Finder = Finder { table: "tasks", names: &[], keeps_deleted: false };
 
 impl Reads {
     /// Tasks, newest first.
@@ -262,8 +237,7 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn task_counts(&self, filter: TaskFilter) -> Result<TaskCounts, QueryError> {
-        self.read(move |conn| counts(conn, &filter.narrow(conn)?))
-            .await
+        self.read(move |conn| counts(conn, &filter.narrow(conn)?)).await
     }
 
     /// The task that a text stands for: an id or its start.
@@ -272,7 +246,6 @@ impl Reads {
     /// A file that cannot be read.
     pub async fn find_task(&self, text: &str) -> Result<Found<TaskId>, QueryError> {
         let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(TaskId)))
-            .await
+        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(TaskId))).await
     }
 }

@@ -73,9 +73,7 @@ const UPDATE_STATUS: &str = "UPDATE tasks SET attempts = ?2, failed_attempt = ?3
 impl Record {
     /// The stored row of a task.
     pub(super) fn load(conn: &Connection, id: Uuid) -> rusqlite::Result<Option<Self>> {
-        conn.prepare_cached(LOAD)?
-            .query_row([blob(id)], Self::read)
-            .optional()
+        conn.prepare_cached(LOAD)?.query_row([blob(id)], Self::read).optional()
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {

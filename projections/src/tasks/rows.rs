@@ -192,20 +192,14 @@ pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
         attempts_max: row.get("attempts_max")?,
         input: row.json("input")?,
         output: row.json_opt("output")?,
-        error: if status == "completed" {
-            None
-        } else {
-            row.json_opt("failure")?
-        },
+        error: if status == "completed" { None } else { row.json_opt("failure")? },
         next_attempt_at: row.time_opt("next_attempt_at")?,
         worker_id: row.id_opt("worker_id")?.map(WorkerId),
         job_id: row.get("job_id")?,
         cancel_requested: row.get("cancel_requested")?,
         cancelled_by: row.get("cancelled_by")?,
         cancel_reason: row.get("cancel_reason")?,
-        remote_stop: row
-            .get::<_, Option<i64>>("remote_stop")?
-            .map(|n| name_of(&STOPS, n)),
+        remote_stop: row.get::<_, Option<i64>>("remote_stop")?.map(|n| name_of(&STOPS, n)),
         created_at: row.time("created_at")?,
         started_at,
         finished_at,
@@ -221,11 +215,7 @@ const STOPS: [&str; 3] = ["not_running", "stopped", "left_running"];
 const MODES: [&str; 2] = ["background", "direct"];
 
 fn name_of(names: &[&'static str], number: i64) -> &'static str {
-    usize::try_from(number)
-        .ok()
-        .and_then(|index| names.get(index))
-        .copied()
-        .unwrap_or("unknown")
+    usize::try_from(number).ok().and_then(|index| names.get(index)).copied().unwrap_or("unknown")
 }
 
 /// A row of `tasks_attempts`.
@@ -255,12 +245,7 @@ pub(super) fn last_attempt(row: &Row<'_>) -> rusqlite::Result<Option<AttemptRow>
     let last = attempt(row, "attempts", "attempt_started_at")?;
     let lasted = last.started_at.zip(finished_at);
     let lasted = lasted.map(|(from, to)| spark_events::clock::ms_between(from, to));
-    Ok(Some(AttemptRow {
-        outcome,
-        finished_at,
-        duration_ms: last.duration_ms.or(lasted),
-        ..last
-    }))
+    Ok(Some(AttemptRow { outcome, finished_at, duration_ms: last.duration_ms.or(lasted), ..last }))
 }
 
 /// The columns that both tables have.
@@ -268,15 +253,11 @@ fn attempt(row: &Row<'_>, number: &str, started_at: &str) -> rusqlite::Result<At
     Ok(AttemptRow {
         attempt: row.get(number)?,
         worker_id: row.id_opt("worker_id")?.map(WorkerId),
-        mode: row
-            .get::<_, Option<i64>>("mode")?
-            .map(|n| name_of(&MODES, n)),
+        mode: row.get::<_, Option<i64>>("mode")?.map(|n| name_of(&MODES, n)),
         job_id: row.get("job_id")?,
         started_at: row.time_opt(started_at)?,
         finished_at: None,
-        duration_ms: row
-            .get::<_, Option<i64>>("attempt_ms")?
-            .map(crate::columns::unsigned),
+        duration_ms: row.get::<_, Option<i64>>("attempt_ms")?.map(crate::columns::unsigned),
         outcome: "running",
         failure: None,
         reattached: row.get("reattached")?,
@@ -289,15 +270,13 @@ pub(super) fn components(row: &Row<'_>) -> rusqlite::Result<Vec<ComponentRow>> {
     let stored: Vec<StoredComponent> = row.json("entries")?;
     Ok(stored
         .into_iter()
-        .map(
-            |(component, status, started_at, latency_ms, error)| ComponentRow {
-                attempt,
-                component,
-                status,
-                started_at: started_at.and_then(Timestamp::from_timestamp_micros),
-                latency_ms,
-                error,
-            },
-        )
+        .map(|(component, status, started_at, latency_ms, error)| ComponentRow {
+            attempt,
+            component,
+            status,
+            started_at: started_at.and_then(Timestamp::from_timestamp_micros),
+            latency_ms,
+            error,
+        })
         .collect())
 }

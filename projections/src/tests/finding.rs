@@ -30,10 +30,7 @@ async fn ids_their_starts_and_names() {
     let find = async |text: &str| model.reads().find_flow(text).await.unwrap();
     let one = Found::One;
     assert_eq!(find(&FLOW.to_string()).await, one(FLOW));
-    assert_eq!(
-        find(&FLOW.0.simple().to_string().to_uppercase()).await,
-        one(FLOW)
-    );
+    assert_eq!(find(&FLOW.0.simple().to_string().to_uppercase()).await, one(FLOW));
     assert_eq!(find("00000002").await, one(FLOW));
     assert_eq!(find("abcd1").await, one(TWIN_A));
     assert_eq!(find("abcd-2222").await, one(TWIN_B));
@@ -44,18 +41,8 @@ async fn ids_their_starts_and_names() {
     assert_eq!(find("Twin").await, Found::Many(vec![TWIN_A, TWIN_B]));
     // A deleted one answers to its full id only.
     assert_eq!(find(&GONE.to_string()).await, one(GONE));
-    assert_eq!(
-        find("Gone").await,
-        Found::None {
-            suggestions: vec![]
-        }
-    );
-    assert_eq!(
-        find("abcd3333").await,
-        Found::None {
-            suggestions: vec![]
-        }
-    );
+    assert_eq!(find("Gone").await, Found::None { suggestions: vec![] });
+    assert_eq!(find("abcd3333").await, Found::None { suggestions: vec![] });
 }
 
 #[tokio::test]
@@ -76,30 +63,14 @@ async fn near_misses_are_named() {
 async fn the_other_kinds() {
     let model = model();
     let reads = model.reads();
-    assert_eq!(
-        reads.find_source("http://local:7860/").await.unwrap(),
-        Found::One(SOURCE)
-    );
-    assert_eq!(
-        reads.find_source("LOCAL").await.unwrap(),
-        Found::One(SOURCE)
-    );
-    assert_eq!(
-        reads.find_schedule("hourly").await.unwrap(),
-        Found::One(SCHEDULE)
-    );
-    let near = Found::None {
-        suggestions: vec!["hourly".into()],
-    };
+    assert_eq!(reads.find_source("http://local:7860/").await.unwrap(), Found::One(SOURCE));
+    assert_eq!(reads.find_source("LOCAL").await.unwrap(), Found::One(SOURCE));
+    assert_eq!(reads.find_schedule("hourly").await.unwrap(), Found::One(SCHEDULE));
+    let near = Found::None { suggestions: vec!["hourly".into()] };
     assert_eq!(reads.find_schedule("houry").await.unwrap(), near);
     let both = Found::Many(vec![task_id(1), task_id(2)]);
     assert_eq!(reads.find_task("00000004").await.unwrap(), both);
-    assert_eq!(
-        reads.find_task(&task_id(2).to_string()).await.unwrap(),
-        Found::One(task_id(2))
-    );
-    let none = Found::None {
-        suggestions: vec![],
-    };
+    assert_eq!(reads.find_task(&task_id(2).to_string()).await.unwrap(), Found::One(task_id(2)));
+    let none = Found::None { suggestions: vec![] };
     assert_eq!(reads.find_worker("ffff").await.unwrap(), none);
 }

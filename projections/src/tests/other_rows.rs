@@ -18,41 +18,17 @@ use crate::workers::WorkerFilter;
 async fn a_source_keeps_what_an_update_does_not_name() {
     let mut story = Story::with_flow();
     let sealed = SealedKey("sealed".into());
-    let patch = SourceUpdated {
-        api_key: Some(sealed),
-        runs_max: Some(9),
-        ..Default::default()
-    };
+    let patch = SourceUpdated { api_key: Some(sealed), runs_max: Some(9), ..Default::default() };
     story.add(SOURCE.stream(), SourceEvent::Updated(patch));
-    let down = Probe::Down {
-        class: FailureClass::Unreachable,
-        message: "refused".into(),
-    };
-    story.add(
-        SOURCE.stream(),
-        SourceEvent::Probed(SourceProbed { probe: down }),
-    );
-    let row = Model::of(&story)
-        .reads()
-        .source(SOURCE)
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (row.name.as_str(), row.runs_max, row.has_api_key),
-        ("local", 9, true)
-    );
-    assert_eq!(
-        (row.status, row.reason.as_deref()),
-        ("down", Some("refused"))
-    );
+    let down = Probe::Down { class: FailureClass::Unreachable, message: "refused".into() };
+    story.add(SOURCE.stream(), SourceEvent::Probed(SourceProbed { probe: down }));
+    let row = Model::of(&story).reads().source(SOURCE).await.unwrap().unwrap();
+    assert_eq!((row.name.as_str(), row.runs_max, row.has_api_key), ("local", 9, true));
+    assert_eq!((row.status, row.reason.as_deref()), ("down", Some("refused")));
     assert_eq!(row.failure_class, Some(FailureClass::Unreachable));
     // What it offered is still worth showing.
     assert_eq!(row.version.as_deref(), Some("1.13.0"));
-    assert_eq!(
-        (row.created_at, row.updated_at, row.revision.0),
-        (at(1), at(4), 2)
-    );
+    assert_eq!((row.created_at, row.updated_at, row.revision.0), (at(1), at(4), 2));
     assert!(!serde_json::to_string(&row).unwrap().contains("sealed"));
 }
 
@@ -62,10 +38,7 @@ async fn a_removed_source_still_names_its_flows() {
     story.add(SOURCE.stream(), SourceEvent::Removed(SourceRemoved {}));
     let model = Model::of(&story);
     let reads = model.reads();
-    let listed = reads
-        .list_sources(SourceFilter::default(), Page::default())
-        .await
-        .unwrap();
+    let listed = reads.list_sources(SourceFilter::default(), Page::default()).await.unwrap();
     assert_eq!((listed.total, listed.items.len()), (0, 0));
     let flow = reads.flow(FLOW).await.unwrap().unwrap();
     assert_eq!(flow.source_name.as_deref(), Some("local"));
@@ -75,35 +48,15 @@ async fn a_removed_source_still_names_its_flows() {
 async fn a_deleted_flow_comes_back_when_synced_again() {
     let mut story = Story::with_flow();
     story.add(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {}));
-    let of_source = || FlowFilter {
-        source_id: Some(SOURCE),
-        ..FlowFilter::default()
-    };
+    let of_source = || FlowFilter { source_id: Some(SOURCE), ..FlowFilter::default() };
     let mut model = Model::of(&story);
-    let gone = model
-        .reads()
-        .list_flows(of_source(), Page::default())
-        .await
-        .unwrap();
+    let gone = model.reads().list_flows(of_source(), Page::default()).await.unwrap();
     assert_eq!(gone.total, 0);
-    story.add(
-        FLOW.stream(),
-        FlowEvent::Synced(Box::new(flow("Weekly report"))),
-    );
+    story.add(FLOW.stream(), FlowEvent::Synced(Box::new(flow("Weekly report"))));
     model.feed(&story, story.events.len());
-    let back = model
-        .reads()
-        .list_flows(of_source(), Page::default())
-        .await
-        .unwrap();
-    assert_eq!(
-        (back.items[0].name.as_str(), back.items[0].created_at),
-        ("Weekly report", at(2))
-    );
-    assert_eq!(
-        (back.items[0].deleted, back.items[0].revision.0),
-        (false, 2)
-    );
+    let back = model.reads().list_flows(of_source(), Page::default()).await.unwrap();
+    assert_eq!((back.items[0].name.as_str(), back.items[0].created_at), ("Weekly report", at(2)));
+    assert_eq!((back.items[0].deleted, back.items[0].revision.0), (false, 2));
 }
 
 #[tokio::test]
@@ -124,28 +77,11 @@ async fn a_worker_counts_the_attempts_it_is_making() {
     story.completed(task_id(2), 1, "done");
     let mut model = Model::of(&story);
     let row = model.reads().worker(WORKER).await.unwrap().unwrap();
-    assert_eq!(
-        (row.status.as_str(), row.current_tasks, row.ended_at),
-        ("active", 2, None)
-    );
+    assert_eq!((row.status.as_str(), row.current_tasks, row.ended_at), ("active", 2, None));
     let reason = "no heartbeat for 30 s".to_owned();
-    story.add(
-        WORKER.stream(),
-        WorkerEvent::Lost(WorkerLost {
-            reason: reason.clone(),
-        }),
-    );
+    story.add(WORKER.stream(), WorkerEvent::Lost(WorkerLost { reason: reason.clone() }));
     model.feed(&story, story.events.len());
-    let lost = WorkerFilter {
-        status: Some("lost".into()),
-    };
-    let lost = model
-        .reads()
-        .list_workers(lost, Page::default())
-        .await
-        .unwrap();
-    assert_eq!(
-        (lost.total, lost.items[0].reason.clone()),
-        (1, Some(reason))
-    );
+    let lost = WorkerFilter { status: Some("lost".into()) };
+    let lost = model.reads().list_workers(lost, Page::default()).await.unwrap();
+    assert_eq!((lost.total, lost.items[0].reason.clone()), (1, Some(reason)));
 }

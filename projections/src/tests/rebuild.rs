@@ -44,13 +44,8 @@ fn step(story: &mut Story, stage: &mut Stage, id: TaskId, what: u8) {
         stage.created = true;
         let trigger = match what % 3 {
             0 => Trigger::Manual,
-            1 => Trigger::Occurrence {
-                schedule_id: SCHEDULE,
-                due_at: at(u64::from(what)),
-            },
-            _ => Trigger::RetryOf {
-                task_id: task_id(99),
-            },
+            1 => Trigger::Occurrence { schedule_id: SCHEDULE, due_at: at(u64::from(what)) },
+            _ => Trigger::RetryOf { task_id: task_id(99) },
         };
         story.created(id, trigger);
     } else if !stage.running {
@@ -80,19 +75,11 @@ fn step(story: &mut Story, stage: &mut Stage, id: TaskId, what: u8) {
                 );
             }
             1 => {
-                story.task(
-                    id,
-                    TaskEvent::Reattached(TaskReattached {
-                        attempt,
-                        worker_id: WORKER,
-                    }),
-                );
+                story
+                    .task(id, TaskEvent::Reattached(TaskReattached { attempt, worker_id: WORKER }));
             }
             2 => {
-                story.task(
-                    id,
-                    TaskEvent::CancelRequested(TaskCancelRequested { attempt }),
-                );
+                story.task(id, TaskEvent::CancelRequested(TaskCancelRequested { attempt }));
             }
             3 => {
                 let entry = ComponentLog {
@@ -104,10 +91,7 @@ fn step(story: &mut Story, stage: &mut Stage, id: TaskId, what: u8) {
                 };
                 story.task(
                     id,
-                    TaskEvent::LogRecorded(TaskLogRecorded {
-                        attempt,
-                        entries: vec![entry],
-                    }),
+                    TaskEvent::LogRecorded(TaskLogRecorded { attempt, entries: vec![entry] }),
                 );
             }
             4 | 5 => {
@@ -152,11 +136,7 @@ fn step(story: &mut Story, stage: &mut Stage, id: TaskId, what: u8) {
 /// Something that happens beside the tasks.
 fn aside(story: &mut Story, what: u8) {
     let n = story.next();
-    let fired = ScheduleFired {
-        due_at: at(n),
-        task_id: task_id(0),
-        next_due_at: Some(at(n + 5)),
-    };
+    let fired = ScheduleFired { due_at: at(n), task_id: task_id(0), next_due_at: Some(at(n + 5)) };
     match what {
         0 => {
             story.add(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {}));
@@ -165,32 +145,21 @@ fn aside(story: &mut Story, what: u8) {
             story.add(FLOW.stream(), FlowEvent::Synced(Box::new(flow("again"))));
         }
         2 => {
-            let patch = SourceUpdated {
-                runs_max: Some(n as u32),
-                ..Default::default()
-            };
+            let patch = SourceUpdated { runs_max: Some(n as u32), ..Default::default() };
             story.add(SOURCE.stream(), SourceEvent::Updated(patch));
         }
         3 => {
-            story.add(
-                SCHEDULE.stream(),
-                ScheduleEvent::Paused(SchedulePaused { at: at(n) }),
-            );
+            story.add(SCHEDULE.stream(), ScheduleEvent::Paused(SchedulePaused { at: at(n) }));
         }
         4 => {
-            let resumed = ScheduleResumed {
-                paused_at: at(1),
-                at: at(n),
-                next_due_at: Some(at(n + 1)),
-            };
+            let resumed =
+                ScheduleResumed { paused_at: at(1), at: at(n), next_due_at: Some(at(n + 1)) };
             story.add(SCHEDULE.stream(), ScheduleEvent::Resumed(resumed));
         }
         5 => {
             story.add(
                 SCHEDULE.stream(),
-                ScheduleEvent::Triggered(ScheduleTriggered {
-                    task_id: task_id(1),
-                }),
+                ScheduleEvent::Triggered(ScheduleTriggered { task_id: task_id(1) }),
             );
         }
         6 => {
@@ -257,23 +226,12 @@ fn a_poison_event_halts_its_projection_alone() {
             assert_eq!(halted.position, poison);
             assert!(halted.reason.contains("task.created"), "{}", halted.reason);
         } else {
-            assert_eq!(
-                (health.position, health.halted),
-                (head, None),
-                "{}",
-                health.name
-            );
+            assert_eq!((health.position, health.halted), (head, None), "{}", health.name);
         }
     }
     let rows = model.dump();
-    assert!(
-        rows.iter().any(|row| row.starts_with("tasks: ")),
-        "the events before it are kept"
-    );
-    assert!(
-        !rows.iter().any(|row| row.contains("never shown")),
-        "those after it wait"
-    );
+    assert!(rows.iter().any(|row| row.starts_with("tasks: ")), "the events before it are kept");
+    assert!(!rows.iter().any(|row| row.contains("never shown")), "those after it wait");
 }
 
 #[test]
@@ -299,23 +257,12 @@ fn an_event_that_does_not_fit_is_poison_too() {
 fn an_unknown_type_is_counted_and_passed_over() {
     let mut story = story(&[(5, 6), (0, 0), (5, 6), (5, 7)]);
     story.add_raw(task_id(0).stream(), "task.archived", 3, b"{}");
-    story.add_raw(
-        StreamName::new("blob-abc").unwrap(),
-        "blob.chunk_stored",
-        1,
-        b"\xff",
-    );
+    story.add_raw(StreamName::new("blob-abc").unwrap(), "blob.chunk_stored", 1, b"\xff");
     let health = Model::of(&story).health();
     let skipped: Vec<_> = health.iter().map(|h| (h.name, h.skipped_unknown)).collect();
     assert_eq!(
         skipped,
-        [
-            ("sources", 0),
-            ("flows", 0),
-            ("schedules", 2),
-            ("tasks", 1),
-            ("workers", 0)
-        ]
+        [("sources", 0), ("flows", 0), ("schedules", 2), ("tasks", 1), ("workers", 0)]
     );
     assert!(health.iter().all(|health| health.halted.is_none()));
 }
@@ -325,10 +272,7 @@ fn a_newer_schema_version_is_poison() {
     let mut story = story(&[(0, 0)]);
     let poison = story.add_raw(task_id(0).stream(), "task.started", 99, b"{}");
     let health = Model::of(&story).health();
-    let tasks = health
-        .into_iter()
-        .find(|health| health.name == "tasks")
-        .unwrap();
+    let tasks = health.into_iter().find(|health| health.name == "tasks").unwrap();
     let halted = tasks.halted.unwrap();
     assert_eq!(halted.position, poison);
     assert!(halted.reason.contains("update Spark"), "{}", halted.reason);

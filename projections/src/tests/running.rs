@@ -32,10 +32,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let log = Arc::new(MemoryLog::new(Arc::new(SimClock::starting_at(at(0)))));
-        Self {
-            dir: TempDir::new().unwrap(),
-            log,
-        }
+        Self { dir: TempDir::new().unwrap(), log }
     }
 
     fn path(&self) -> PathBuf {
@@ -48,8 +45,7 @@ impl World {
 
     async fn append(&self, stream: StreamName, event: impl DomainEvent) -> Position {
         let (event_type, version, data) = event.encode().unwrap();
-        self.append_raw(stream, event_type, version, data.to_vec())
-            .await
+        self.append_raw(stream, event_type, version, data.to_vec()).await
     }
 
     async fn append_raw(
@@ -66,32 +62,20 @@ impl World {
             data: data.into(),
             metadata: metadata(),
         };
-        let appended = self
-            .log
-            .append(&stream, ExpectedRevision::Any, vec![event])
-            .await;
+        let appended = self.log.append(&stream, ExpectedRevision::Any, vec![event]).await;
         appended.unwrap().position
     }
 
     async fn create_task(&self, n: u128) -> Position {
         let spec = Box::new(task_spec(FLOW, Trigger::Manual));
-        self.append(task_id(n).stream(), TaskEvent::Created(spec))
-            .await
+        self.append(task_id(n).stream(), TaskEvent::Created(spec)).await
     }
 
     /// A source, a flow and some tasks.
     async fn fill(&self, tasks: u128) -> Position {
-        self.append(
-            SOURCE.stream(),
-            SourceEvent::Added(Box::new(source("local"))),
-        )
-        .await;
-        let mut last = self
-            .append(
-                FLOW.stream(),
-                FlowEvent::Synced(Box::new(flow("Daily report"))),
-            )
-            .await;
+        self.append(SOURCE.stream(), SourceEvent::Added(Box::new(source("local")))).await;
+        let mut last =
+            self.append(FLOW.stream(), FlowEvent::Synced(Box::new(flow("Daily report")))).await;
         for n in 0..tasks {
             last = self.create_task(n).await;
         }
@@ -100,11 +84,7 @@ impl World {
 }
 
 fn health_of(projections: &Projections, name: &str) -> ProjectionHealth {
-    projections
-        .health()
-        .into_iter()
-        .find(|health| health.name == name)
-        .unwrap()
+    projections.health().into_iter().find(|health| health.name == name).unwrap()
 }
 
 #[tokio::test]
@@ -114,24 +94,12 @@ async fn a_write_is_seen_by_the_read_that_waits_for_it() {
     for n in 0..50 {
         let position = world.create_task(n).await;
         projections.wait_for(position, DEADLINE).await.unwrap();
-        assert!(
-            projections
-                .reads()
-                .task(task_id(n))
-                .await
-                .unwrap()
-                .is_some()
-        );
+        assert!(projections.reads().task(task_id(n)).await.unwrap().is_some());
     }
     let head = projections.position();
     let ahead = Position(head.0 + 1);
-    let behind = projections
-        .wait_for(ahead, Duration::from_millis(5))
-        .await
-        .unwrap_err();
-    let QueryError::Behind { wanted, reached } = behind else {
-        panic!("{behind}")
-    };
+    let behind = projections.wait_for(ahead, Duration::from_millis(5)).await.unwrap_err();
+    let QueryError::Behind { wanted, reached } = behind else { panic!("{behind}") };
     assert_eq!((wanted, reached), (ahead, head));
 }
 
@@ -160,10 +128,7 @@ async fn a_restart_goes_on_from_the_checkpoint() {
     world.fill(3).await;
     let first = world.start();
     first.stop().await;
-    assert!(matches!(
-        first.retry("tasks").await,
-        Err(ProjectionError::Stopped)
-    ));
+    assert!(matches!(first.retry("tasks").await, Err(ProjectionError::Stopped)));
     // Were the events read again, this row would be back.
     let conn = Connection::open(world.path()).unwrap();
     conn.execute("DELETE FROM sources", []).unwrap();
@@ -173,12 +138,7 @@ async fn a_restart_goes_on_from_the_checkpoint() {
     second.wait_for(position, DEADLINE).await.unwrap();
     assert_eq!(second.reads().source(SOURCE).await.unwrap(), None);
     assert_eq!(
-        second
-            .reads()
-            .list_tasks(Default::default(), Default::default())
-            .await
-            .unwrap()
-            .total,
+        second.reads().list_tasks(Default::default(), Default::default()).await.unwrap().total,
         4
     );
     second.rebuild("sources").await.unwrap();
@@ -193,12 +153,7 @@ async fn stopping_reaches_the_end_of_the_log_first() {
     let head = world.fill(3_000).await;
     projections.stop().await;
     for health in projections.health() {
-        assert_eq!(
-            (health.position, health.halted),
-            (head, None),
-            "{}",
-            health.name
-        );
+        assert_eq!((health.position, health.halted), (head, None), "{}", health.name);
     }
     let stopped = projections.reads().task(task_id(1)).await;
     assert!(matches!(stopped, Err(QueryError::Stopped)));
@@ -209,44 +164,20 @@ async fn a_halted_projection_is_named_and_the_others_go_on() {
     let world = World::new();
     let projections = world.start();
     world.fill(1).await;
-    let poison = world
-        .append_raw(task_id(7).stream(), "task.created", 1, b"{}".to_vec())
-        .await;
-    let after = world
-        .append(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {}))
-        .await;
+    let poison = world.append_raw(task_id(7).stream(), "task.created", 1, b"{}".to_vec()).await;
+    let after = world.append(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {})).await;
     projections.wait_for(after, DEADLINE).await.unwrap();
-    assert_eq!(
-        health_of(&projections, "tasks").halted.unwrap().position,
-        poison
-    );
-    assert!(
-        projections
-            .reads()
-            .flow(FLOW)
-            .await
-            .unwrap()
-            .unwrap()
-            .deleted
-    );
+    assert_eq!(health_of(&projections, "tasks").halted.unwrap().position, poison);
+    assert!(projections.reads().flow(FLOW).await.unwrap().unwrap().deleted);
     // It is still there after a restart, and trying again finds the same.
     projections.stop().await;
     let projections = world.start();
-    assert_eq!(
-        health_of(&projections, "tasks").halted.unwrap().position,
-        poison
-    );
+    assert_eq!(health_of(&projections, "tasks").halted.unwrap().position, poison);
     projections.retry("tasks").await.unwrap();
     projections.wait_for(after, DEADLINE).await.unwrap();
-    assert_eq!(
-        health_of(&projections, "tasks").halted.unwrap().position,
-        poison
-    );
+    assert_eq!(health_of(&projections, "tasks").halted.unwrap().position, poison);
     let unknown = projections.retry("task").await.unwrap_err();
-    assert!(
-        matches!(unknown, ProjectionError::Unknown { .. }),
-        "{unknown}"
-    );
+    assert!(matches!(unknown, ProjectionError::Unknown { .. }), "{unknown}");
 }
 
 /// Counts the events of flows; fails while told to.
@@ -277,11 +208,7 @@ impl Projection for Flaky {
     }
 
     fn apply(&mut self, tx: &Connection, event: &Event<'_>) -> Result<(), ProjectionError> {
-        let table = if self.version == 1 {
-            "flaky"
-        } else {
-            "flaky_seen"
-        };
+        let table = if self.version == 1 { "flaky" } else { "flaky_seen" };
         tx.execute(&format!("INSERT INTO {table} VALUES (?1)"), [event.place()])?;
         assert!(!self.fail.load(Ordering::Relaxed), "told to");
         Ok(())
@@ -293,10 +220,7 @@ async fn a_panic_halts_and_a_retry_goes_on_where_it_was() {
     let world = World::new();
     let fail = Arc::new(AtomicBool::new(false));
     let start = |version| {
-        let flaky = Flaky {
-            fail: Arc::clone(&fail),
-            version,
-        };
+        let flaky = Flaky { fail: Arc::clone(&fail), version };
         Projections::start_with(world.path(), Arc::clone(&world.log), vec![Box::new(flaky)])
             .unwrap()
     };
@@ -304,15 +228,10 @@ async fn a_panic_halts_and_a_retry_goes_on_where_it_was() {
     let first = world.fill(0).await;
     projections.wait_for(first, DEADLINE).await.unwrap();
     fail.store(true, Ordering::Relaxed);
-    let second = world
-        .append(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {}))
-        .await;
+    let second = world.append(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {})).await;
     let mut positions = projections.positions();
     let halted = positions.wait_for(|_| health_of(&projections, "flaky").halted.is_some());
-    tokio::time::timeout(DEADLINE, halted)
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(DEADLINE, halted).await.unwrap().unwrap();
     assert_eq!(health_of(&projections, "flaky").position, first);
     fail.store(false, Ordering::Relaxed);
     projections.retry("flaky").await.unwrap();
@@ -341,25 +260,15 @@ async fn the_rows_of_another_log_are_forgotten() {
     // Until the log's end is known the old position stands, so wait for the fall.
     let mut positions = projections.positions();
     let fallen = positions.wait_for(|at| *at == position);
-    tokio::time::timeout(DEADLINE, fallen)
-        .await
-        .unwrap()
-        .unwrap();
-    let listed = projections
-        .reads()
-        .list_tasks(Default::default(), Default::default())
-        .await;
+    tokio::time::timeout(DEADLINE, fallen).await.unwrap().unwrap();
+    let listed = projections.reads().list_tasks(Default::default(), Default::default()).await;
     assert_eq!(listed.unwrap().total, 2);
 }
 
 #[tokio::test]
 async fn a_ruined_file_is_built_again() {
     let world = World::new();
-    std::fs::write(
-        world.path(),
-        b"this is no database, and long enough to be sure of it",
-    )
-    .unwrap();
+    std::fs::write(world.path(), b"this is no database, and long enough to be sure of it").unwrap();
     let position = world.fill(2).await;
     let projections = world.start();
     projections.wait_for(position, DEADLINE).await.unwrap();
@@ -389,18 +298,14 @@ async fn an_unavailable_file_is_waited_for() {
 #[tokio::test]
 async fn an_outage_of_the_log_is_waited_out() {
     let world = World::new();
-    let faulty = Arc::new(spark_events::log::faulty::FaultyLog::new(Arc::clone(
-        &world.log,
-    )));
+    let faulty = Arc::new(spark_events::log::faulty::FaultyLog::new(Arc::clone(&world.log)));
     let log: SharedLog = Arc::clone(&faulty) as SharedLog;
     let projections = Projections::start(world.path(), log).unwrap();
     let first = world.fill(1).await;
     projections.wait_for(first, DEADLINE).await.unwrap();
     faulty.set_down(true);
     let second = world.create_task(1).await;
-    let behind = projections
-        .wait_for(second, Duration::from_millis(20))
-        .await;
+    let behind = projections.wait_for(second, Duration::from_millis(20)).await;
     assert!(matches!(behind, Err(QueryError::Behind { .. })));
     faulty.set_down(false);
     projections.wait_for(second, DEADLINE).await.unwrap();

@@ -124,27 +124,14 @@ impl Story {
 
     pub(super) fn completed(&mut self, id: TaskId, attempt: u32, output: &str) -> Position {
         let output = text(output);
-        self.task(
-            id,
-            TaskEvent::Completed(TaskCompleted {
-                attempt,
-                output,
-                duration_ms: 900,
-            }),
-        )
+        self.task(id, TaskEvent::Completed(TaskCompleted { attempt, output, duration_ms: 900 }))
     }
 
     /// A source, and a flow of it.
     pub(super) fn with_flow() -> Self {
         let mut story = Self::default();
-        story.add(
-            SOURCE.stream(),
-            SourceEvent::Added(Box::new(source("local"))),
-        );
-        story.add(
-            FLOW.stream(),
-            FlowEvent::Synced(Box::new(flow("Daily report"))),
-        );
+        story.add(SOURCE.stream(), SourceEvent::Added(Box::new(source("local"))));
+        story.add(FLOW.stream(), FlowEvent::Synced(Box::new(flow("Daily report"))));
         story
     }
 }
@@ -175,10 +162,7 @@ pub(super) fn flow(name: &str) -> FlowSynced {
         input_component: Some("ChatInput-1".into()),
         output_component: None,
         components: vec![],
-        definition: Payload::Blob {
-            blob: "ab".into(),
-            bytes: 70_000,
-        },
+        definition: Payload::Blob { blob: "ab".into(), bytes: 70_000 },
         definition_hash: "cd".into(),
     }
 }
@@ -196,10 +180,7 @@ pub(super) fn task_spec(flow_id: FlowId, trigger: Trigger) -> TaskSpec {
 }
 
 pub(super) fn schedule(name: &str) -> ScheduleEvent {
-    let recurrence = Recurrence::Interval {
-        every_ms: 5_000,
-        phase_ms: 0,
-    };
+    let recurrence = Recurrence::Interval { every_ms: 5_000, phase_ms: 0 };
     ScheduleEvent::Created(Box::new(ScheduleCreated {
         spec: ScheduleSpec {
             name: Some(name.into()),
@@ -232,12 +213,7 @@ impl Model {
         let shared = Arc::new(Shared::new());
         let conn = open_writer(&dir.path().join("reads.db")).unwrap();
         let writer = Writer::new(conn, projection::all(), Arc::clone(&shared)).unwrap();
-        Self {
-            dir,
-            writer,
-            shared,
-            fed: 0,
-        }
+        Self { dir, writer, shared, fed: 0 }
     }
 
     pub(super) fn of(story: &Story) -> Self {
@@ -249,10 +225,7 @@ impl Model {
     /// Feeds a story's events up to `end` as one batch.
     pub(super) fn feed(&mut self, story: &Story, end: usize) {
         let events = &story.events[self.fed..end];
-        let after = self
-            .fed
-            .checked_sub(1)
-            .map_or(Position::START, |i| story.events[i].position);
+        let after = self.fed.checked_sub(1).map_or(Position::START, |i| story.events[i].position);
         let batch = Batch {
             generation: self.shared.restart.borrow().generation,
             after,
@@ -285,14 +258,8 @@ pub(super) fn dump(path: &std::path::Path) -> Vec<String> {
     let mut lines = Vec::new();
     for table in tables.map(Result::unwrap) {
         // A count that came back to nothing says the same as none.
-        let some = if table == "tasks_counts" {
-            "WHERE n <> 0"
-        } else {
-            ""
-        };
-        let mut read = conn
-            .prepare(&format!("SELECT * FROM {table} {some}"))
-            .unwrap();
+        let some = if table == "tasks_counts" { "WHERE n <> 0" } else { "" };
+        let mut read = conn.prepare(&format!("SELECT * FROM {table} {some}")).unwrap();
         let columns = read.column_count();
         let mut rows = read.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {

@@ -30,37 +30,18 @@ pub(crate) async fn run() {
     let world = World::start(&home("due")).await;
     let at = SystemClock.now() + TimeDelta::milliseconds(CROWD_AHEAD_MS);
     create(&world, &vec![at; CROWD]).await;
-    assert!(
-        SystemClock.now() < at,
-        "the schedules were not made in time"
-    );
+    assert!(SystemClock.now() < at, "the schedules were not made in time");
     let mut crowd = lateness_ms(&world, CROWD, 0).await;
     let last = percentile(&mut crowd, 1.0);
-    figure(
-        "1,000 due at one instant: last one started",
-        last,
-        "ms late",
-        &Target::Most(500.0),
-    );
-    note(format_args!(
-        "  median {:.0} ms; none lost, none twice",
-        percentile(&mut crowd, 0.5)
-    ));
+    figure("1,000 due at one instant: last one started", last, "ms late", &Target::Most(500.0));
+    note(format_args!("  median {:.0} ms; none lost, none twice", percentile(&mut crowd, 0.5)));
 
     let first = SystemClock.now() + TimeDelta::milliseconds(LONERS_AHEAD_MS);
     let instants = (0..).map(|n| first + TimeDelta::milliseconds(APART_MS * n));
     create(&world, &instants.take(LONERS).collect::<Vec<_>>()).await;
     let mut loners = lateness_ms(&world, LONERS, CROWD).await;
-    figure(
-        "one due alone: p99",
-        percentile(&mut loners, 0.99),
-        "ms late",
-        &Target::Most(20.0),
-    );
-    note(format_args!(
-        "  median {:.1} ms",
-        percentile(&mut loners, 0.5)
-    ));
+    figure("one due alone: p99", percentile(&mut loners, 0.99), "ms late", &Target::Most(20.0));
+    note(format_args!("  median {:.1} ms", percentile(&mut loners, 0.5)));
     world.spark.stop().await;
 }
 
@@ -71,14 +52,11 @@ async fn create(world: &World, instants: &[DateTime<Utc>]) {
     for part in instants.chunks(instants.len().div_ceil(CONNECTIONS)) {
         let (part, address, flow) = (part.to_vec(), world.spark.address, world.flow.clone());
         makers.spawn(async move {
-            let mut connection = Connection::open(address)
-                .await
-                .expect("the server takes connections");
+            let mut connection =
+                Connection::open(address).await.expect("the server takes connections");
             for at in part {
                 let body = json!({ "flow": flow, "at": at.to_rfc3339() }).to_string();
-                let sent = connection
-                    .send(&request("POST", "/api/v1/schedules", &body))
-                    .await;
+                let sent = connection.send(&request("POST", "/api/v1/schedules", &body)).await;
                 let (status, body) = sent.expect("the server answers");
                 assert_eq!(status, 201, "{}", String::from_utf8_lossy(body));
             }
@@ -105,13 +83,8 @@ async fn lateness_ms(world: &World, count: usize, before: usize) -> Vec<f64> {
         let page = world.get(&path).await;
         for task in page["items"].as_array().expect("a list has items") {
             let ms = (instant(task, "started_at") - instant(task, "due_at")).num_microseconds();
-            let ms = ms.map_or(f64::NAN, |us| {
-                TimeDelta::microseconds(us).as_seconds_f64() * 1e3
-            });
-            let schedule = task["schedule_id"]
-                .as_str()
-                .expect("it has a schedule")
-                .to_owned();
+            let ms = ms.map_or(f64::NAN, |us| TimeDelta::microseconds(us).as_seconds_f64() * 1e3);
+            let schedule = task["schedule_id"].as_str().expect("it has a schedule").to_owned();
             assert_eq!(late.insert(schedule, ms), None, "a schedule fired twice");
             if late.len() == count {
                 break;
@@ -129,6 +102,5 @@ async fn lateness_ms(world: &World, count: usize, before: usize) -> Vec<f64> {
 
 fn instant(task: &Value, field: &str) -> DateTime<Utc> {
     let text = task[field].as_str().unwrap_or_default();
-    text.parse()
-        .unwrap_or_else(|error| panic!("{field} of {task}: {error}"))
+    text.parse().unwrap_or_else(|error| panic!("{field} of {task}: {error}"))
 }

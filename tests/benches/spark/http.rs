@@ -31,10 +31,7 @@ impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            buffer: Vec::with_capacity(16 * 1024),
-        })
+        Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
     }
 
     /// Sends a request and reads its answer: status and body.
@@ -61,8 +58,7 @@ fn head(bytes: &[u8]) -> Option<(u16, usize, usize)> {
     let status = text.get(9..12)?.parse().ok()?;
     let length = text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.trim().parse().ok())?
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     });
     Some((status, end + 4, length.unwrap_or(0)))
 }
@@ -84,10 +80,7 @@ pub(crate) async fn call(
         Ok((status @ 200..=299, body)) => serde_json::from_slice(&body)
             .unwrap_or_else(|error| panic!("{method} {path}: {status} without JSON: {error}")),
         Ok((status, body)) => {
-            panic!(
-                "{method} {path}: {status} {}",
-                String::from_utf8_lossy(&body)
-            )
+            panic!("{method} {path}: {status} {}", String::from_utf8_lossy(&body))
         }
         Err(error) => panic!("{method} {path}: {error}"),
     }

@@ -17,9 +17,8 @@ pub(crate) async fn run() {
     let path = format!("/api/v1/flows/{}/run", world.flow);
     let body = json!({ "input": "hello", "wait_ms": 30_000 }).to_string();
     let run = request("POST", &path, &body);
-    let mut connection = Connection::open(world.spark.address)
-        .await
-        .expect("the server takes connections");
+    let mut connection =
+        Connection::open(world.spark.address).await.expect("the server takes connections");
     let mut samples = Vec::with_capacity(SAMPLES);
     for round in 0..WARM_UP + SAMPLES {
         let begun = Instant::now();
@@ -27,11 +26,7 @@ pub(crate) async fn run() {
         let took = ms(begun.elapsed());
         if round == 0 {
             let task: Value = serde_json::from_slice(body).expect("the answer is JSON");
-            assert_eq!(
-                (status, task["status"].as_str()),
-                (201, Some("completed")),
-                "{task}"
-            );
+            assert_eq!((status, task["status"].as_str()), (201, Some("completed")), "{task}");
         }
         if round >= WARM_UP {
             samples.push(took);
@@ -43,10 +38,5 @@ pub(crate) async fn run() {
     figure("run and wait, p50", median, "ms", &Target::Most(4.0));
     let p99 = percentile(&mut samples, 0.99);
     figure("run and wait, p99", p99, "ms", &Target::Most(15.0));
-    figure(
-        "run and wait, longest",
-        percentile(&mut samples, 1.0),
-        "ms",
-        &Target::None,
-    );
+    figure("run and wait, longest", percentile(&mut samples, 1.0), "ms", &Target::None);
 }

@@ -23,23 +23,24 @@ const FIELDS_BEFORE_TIME: usize = 11;
 /// Where Cargo puts what it builds: this binary is in `<target>/release/deps`.
 fn target() -> PathBuf {
     let own = std::env::current_exe().expect("this binary has a path");
-    own.ancestors()
-        .nth(3)
-        .expect("this binary lies in the target directory")
-        .to_owned()
+    own.ancestors().nth(3).expect("this binary lies in the target directory").to_owned()
 }
 
-/// Builds the product as it is released.
+/// Where a binary is named that is to be measured instead, such as that of an earlier version.
+const OTHER_BINARY: &str = "SPARK_BENCH_BINARY";
+
+fn binary() -> PathBuf {
+    let built = || target().join("release").join("automagik");
+    std::env::var_os(OTHER_BINARY).map_or_else(built, PathBuf::from)
+}
+
+/// Builds the product as it is released, unless another binary is named.
 pub(crate) fn build() {
+    if std::env::var_os(OTHER_BINARY).is_some() {
+        return;
+    }
     let built = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "--package",
-            "spark-cli",
-            "--target-dir",
-        ])
+        .args(["build", "--release", "--quiet", "--package", "spark-cli", "--target-dir"])
         .arg(target())
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .status()
@@ -81,7 +82,7 @@ impl Spark {
         let said = File::create(home.join("said")).expect("its words can be kept");
         let (port_text, slots) = (port.to_string(), slots.to_string());
         let started = Instant::now();
-        let child = Command::new(target().join("release").join("automagik"))
+        let child = Command::new(binary())
             .args(["up", "--port", &port_text, "--slots", &slots])
             .env_clear()
             .env("AUTOMAGIK_HOME", home)
@@ -92,12 +93,7 @@ impl Spark {
             .spawn()
             .expect("the binary starts");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut spark = Self {
-            child,
-            address,
-            ready_after: Duration::ZERO,
-            started,
-        };
+        let mut spark = Self { child, address, ready_after: Duration::ZERO, started };
         let probe = request("GET", "/readyz", "");
         while !is_ready(address, &probe).await {
             if let Ok(Some(status)) = spark.child.try_wait() {
@@ -115,10 +111,7 @@ impl Spark {
     pub(crate) async fn stop(mut self) {
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(
-            told.is_ok_and(|status| status.success()),
-            "the server cannot be told to end"
-        );
+        assert!(told.is_ok_and(|status| status.success()), "the server cannot be told to end");
         let begun = Instant::now();
         while !matches!(self.child.try_wait(), Ok(Some(_))) {
             assert!(begun.elapsed() < PATIENCE, "the server does not end");
@@ -131,13 +124,8 @@ impl Spark {
         let path = format!("/proc/{}/status", self.child.id());
         let text = fs::read_to_string(path).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kb = line.and_then(|rest| {
-            rest.trim()
-                .trim_end_matches("kB")
-                .trim()
-                .parse::<f64>()
-                .ok()
-        });
+        let kb =
+            line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
         kb.map_or(f64::NAN, |kb| kb / 1024.0)
     }
 
@@ -164,30 +152,20 @@ fn cpu_s(path: &str) -> f64 {
     let text = fs::read_to_string(path).unwrap_or_default();
     let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
     let times = fields.split_whitespace().skip(FIELDS_BEFORE_TIME).take(2);
-    times
-        .filter_map(|ticks| ticks.parse::<f64>().ok())
-        .sum::<f64>()
-        / TICKS_PER_SECOND
+    times.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
 }
 
 async fn is_ready(address: SocketAddr, probe: &[u8]) -> bool {
     let Ok(mut connection) = Connection::open(address).await else {
         return false;
     };
-    connection
-        .send(probe)
-        .await
-        .is_ok_and(|(status, _)| status == 200)
+    connection.send(probe).await.is_ok_and(|(status, _)| status == 200)
 }
 
 /// Bytes of the files in a directory whose names begin like this.
 pub(crate) fn bytes(home: &Path, prefix: &str) -> u64 {
     let entries = fs::read_dir(home).expect("the data directory can be listed");
-    let named = entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
-    named
-        .filter_map(|entry| entry.metadata().ok())
-        .map(|metadata| metadata.len())
-        .sum()
+    let named =
+        entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    named.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }

@@ -15,10 +15,7 @@ const TASKS_MIN: u64 = 100_000;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(300);
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts far below the bound of exact floats"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts far below the bound of exact floats")]
 pub(crate) async fn run() {
     let (home, spark, head) = filled(TASKS_MIN).await;
     spark.stop().await;
@@ -29,20 +26,12 @@ pub(crate) async fn run() {
     let spark = Spark::start(&home, RUNS_MAX).await;
     let ready = Instant::now();
     while position(&spark).await < head {
-        assert!(
-            ready.elapsed() < PATIENCE,
-            "the read models do not reach position {head}"
-        );
+        assert!(ready.elapsed() < PATIENCE, "the read models do not reach position {head}");
         sleep(LOOK_EVERY).await;
     }
     let seconds = spark.started.elapsed().as_secs_f64();
     let rate = head as f64 / seconds;
-    figure(
-        "events through all read models",
-        rate,
-        "/s",
-        &Target::Least(100_000.0),
-    );
+    figure("events through all read models", rate, "/s", &Target::Least(100_000.0));
     note(format_args!(
         "  {head} events in {seconds:.2} s from the start of the process, {:.1} s of processor time",
         spark.cpu_s()

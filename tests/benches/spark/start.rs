@@ -25,16 +25,6 @@ pub(crate) async fn run() {
         spark.stop().await;
     }
     let median = percentile(&mut starts, 0.5);
-    figure(
-        "empty start to ready, median of 5",
-        median,
-        "ms",
-        &Target::Most(300.0),
-    );
-    figure(
-        "resident memory, idle",
-        resident,
-        "MiB",
-        &Target::Most(40.0),
-    );
+    figure("empty start to ready, median of 5", median, "ms", &Target::Most(300.0));
+    figure("resident memory, idle", resident, "MiB", &Target::Most(40.0));
 }

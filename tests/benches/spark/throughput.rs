@@ -34,12 +34,7 @@ pub(crate) async fn run() {
         submitted += load(&world, at_once, MEASURED).await;
     }
     verify(&world, submitted).await;
-    figure(
-        "resident memory after it",
-        world.spark.resident_mb(),
-        "MiB",
-        &Target::None,
-    );
+    figure("resident memory after it", world.spark.resident_mb(), "MiB", &Target::None);
     world.spark.stop().await;
     disk(&home, submitted);
 }
@@ -54,11 +49,7 @@ pub(crate) async fn load(world: &World, at_once: usize, measured: Duration) -> u
     });
     let local = LocalSet::new();
     let path = format!("/api/v1/flows/{}/run", world.flow);
-    let request = Rc::new(request(
-        "POST",
-        &path,
-        &json!({ "input": "hello" }).to_string(),
-    ));
+    let request = Rc::new(request("POST", &path, &json!({ "input": "hello" }).to_string()));
     let mut submitters = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let connection = Connection::open(world.spark.address).await;
@@ -137,10 +128,7 @@ async fn sample(
     sleep(WARM_UP).await;
     let (begun, first) = (Instant::now(), snapshot(world, generator).await);
     sleep(measured).await;
-    let (last, seconds) = (
-        snapshot(world, generator).await,
-        begun.elapsed().as_secs_f64(),
-    );
+    let (last, seconds) = (snapshot(world, generator).await, begun.elapsed().as_secs_f64());
     generator.stop.set(true);
     let ended = last.ended - first.ended;
     assert!(ended > 0, "no task ended with {at_once} at once");
@@ -165,10 +153,7 @@ async fn snapshot(world: &World, generator: &Generator) -> Sampled {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts far below the bound of exact floats"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts far below the bound of exact floats")]
 fn print(sampled: &Sampled, at_once: usize) {
     let ended = sampled.ended as f64;
     let rate = ended / sampled.seconds;
@@ -197,27 +182,15 @@ async fn verify(world: &World, submitted: u64) {
         "completed and all tasks of those submitted"
     );
     assert_eq!(world.langflow.runs(FLOW), submitted, "runs at the source");
-    note(format_args!(
-        "all {submitted} tasks completed, each run once at the source"
-    ));
+    note(format_args!("all {submitted} tasks completed, each run once at the source"));
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "sizes far below the bound of exact floats"
-)]
+#[expect(clippy::cast_precision_loss, reason = "sizes far below the bound of exact floats")]
 fn disk(home: &std::path::Path, tasks: u64) {
     let kb = |prefix: &str| bytes(home, prefix) as f64 / 1024.0 / tasks as f64;
     let (events, reads) = (kb("events.db"), kb("reads.db"));
-    figure(
-        "disk per task with a 1.5 KB answer",
-        events + reads,
-        "KiB",
-        &Target::Most(6.0),
-    );
-    note(format_args!(
-        "  of it {events:.2} KiB in the log, {reads:.2} KiB in the read models"
-    ));
+    figure("disk per task with a 1.5 KB answer", events + reads, "KiB", &Target::Most(6.0));
+    note(format_args!("  of it {events:.2} KiB in the log, {reads:.2} KiB in the read models"));
 }
 
 /// A directory with at least this many tasks, the one that [`run`] left where it has enough.

@@ -43,11 +43,7 @@ impl World {
         let sync = json!({ "flow": FakeLangFlow::flow_id(FLOW) });
         let flow = call(spark.address, "POST", "/api/v1/flows/sync", Some(&sync)).await;
         let flow = flow["id"].as_str().expect("a flow has an id").to_owned();
-        Self {
-            spark,
-            langflow,
-            flow,
-        }
+        Self { spark, langflow, flow }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -56,17 +52,13 @@ impl World {
 
     /// How many rows a list has.
     pub(crate) async fn total(&self, path: &str) -> u64 {
-        self.get(path).await["total"]
-            .as_u64()
-            .expect("a list has a total")
+        self.get(path).await["total"].as_u64().expect("a list has a total")
     }
 
     /// Tasks that have not ended.
     pub(crate) async fn open_tasks(&self) -> u64 {
         let health = self.get("/health").await;
-        health["actors"]["open_tasks"]
-            .as_u64()
-            .expect("health counts the open tasks")
+        health["actors"]["open_tasks"].as_u64().expect("health counts the open tasks")
     }
 
     /// Waits until every task has ended and the read models show it; the position they show.
@@ -84,10 +76,7 @@ impl World {
             if now == position {
                 return now;
             }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "the read models do not come to rest"
-            );
+            assert!(begun.elapsed() < PATIENCE, "the read models do not come to rest");
             position = now;
         }
     }
@@ -96,7 +85,5 @@ impl World {
 /// How far the read models are.
 pub(crate) async fn position(spark: &Spark) -> u64 {
     let health = call(spark.address, "GET", "/health", None).await;
-    health["read_models"]["position"]
-        .as_u64()
-        .expect("health names the read models' position")
+    health["read_models"]["position"].as_u64().expect("health names the read models' position")
 }

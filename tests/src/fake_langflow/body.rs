@@ -36,9 +36,9 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
             Self::Whole(data) => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
-            Self::Stream(pieces, _) => pieces
-                .poll_recv(cx)
-                .map(|piece| piece.map(|data| Ok(Frame::data(data)))),
+            Self::Stream(pieces, _) => {
+                pieces.poll_recv(cx).map(|piece| piece.map(|data| Ok(Frame::data(data))))
+            }
             Self::Half(data) => Poll::Ready(Some(match data.take() {
                 Some(data) => Ok(Frame::data(data.slice(..data.len() / 2))),
                 None => Err(io::Error::other("broken off on purpose")),
@@ -76,12 +76,7 @@ impl Reply {
     /// JSON that is written already.
     pub(super) fn raw_json(status: u16, body: String) -> Self {
         let body = Body::Whole(Some(Bytes::from(body)));
-        Self {
-            status,
-            content_type: Some("application/json"),
-            headers: Vec::new(),
-            body,
-        }
+        Self { status, content_type: Some("application/json"), headers: Vec::new(), body }
     }
 
     /// LangFlow's usual error: `{"detail": ...}`.
@@ -101,12 +96,7 @@ impl Reply {
     }
 
     pub(super) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            content_type: None,
-            headers: Vec::new(),
-            body: Body::Whole(None),
-        }
+        Self { status, content_type: None, headers: Vec::new(), body: Body::Whole(None) }
     }
 
     pub(super) fn redirect(location: String) -> Self {
@@ -144,8 +134,6 @@ impl Reply {
         for (name, value) in self.headers {
             response = response.header(name, value);
         }
-        response
-            .body(self.body)
-            .expect("the headers are made here and are valid")
+        response.body(self.body).expect("the headers are made here and are valid")
     }
 }

@@ -27,18 +27,11 @@ impl Call {
 
     /// The query with its question mark, or nothing.
     pub(super) fn raw_query(&self) -> String {
-        self.parts
-            .uri
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default()
+        self.parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default()
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
+        self.parts.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// A query parameter, decoded.
@@ -50,17 +43,13 @@ impl Call {
     }
 
     pub(super) fn query_is_true(&self, name: &str) -> Option<bool> {
-        self.query(name)
-            .map(|value| matches!(value.as_str(), "true" | "1" | "yes" | "on"))
+        self.query(name).map(|value| matches!(value.as_str(), "true" | "1" | "yes" | "on"))
     }
 
     /// The page asked for: (page, size).
     pub(super) fn page(&self) -> (usize, usize) {
-        let number = |name, default| {
-            self.query(name)
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(default)
-        };
+        let number =
+            |name, default| self.query(name).and_then(|text| text.parse().ok()).unwrap_or(default);
         (number("page", 1).max(1), number("size", 50).max(1))
     }
 
@@ -70,21 +59,16 @@ impl Call {
         if self.body.is_empty() {
             return Ok(None);
         }
-        serde_json::from_slice(&self.body)
-            .map(Some)
-            .map_err(|error| {
-                let at = if error.is_eof() {
-                    self.body.len()
-                } else {
-                    error.column().saturating_sub(1)
-                };
-                Reply::json(
-                    422,
-                    &serde_json::json!({"detail": [
-                        {"type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error"}
-                    ]}),
-                )
-            })
+        serde_json::from_slice(&self.body).map(Some).map_err(|error| {
+            let at =
+                if error.is_eof() { self.body.len() } else { error.column().saturating_sub(1) };
+            Reply::json(
+                422,
+                &serde_json::json!({"detail": [
+                    {"type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error"}
+                ]}),
+            )
+        })
     }
 }
 

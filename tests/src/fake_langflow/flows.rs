@@ -76,10 +76,7 @@ pub(super) struct Flows(Mutex<Vec<Arc<Flow>>>);
 impl Flows {
     pub(super) fn built_in() -> Self {
         Self(Mutex::new(
-            library::flows()
-                .iter()
-                .map(|full| Arc::new(Flow::new(full.clone())))
-                .collect(),
+            library::flows().iter().map(|full| Arc::new(Flow::new(full.clone()))).collect(),
         ))
     }
 
@@ -93,10 +90,7 @@ impl Flows {
     }
 
     fn by_id(&self, id: &str) -> Option<Arc<Flow>> {
-        lock(&self.0)
-            .iter()
-            .find(|flow| flow.id == id)
-            .map(Arc::clone)
+        lock(&self.0).iter().find(|flow| flow.id == id).map(Arc::clone)
     }
 
     fn put(&self, flow: Flow) {
@@ -116,10 +110,8 @@ impl Flows {
     }
 
     pub(super) fn rename(&self, name: &str, new_name: &str) {
-        let found = lock(&self.0)
-            .iter()
-            .find(|flow| flow.name == name)
-            .map(|flow| flow.full.clone());
+        let found =
+            lock(&self.0).iter().find(|flow| flow.name == name).map(|flow| flow.full.clone());
         if let Some(mut full) = found {
             full["name"] = new_name.into();
             full["updated_at"] = seconds(now()).into();
@@ -145,11 +137,7 @@ pub(super) fn list(state: &State, call: &Call) -> Reply {
     let flows: Vec<Arc<Flow>> = lock(&state.flows.0).clone();
     let headers = call.query_is_true("header_flows").unwrap_or(false) && !state.is(Profile::V1_0);
     let show = |flow: &Arc<Flow>| {
-        if headers {
-            header(state, flow)
-        } else {
-            flow.full.clone()
-        }
+        if headers { header(state, flow) } else { flow.full.clone() }
     };
     let whole = call.query_is_true("get_all").unwrap_or(true) || state.is(Profile::V1_0);
     if whole {
@@ -165,13 +153,9 @@ pub(super) fn list(state: &State, call: &Call) -> Reply {
             }]}),
         );
     }
-    let folder = call
-        .query("folder_id")
-        .unwrap_or_else(|| PROJECT_ID.to_owned());
-    let inside: Vec<_> = flows
-        .into_iter()
-        .filter(|flow| flow.full["folder_id"] == folder)
-        .collect();
+    let folder = call.query("folder_id").unwrap_or_else(|| PROJECT_ID.to_owned());
+    let inside: Vec<_> =
+        flows.into_iter().filter(|flow| flow.full["folder_id"] == folder).collect();
     let (items, pages) = cut_page(&inside, page, size);
     let items: Vec<Value> = items.iter().map(show).collect();
     Reply::json(

@@ -29,10 +29,7 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn new(jobs_at_once: usize) -> Self {
-        Self {
-            known: Mutex::new(Known::default()),
-            slots: Semaphore::new(jobs_at_once),
-        }
+        Self { known: Mutex::new(Known::default()), slots: Semaphore::new(jobs_at_once) }
     }
 
     pub(super) fn keep(&self, run: &Arc<Run>) {
@@ -57,12 +54,7 @@ impl Runs {
 
     /// All remembered runs that `wanted` picks, oldest first.
     pub(super) fn pick(&self, wanted: impl Fn(&Run) -> bool) -> Vec<Arc<Run>> {
-        lock(&self.known)
-            .in_order
-            .iter()
-            .filter(|run| wanted(run))
-            .map(Arc::clone)
-            .collect()
+        lock(&self.known).in_order.iter().filter(|run| wanted(run)).map(Arc::clone).collect()
     }
 
     /// The job that this key holds. A key is free again after a failure or a stop; it is looked up
@@ -70,10 +62,7 @@ impl Runs {
     pub(super) fn held_by(&self, key: &str) -> Option<Arc<Run>> {
         let known = lock(&self.known);
         let run = known.keys.get(key)?;
-        let held = matches!(
-            run.stage(),
-            Stage::Queued | Stage::Running | Stage::Completed
-        );
+        let held = matches!(run.stage(), Stage::Queued | Stage::Running | Stage::Completed);
         held.then(|| Arc::clone(run))
     }
 
@@ -99,9 +88,7 @@ impl Runs {
 
     pub(super) fn jobs(&self) -> Vec<(String, String)> {
         let jobs = self.pick(|run| run.mode == Mode::Background);
-        jobs.iter()
-            .map(|run| (run.id.clone(), run.stage().name().to_owned()))
-            .collect()
+        jobs.iter().map(|run| (run.id.clone(), run.stage().name().to_owned())).collect()
     }
 }
 

@@ -41,9 +41,8 @@ static FLOWS: LazyLock<Vec<Value>> = LazyLock::new(|| {
             exchange["response"]["body"].take()
         })
         .collect();
-    for node in flows
-        .iter_mut()
-        .flat_map(|flow| flow["data"]["nodes"].as_array_mut().into_iter().flatten())
+    for node in
+        flows.iter_mut().flat_map(|flow| flow["data"]["nodes"].as_array_mut().into_iter().flatten())
     {
         if let Some(key) = node.pointer_mut("/data/node/template/api_key") {
             key["value"] = SECRET.into();
@@ -67,9 +66,8 @@ pub(super) fn id_of(name: &str) -> String {
 }
 
 fn component(type_name: &str) -> Option<Value> {
-    let mut nodes = FLOWS
-        .iter()
-        .flat_map(|flow| flow["data"]["nodes"].as_array().into_iter().flatten());
+    let mut nodes =
+        FLOWS.iter().flat_map(|flow| flow["data"]["nodes"].as_array().into_iter().flatten());
     let node = nodes.find(|node| node["data"]["type"] == type_name)?;
     Some(node["data"]["node"].clone())
 }
@@ -77,24 +75,13 @@ fn component(type_name: &str) -> Option<Value> {
 /// `GET /api/v1/all`: the components that flows are made of, by category.
 pub(super) fn catalogue() -> Value {
     let categories: [(&str, &[&str]); 3] = [
-        (
-            "input_output",
-            &[
-                "ChatInput",
-                "ChatOutput",
-                "TextInput",
-                "TextOutput",
-                "Webhook",
-            ],
-        ),
+        ("input_output", &["ChatInput", "ChatOutput", "TextInput", "TextOutput", "Webhook"]),
         ("models_and_agents", &["LanguageModelComponent"]),
         ("processing", &["Prompt"]),
     ];
     let mut all = Map::new();
     for (category, names) in categories {
-        let found = names
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), component(name)?)));
+        let found = names.iter().filter_map(|name| Some(((*name).to_owned(), component(name)?)));
         all.insert(category.to_owned(), Value::Object(found.collect()));
     }
     all.insert("component_display_names".to_owned(), json!({}));
@@ -112,9 +99,8 @@ pub(super) fn custom_component(code: &str) -> Option<Value> {
 pub(super) fn validate_prompt(request: &Value) -> Value {
     let variables = variables(request["template"].as_str().unwrap_or_default());
     let mut node = request["frontend_node"].clone();
-    let field = component("Prompt")
-        .map(|prompt| prompt["template"]["name"].clone())
-        .unwrap_or_default();
+    let field =
+        component("Prompt").map(|prompt| prompt["template"]["name"].clone()).unwrap_or_default();
     for variable in &variables {
         let mut field = field.clone();
         field["name"] = variable.as_str().into();

@@ -58,18 +58,11 @@ fn of_step<'a>(run: &'a Run, step: &'a Step) -> Message<'a> {
         };
     }
     if node.kind == Kind::ChatInput {
-        return Message {
-            sender: "User",
-            sender_name: "User",
-            ..base
-        };
+        return Message { sender: "User", sender_name: "User", ..base };
     }
-    let source = node.source().map(|source| {
-        (
-            nodes[source].id.as_str(),
-            nodes[source].display_name.as_str(),
-        )
-    });
+    let source = node
+        .source()
+        .map(|source| (nodes[source].id.as_str(), nodes[source].display_name.as_str()));
     Message { source, ..base }
 }
 
@@ -174,12 +167,7 @@ pub(super) fn partial(run: &Run, node: usize, message_id: &str, chunk: &str, at:
 
 /// The result of a component that is not part of the chat.
 pub(super) fn plain(run: &Run, step: &Step) -> Value {
-    let message = Message {
-        sender: "",
-        sender_name: "",
-        source: None,
-        ..of_step(run, step)
-    };
+    let message = Message { sender: "", sender_name: "", source: None, ..of_step(run, step) };
     let mut inner = message.base(run, "complete", false);
     for (field, value) in [
         ("sender", Value::Null),

@@ -18,9 +18,7 @@ fn asked_for(state: &State, call: &Call) -> Vec<Arc<Run>> {
     let session = call.query("session_id");
     let flow = call.query("flow_id");
     state.runs.pick(|run| {
-        session
-            .as_ref()
-            .is_none_or(|session| run.session() == session)
+        session.as_ref().is_none_or(|session| run.session() == session)
             && flow.as_ref().is_none_or(|flow| run.flow.id == *flow)
     })
 }
@@ -34,12 +32,7 @@ pub(super) fn messages(state: &State, call: &Call) -> Reply {
             step.failure.is_some()
                 || matches!(nodes[step.node].kind, Kind::ChatInput | Kind::ChatOutput)
         };
-        rows.extend(
-            run.steps()
-                .iter()
-                .filter(says)
-                .map(|step| stored(&run, step)),
-        );
+        rows.extend(run.steps().iter().filter(says).map(|step| stored(&run, step)));
     }
     Reply::json(200, &rows.into())
 }
@@ -47,39 +40,23 @@ pub(super) fn messages(state: &State, call: &Call) -> Reply {
 /// `GET /api/v1/monitor/traces`.
 pub(super) fn traces(state: &State, call: &Call) -> Reply {
     let status = call.query("status");
-    let mut traces: Vec<Value> = asked_for(state, call)
-        .iter()
-        .filter_map(|run| trace(run))
-        .collect();
-    traces.retain(|trace| {
-        status
-            .as_ref()
-            .is_none_or(|status| trace["status"] == *status)
-    });
+    let mut traces: Vec<Value> =
+        asked_for(state, call).iter().filter_map(|run| trace(run)).collect();
+    traces.retain(|trace| status.as_ref().is_none_or(|status| trace["status"] == *status));
     traces.reverse();
     let (page, size) = call.page();
     let (items, pages) = cut_page(&traces, page, size);
-    Reply::json(
-        200,
-        &json!({"traces": items, "total": traces.len(), "pages": pages}),
-    )
+    Reply::json(200, &json!({"traces": items, "total": traces.len(), "pages": pages}))
 }
 
 /// `GET /api/v1/monitor/traces/{id}`.
 pub(super) fn one_trace(state: &State, id: &str) -> Reply {
-    let found = state
-        .runs
-        .find(id)
-        .and_then(|run| Some((trace(&run)?, run)));
+    let found = state.runs.find(id).and_then(|run| Some((trace(&run)?, run)));
     let Some((mut trace, run)) = found else {
         return routes::not_found(state, "Trace not found");
     };
     trace["endTime"] = zulu(run.ended()).into();
-    trace["spans"] = run
-        .steps()
-        .iter()
-        .map(|step| span(state, &run, step))
-        .collect();
+    trace["spans"] = run.steps().iter().map(|step| span(state, &run, step)).collect();
     Reply::json(200, &trace)
 }
 
@@ -127,10 +104,9 @@ fn inputs(run: &Run, step: &Step, with_connected: bool) -> Map<String, Value> {
     let mut fields = node.fields.clone();
     for (field, source) in &node.inputs {
         fields.remove(field);
-        if let (true, Some(source)) = (
-            with_connected,
-            steps.iter().find(|step| step.node == *source),
-        ) {
+        if let (true, Some(source)) =
+            (with_connected, steps.iter().find(|step| step.node == *source))
+        {
             fields.insert(field.clone(), source.text.as_str().into());
         }
     }
@@ -147,11 +123,7 @@ fn inputs(run: &Run, step: &Step, with_connected: bool) -> Map<String, Value> {
 pub(super) fn transactions(state: &State, call: &Call) -> Reply {
     let mut rows = Vec::new();
     for run in asked_for(state, call) {
-        rows.extend(
-            run.steps()
-                .iter()
-                .map(|step| transaction(state, &run, step)),
-        );
+        rows.extend(run.steps().iter().map(|step| transaction(state, &run, step)));
     }
     rows.reverse();
     if state.is(Profile::V1_0) {

@@ -15,11 +15,8 @@ const TEXT_CHARS_MAX: usize = 6_000;
 pub(super) fn results(run: &Run, step: &Step) -> Value {
     let node = &run.flow.plan.nodes[step.node];
     let is_chat = matches!(node.kind, Kind::ChatInput | Kind::ChatOutput);
-    let shown = if is_chat {
-        message::shown(run, step, Form::Result)
-    } else {
-        message::plain(run, step)
-    };
+    let shown =
+        if is_chat { message::shown(run, step, Form::Result) } else { message::plain(run, step) };
     named(node, shown)
 }
 
@@ -35,10 +32,7 @@ pub(super) fn artifacts(run: &Run, step: &Step, repr: &str) -> Value {
         Kind::ChatInput => ("User", "User"),
         Kind::ChatOutput => ("Machine", "AI"),
         _ => {
-            return named(
-                node,
-                json!({"repr": repr, "raw": step.text, "type": "text"}),
-            );
+            return named(node, json!({"repr": repr, "raw": step.text, "type": "text"}));
         }
     };
     json!({"message": step.text, "sender": sender, "sender_name": name, "files": [], "type": "object"})
@@ -65,10 +59,8 @@ pub(super) fn v1(state: &State, run: &Run) -> String {
 /// The same as a value, for the end of a stream.
 pub(super) fn v1_result(run: &Run) -> Value {
     let steps = run.steps();
-    let outputs: Vec<Value> = chosen_by_v1(run, &steps)
-        .iter()
-        .map(|step| v1_entry(run, step))
-        .collect();
+    let outputs: Vec<Value> =
+        chosen_by_v1(run, &steps).iter().map(|step| v1_entry(run, step)).collect();
     v1_envelope(run, &outputs)
 }
 
@@ -92,37 +84,21 @@ fn chosen_by_v1<'a>(run: &Run, steps: &'a [Step]) -> Vec<&'a Step> {
     let of_type: Vec<&Step> = match run.ask.output_type.as_str() {
         "debug" => return steps.iter().collect(),
         "any" => return outputs().collect(),
-        "text" => outputs()
-            .filter(|step| node(step).kind == Kind::TextOutput)
-            .collect(),
-        _ => outputs()
-            .filter(|step| node(step).kind == Kind::ChatOutput)
-            .collect(),
+        "text" => outputs().filter(|step| node(step).kind == Kind::TextOutput).collect(),
+        _ => outputs().filter(|step| node(step).kind == Kind::ChatOutput).collect(),
     };
-    if of_type.is_empty() {
-        outputs().collect()
-    } else {
-        of_type
-    }
+    if of_type.is_empty() { outputs().collect() } else { of_type }
 }
 
 fn v1_entry(run: &Run, step: &Step) -> Value {
     let node = &run.flow.plan.nodes[step.node];
-    let session = if node.kind == Kind::ChatOutput {
-        run.session()
-    } else {
-        ""
-    };
+    let session = if node.kind == Kind::ChatOutput { run.session() } else { "" };
     let message = json!({
         "message": step.text, "sender": "Machine", "sender_name": "AI", "session_id": session,
         "stream_url": null, "component_id": node.id, "files": [], "type": "text",
     });
     // An empty text leaves no message.
-    let messages = if step.text.is_empty() {
-        Vec::new()
-    } else {
-        vec![message]
-    };
+    let messages = if step.text.is_empty() { Vec::new() } else { vec![message] };
     json!({
         "results": results(run, step),
         "artifacts": artifacts(run, step, &step.text),
@@ -139,11 +115,8 @@ fn v1_entry(run: &Run, step: &Step) -> Value {
 fn lean(run: &Run, chosen: &[&Step]) -> String {
     let quoted = |text: &str| Value::from(text).to_string();
     let session = quoted(run.session());
-    let input = run
-        .ask
-        .input_value
-        .as_deref()
-        .map(|input| format!(r#""input_value":{}"#, quoted(input)));
+    let input =
+        run.ask.input_value.as_deref().map(|input| format!(r#""input_value":{}"#, quoted(input)));
     let outputs: Vec<String> = chosen
         .iter()
         .map(|step| {
@@ -166,17 +139,12 @@ fn lean(run: &Run, chosen: &[&Step]) -> String {
 
 /// The step that failed, with its reason.
 pub(super) fn failed(steps: &[Step]) -> Option<(&Step, &Failure)> {
-    steps
-        .iter()
-        .find_map(|step| Some((step, step.failure.as_ref()?)))
+    steps.iter().find_map(|step| Some((step, step.failure.as_ref()?)))
 }
 
 /// `Error building Component X: ...`.
 pub(super) fn building_error(node: &Node, failure: &Failure) -> String {
-    format!(
-        "Error building Component {}: \n\n{}",
-        node.display_name, failure.text
-    )
+    format!("Error building Component {}: \n\n{}", node.display_name, failure.text)
 }
 
 fn graph_error(run: &Run, steps: &[Step]) -> String {
@@ -206,15 +174,8 @@ pub(super) fn v2(run: &Run, cut: bool) -> Value {
             "details": {"flow_id": run.flow.id, "error_type": failure.error_type},
         }));
     } else if !has_failed {
-        let sinks = steps
-            .iter()
-            .filter(|step| run.flow.plan.nodes[step.node].next.is_empty());
-        let wanted = |id: &String| {
-            run.ask
-                .output_ids
-                .as_ref()
-                .is_none_or(|ids| ids.contains(id))
-        };
+        let sinks = steps.iter().filter(|step| run.flow.plan.nodes[step.node].next.is_empty());
+        let wanted = |id: &String| run.ask.output_ids.as_ref().is_none_or(|ids| ids.contains(id));
         for step in sinks {
             let id = &run.flow.plan.nodes[step.node].id;
             if wanted(id) {
@@ -234,11 +195,8 @@ pub(super) fn v2(run: &Run, cut: bool) -> Value {
         .nodes
         .iter()
         .any(|node| matches!(node.kind, Kind::ChatInput | Kind::ChatOutput));
-    let session = if cut && run.mode == Mode::Plain && !is_chat {
-        &run.flow.id
-    } else {
-        run.session()
-    };
+    let session =
+        if cut && run.mode == Mode::Plain && !is_chat { &run.flow.id } else { run.session() };
     json!({
         "flow_id": run.flow.id, "session_id": (!has_failed).then_some(session),
         "job_id": run.id, "object": "response", "created_timestamp": offset(now()),

@@ -87,10 +87,8 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(data: &Value) -> Self {
         let edges: Vec<Edge> = list(&data["edges"]).iter().filter_map(Edge::read).collect();
-        let mut left: Vec<&Value> = list(&data["nodes"])
-            .iter()
-            .filter(|node| node["type"] != "noteNode")
-            .collect();
+        let mut left: Vec<&Value> =
+            list(&data["nodes"]).iter().filter(|node| node["type"] != "noteNode").collect();
         let mut nodes: Vec<Node> = Vec::with_capacity(left.len());
         while !left.is_empty() {
             let ready = left.iter().position(|node| {
@@ -107,9 +105,8 @@ impl Plan {
                 nodes[source].next.push(at);
             }
         }
-        let instant = !nodes
-            .iter()
-            .any(|node| matches!(node.kind, Kind::Slow | Kind::Busy | Kind::Tokens));
+        let instant =
+            !nodes.iter().any(|node| matches!(node.kind, Kind::Slow | Kind::Busy | Kind::Tokens));
         Self { nodes, instant }
     }
 
@@ -130,9 +127,7 @@ impl Edge {
         Some(Self {
             source: edge["source"].as_str()?.to_owned(),
             target: edge["target"].as_str()?.to_owned(),
-            field: edge["data"]["targetHandle"]["fieldName"]
-                .as_str()?
-                .to_owned(),
+            field: edge["data"]["targetHandle"]["fieldName"].as_str()?.to_owned(),
         })
     }
 }
@@ -151,21 +146,14 @@ fn node(definition: &Value, edges: &[Edge], before: &[Node]) -> Node {
     let type_name = text(&data["type"]);
     let id = text(&definition["id"]);
     let fields = data["node"]["template"].as_object().map(|template| {
-        let values = template
-            .iter()
-            .filter(|(name, field)| field.is_object() && *name != "code");
-        values
-            .map(|(name, field)| (name.clone(), value_of(field)))
-            .collect()
+        let values = template.iter().filter(|(name, field)| field.is_object() && *name != "code");
+        values.map(|(name, field)| (name.clone(), value_of(field))).collect()
     });
     let inputs = edges
         .iter()
         .filter(|edge| edge.target == id)
         .filter_map(|edge| {
-            Some((
-                edge.field.clone(),
-                before.iter().position(|node| node.id == edge.source)?,
-            ))
+            Some((edge.field.clone(), before.iter().position(|node| node.id == edge.source)?))
         })
         .collect();
     let output = &data["node"]["outputs"][0];

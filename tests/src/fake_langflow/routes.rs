@@ -107,9 +107,9 @@ fn flow_routes(state: &State, call: &Call, rest: &[&str]) -> Option<Reply> {
                 ),
             }
         }),
-        ("POST", ["validate", "prompt"]) => with_body(call, |body| {
-            Reply::json(200, &library::validate_prompt(&body))
-        }),
+        ("POST", ["validate", "prompt"]) => {
+            with_body(call, |body| Reply::json(200, &library::validate_prompt(&body)))
+        }
         _ => return None,
     })
 }

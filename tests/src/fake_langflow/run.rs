@@ -155,11 +155,7 @@ impl Run {
 
     /// The session: the caller's, or the flow's id where it gave none.
     pub(super) fn session(&self) -> &str {
-        self.ask
-            .session_id
-            .as_deref()
-            .filter(|id| !id.is_empty())
-            .unwrap_or(&self.flow.id)
+        self.ask.session_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(&self.flow.id)
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -278,14 +274,9 @@ pub(super) async fn execute(state: Arc<State>, run: Arc<Run>) {
     let mut message_id = None;
     for (place, node) in run.flow.plan.nodes.iter().enumerate() {
         let started = now();
-        let made = Work {
-            state: &state,
-            run: &run,
-            node,
-            texts: &texts,
-        }
-        .make(place, &mut message_id)
-        .await;
+        let made = Work { state: &state, run: &run, node, texts: &texts }
+            .make(place, &mut message_id)
+            .await;
         let mut step = Step {
             node: place,
             text: String::new(),

@@ -45,9 +45,7 @@ pub(super) struct Server {
 pub(super) fn listen(port: u16) -> TcpListener {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .unwrap_or_else(|error| panic!("port {port} cannot be had for the fake LangFlow: {error}"));
-    listener
-        .set_nonblocking(true)
-        .expect("a fresh listener can be made non-blocking");
+    listener.set_nonblocking(true).expect("a fresh listener can be made non-blocking");
     listener
 }
 
@@ -78,8 +76,7 @@ impl Server {
     pub(super) fn refuse(&self, refuse: bool) {
         let (done, wait) = blocking::channel();
         if self.orders.send(Order::Refuse(refuse, done)).is_ok() {
-            wait.recv_timeout(OBEY_WITHIN)
-                .expect("the listening thread obeys");
+            wait.recv_timeout(OBEY_WITHIN).expect("the listening thread obeys");
         }
     }
 }
@@ -89,10 +86,7 @@ async fn serve(
     listener: TcpListener,
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
-    let port = listener
-        .local_addr()
-        .expect("a bound listener has an address")
-        .port();
+    let port = listener.local_addr().expect("a bound listener has an address").port();
     let open = |listener| {
         tokio::net::TcpListener::from_std(listener).expect("the listener fits the runtime")
     };
@@ -130,11 +124,7 @@ async fn connection(state: Arc<State>, stream: TcpStream) {
     drop(stream.set_nodelay(true));
     let service = service_fn(move |request| handle(Arc::clone(&state), request));
     // An error here is a client that went away, or trouble that was asked for.
-    drop(
-        http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), service)
-            .await,
-    );
+    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
 /// Answers one request. An error ends the connection without an answer.
@@ -143,11 +133,8 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
     let asked = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     state.note_request(parts.method.as_str(), asked);
     let trouble = state.troubles.meet(asked);
-    let body = Limited::new(body, REQUEST_BYTES_MAX)
-        .collect()
-        .await
-        .map_err(io::Error::other)?
-        .to_bytes();
+    let body =
+        Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(io::Error::other)?.to_bytes();
 
     match &trouble {
         Trouble::Disconnect | Trouble::RefuseConnections => return Err(broken()),

@@ -103,10 +103,7 @@ pub(super) struct Gate {
 
 impl Gate {
     fn new() -> Self {
-        Self {
-            waiting: AtomicUsize::new(0),
-            releases: watch::Sender::new(0),
-        }
+        Self { waiting: AtomicUsize::new(0), releases: watch::Sender::new(0) }
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -173,9 +170,7 @@ impl State {
         let count = self.ids.fetch_add(1, Ordering::Relaxed);
         let high = scramble(self.seed.wrapping_add(count));
         let bytes = (u128::from(high) << 64 | u128::from(scramble(high ^ count))).to_be_bytes();
-        uuid::Builder::from_random_bytes(bytes)
-            .into_uuid()
-            .to_string()
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
     }
 
     pub(super) fn counters(&self, flow_name: &str) -> Arc<Counters> {

@@ -62,23 +62,16 @@ pub(super) fn v1(run: Arc<Run>) -> Reply {
         let step = |at: &usize| run.steps()[*at].clone();
         match event {
             Event::Message(at) => line("add_message", message::shown(run, &step(at), Form::Event)),
-            Event::Partial {
-                node,
-                message_id,
-                chunk,
-                at,
-            } => line(
-                "add_message",
-                message::partial(run, *node, message_id, chunk, *at),
-            ),
+            Event::Partial { node, message_id, chunk, at } => {
+                line("add_message", message::partial(run, *node, message_id, chunk, *at))
+            }
             Event::Token { message_id, chunk } => {
                 line("token", json!({"chunk": chunk, "id": message_id}))
             }
             Event::Failed(at) => line("error", message::shown(run, &step(at), Form::Event)),
-            Event::End if run.stage() == Stage::Failed => line(
-                "error",
-                json!({"error": format!("500: {}", outcome::v1_error(run))}),
-            ),
+            Event::End if run.stage() == Stage::Failed => {
+                line("error", json!({"error": format!("500: {}", outcome::v1_error(run))}))
+            }
             Event::End => line("end", json!({"result": outcome::v1_result(run)})),
             Event::Sorted
             | Event::Began
@@ -112,19 +105,10 @@ fn v2_event(run: &Run, event: &Event) -> Value {
             named("vertices_sorted", json!({"ids": first, "to_run": all}))
         }
         Event::Began => named("build_start", json!({})),
-        Event::Message(at) => named(
-            "add_message",
-            message::shown(run, &step(at), Form::JobEvent),
-        ),
-        Event::Partial {
-            node,
-            message_id,
-            chunk,
-            at,
-        } => named(
-            "add_message",
-            message::partial(run, *node, message_id, chunk, *at),
-        ),
+        Event::Message(at) => named("add_message", message::shown(run, &step(at), Form::JobEvent)),
+        Event::Partial { node, message_id, chunk, at } => {
+            named("add_message", message::partial(run, *node, message_id, chunk, *at))
+        }
         Event::Token { message_id, chunk } => {
             named("token", json!({"chunk": chunk, "id": message_id}))
         }
@@ -148,11 +132,7 @@ fn end_vertex(run: &Run, step: &Step) -> Value {
     let node = &nodes[step.node];
     let next: Vec<&str> = match step.failure {
         Some(_) => Vec::new(),
-        None => node
-            .next
-            .iter()
-            .map(|next| nodes[*next].id.as_str())
-            .collect(),
+        None => node.next.iter().map(|next| nodes[*next].id.as_str()).collect(),
     };
     let took = step.ended - step.started;
     let mut data = json!({
@@ -173,11 +153,7 @@ fn end_vertex(run: &Run, step: &Step) -> Value {
         params = format!("- Message: {}\n", step.text);
         let is_inner = !(node.kind.is_output() || node.inputs.is_empty());
         let shown = outcome::artifacts(run, step, &json!({"text": step.text}).to_string());
-        data["results"] = if is_inner {
-            json!({})
-        } else {
-            outcome::results(run, step)
-        };
+        data["results"] = if is_inner { json!({}) } else { outcome::results(run, step) };
         data["outputs"] = outcome::named(node, json!({"message": step.text, "type": "text"}));
         data["logs"] = outcome::named(node, json!([]));
         data["message"] = shown.clone();

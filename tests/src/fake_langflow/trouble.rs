@@ -45,11 +45,7 @@ impl Troubles {
     }
 
     pub(super) fn set(&self, path_part: &str, trouble: Trouble, times: Option<u32>) {
-        let rule = Rule {
-            path_part: path_part.to_owned(),
-            trouble,
-            times_left: times,
-        };
+        let rule = Rule { path_part: path_part.to_owned(), trouble, times_left: times };
         *lock(&self.0) = (rule.trouble != Trouble::None).then_some(rule);
     }
 

@@ -67,10 +67,9 @@ impl Users {
         }
         let (missing, wrong) = match door {
             Door::Lists => ("No authentication credentials provided", "Invalid API key"),
-            Door::Run => (
-                "An API key must be passed as query or header",
-                "Invalid or missing API key",
-            ),
+            Door::Run => {
+                ("An API key must be passed as query or header", "Invalid or missing API key")
+            }
         };
         let from_query;
         let key = match call.header("x-api-key") {
@@ -81,11 +80,7 @@ impl Users {
             }
         };
         if let Some(key) = key {
-            return if self.know(key) {
-                None
-            } else {
-                Some(Reply::detail(403, wrong))
-            };
+            return if self.know(key) { None } else { Some(Reply::detail(403, wrong)) };
         }
         match call.header("authorization") {
             Some(bearer) if door == Door::Lists => {
@@ -117,9 +112,7 @@ impl Users {
         }
         logins.push_back(Instant::now());
         let field = |name: &str| {
-            form_urlencoded::parse(&call.body)
-                .find(|(key, _)| key == name)
-                .map(|(_, text)| text)
+            form_urlencoded::parse(&call.body).find(|(key, _)| key == name).map(|(_, text)| text)
         };
         if field("username").as_deref() == Some(USER)
             && field("password").as_deref() == Some(PASSWORD)
@@ -135,10 +128,7 @@ impl Users {
         if self.open {
             return Reply::json(200, &tokens());
         }
-        Reply::detail(
-            403,
-            json!({"message": "Auto login is disabled.", "auto_login": false}),
-        )
+        Reply::detail(403, json!({"message": "Auto login is disabled.", "auto_login": false}))
     }
 
     /// `GET /api/v1/api_key/`.
@@ -146,10 +136,8 @@ impl Users {
         let keys: Vec<Value> = lock(&self.keys)
             .iter()
             .map(|key| {
-                let mut shown = shown_key(
-                    key,
-                    &format!("{}*****", key.secret.get(..9).unwrap_or("sk-")),
-                );
+                let mut shown =
+                    shown_key(key, &format!("{}*****", key.secret.get(..9).unwrap_or("sk-")));
                 shown["created_at"] = seconds(key.created).into();
                 shown
             })
@@ -214,9 +202,5 @@ pub(super) fn whoami() -> Reply {
 /// Whether this call may pass; webhooks needed no key up to 1.8.
 pub(super) fn refusal(state: &State, call: &Call, door: Door) -> Option<Reply> {
     let old_webhook = call.path().contains("/webhook/") && !state.is(Profile::V1_13);
-    if old_webhook {
-        None
-    } else {
-        state.users.refusal(call, door)
-    }
+    if old_webhook { None } else { state.users.refusal(call, door) }
 }

@@ -31,10 +31,7 @@ pub(super) async fn run(state: &Arc<State>, call: &Call, flow: &str) -> Reply {
         return refusal;
     }
     let is_chat_input_tweaked = found.plan.nodes.iter().any(|node| {
-        let tweak = ask
-            .tweaks
-            .get(&node.id)
-            .or_else(|| ask.tweaks.get(&node.display_name));
+        let tweak = ask.tweaks.get(&node.id).or_else(|| ask.tweaks.get(&node.display_name));
         node.kind == Kind::ChatInput
             && tweak.is_some_and(|fields| fields.get("input_value").is_some())
     });
@@ -65,10 +62,7 @@ fn ask(state: &State, body: Option<Value>) -> Result<Ask, Reply> {
         Some(Value::Object(fields)) => fields,
         Some(_) => {
             let missing = |field: &str| json!({"type": "missing", "loc": ["body", field], "msg": "Field required"});
-            return Err(Reply::detail(
-                422,
-                json!([missing("input_request"), missing("context")]),
-            ));
+            return Err(Reply::detail(422, json!([missing("input_request"), missing("context")])));
         }
     };
     if let Some(field) = wrong_type(&fields) {
@@ -85,11 +79,7 @@ fn ask(state: &State, body: Option<Value>) -> Result<Ask, Reply> {
         output_type: text("output_type").unwrap_or_default(),
         output_component: text("output_component").filter(|name| !name.is_empty()),
         output_ids: None,
-        tweaks: fields
-            .get("tweaks")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default(),
+        tweaks: fields.get("tweaks").and_then(Value::as_object).cloned().unwrap_or_default(),
         session_id: text("session_id"),
     })
 }
@@ -101,20 +91,11 @@ fn wrong_type(fields: &Map<String, Value>) -> Option<&'static str> {
         "output_type" => matches!(value.as_str(), Some("chat" | "text" | "any" | "debug")),
         _ => value.is_string(),
     };
-    [
-        "input_value",
-        "input_type",
-        "output_type",
-        "output_component",
-        "session_id",
-        "tweaks",
-    ]
-    .into_iter()
-    .find(|name| {
-        fields
-            .get(*name)
-            .is_some_and(|value| !value.is_null() && !is_legal(name, value))
-    })
+    ["input_value", "input_type", "output_type", "output_component", "session_id", "tweaks"]
+        .into_iter()
+        .find(|name| {
+            fields.get(*name).is_some_and(|value| !value.is_null() && !is_legal(name, value))
+        })
 }
 
 /// Code cannot be tweaked.
@@ -141,26 +122,9 @@ pub(super) fn webhook(state: &Arc<State>, call: &Call, flow: &str) -> Reply {
         return routes::not_found(state, format!("Flow identifier {flow} not found"));
     };
     let payload = String::from_utf8_lossy(&call.body).into_owned();
-    let webhooks = found
-        .plan
-        .nodes
-        .iter()
-        .filter(|node| node.kind == Kind::Webhook);
-    let tweaks = webhooks
-        .map(|node| (node.id.clone(), json!({"data": payload})))
-        .collect();
-    let run = Run::new(
-        state,
-        found,
-        Ask {
-            tweaks,
-            ..Ask::default()
-        },
-        Mode::Plain,
-    );
+    let webhooks = found.plan.nodes.iter().filter(|node| node.kind == Kind::Webhook);
+    let tweaks = webhooks.map(|node| (node.id.clone(), json!({"data": payload}))).collect();
+    let run = Run::new(state, found, Ask { tweaks, ..Ask::default() }, Mode::Plain);
     drop(spawn(execute(Arc::clone(state), run)));
-    Reply::json(
-        202,
-        &json!({"message": "Task started in the background", "status": "in progress"}),
-    )
+    Reply::json(202, &json!({"message": "Task started in the background", "status": "in progress"}))
 }

@@ -50,10 +50,8 @@ pub(super) async fn start(state: &Arc<State>, call: &Call) -> Reply {
 }
 
 fn background(state: &Arc<State>, flow: Arc<Flow>, submission: Submission) -> Reply {
-    if let Some(held) = submission
-        .idempotency_key
-        .as_deref()
-        .and_then(|key| state.runs.held_by(key))
+    if let Some(held) =
+        submission.idempotency_key.as_deref().and_then(|key| state.runs.held_by(key))
     {
         return Reply::json(200, &job(&held, Stage::Queued));
     }
@@ -66,11 +64,7 @@ fn background(state: &Arc<State>, flow: Arc<Flow>, submission: Submission) -> Re
 }
 
 fn unknown_outputs(flow: &Flow, submission: &Submission) -> Option<Reply> {
-    let sinks: Vec<&str> = flow
-        .plan
-        .sinks()
-        .map(|at| flow.plan.nodes[at].id.as_str())
-        .collect();
+    let sinks: Vec<&str> = flow.plan.sinks().map(|at| flow.plan.nodes[at].id.as_str()).collect();
     let asked = submission.ask.output_ids.as_ref()?;
     let unknown: Vec<String> = asked
         .iter()
@@ -156,10 +150,7 @@ fn unknown_job(state: &State, error: &str, text: &str, id: &str) -> Reply {
 
 /// `GET /api/v2/workflows/{job_id}/events`.
 pub(super) fn events(state: &State, call: &Call, id: &str) -> Reply {
-    let job = state
-        .runs
-        .find(id)
-        .filter(|run| run.mode == Mode::Background);
+    let job = state.runs.find(id).filter(|run| run.mode == Mode::Background);
     let Some(run) = job else {
         return unknown_job(
             state,
@@ -168,10 +159,7 @@ pub(super) fn events(state: &State, call: &Call, id: &str) -> Reply {
             id,
         );
     };
-    let seen = call
-        .header("last-event-id")
-        .and_then(|id| id.parse().ok())
-        .unwrap_or(0);
+    let seen = call.header("last-event-id").and_then(|id| id.parse().ok()).unwrap_or(0);
     stream::v2(run, seen, None)
 }
 

@@ -39,17 +39,8 @@ const FIELDS: [(&str, Type); 9] = [
     ("input_value", Type::Text),
     ("tweaks", Type::Object),
     ("session_id", Type::Text),
-    (
-        "mode",
-        Type::OneOf(
-            &["sync", "stream", "background"],
-            "'sync', 'stream' or 'background'",
-        ),
-    ),
-    (
-        "stream_protocol",
-        Type::OneOf(&["langflow", "agui"], "'langflow' or 'agui'"),
-    ),
+    ("mode", Type::OneOf(&["sync", "stream", "background"], "'sync', 'stream' or 'background'")),
+    ("stream_protocol", Type::OneOf(&["langflow", "agui"], "'langflow' or 'agui'")),
     ("output_ids", Type::Texts),
     ("globals", Type::Object),
     ("idempotency_key", Type::Text),
@@ -71,12 +62,8 @@ pub(super) fn read(body: Option<Value>) -> Result<Submission, Reply> {
         return Err(Reply::detail(422, json!([item])));
     }
     let output_ids = fields.get("output_ids").and_then(Value::as_array);
-    let output_ids = output_ids.map(|ids| {
-        ids.iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
-    });
+    let output_ids =
+        output_ids.map(|ids| ids.iter().filter_map(Value::as_str).map(str::to_owned).collect());
     Ok(Submission {
         flow_id,
         wanted: match text("mode").as_deref() {
@@ -88,11 +75,7 @@ pub(super) fn read(body: Option<Value>) -> Result<Submission, Reply> {
         ask: Ask {
             input_value: text("input_value"),
             output_ids,
-            tweaks: fields
-                .get("tweaks")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default(),
+            tweaks: fields.get("tweaks").and_then(Value::as_object).cloned().unwrap_or_default(),
             session_id: text("session_id"),
             ..Ask::default()
         },
@@ -113,9 +96,7 @@ fn mistakes(fields: &Map<String, Value>) -> Vec<Value> {
             Some(value) => mistakes.extend(mistake(name, wanted, value)),
         }
     }
-    let unknown = fields
-        .keys()
-        .filter(|name| !FIELDS.iter().any(|(known, _)| known == name));
+    let unknown = fields.keys().filter(|name| !FIELDS.iter().any(|(known, _)| known == name));
     mistakes.extend(unknown.map(|name| {
         json!({"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"})
     }));

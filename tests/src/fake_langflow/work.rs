@@ -65,10 +65,7 @@ impl Work<'_> {
         if let Some((_, source)) = self.node.inputs.iter().find(|(name, _)| name == field) {
             return self.texts[*source].as_str().into();
         }
-        self.tweak(field)
-            .or_else(|| self.node.fields.get(field))
-            .cloned()
-            .unwrap_or_default()
+        self.tweak(field).or_else(|| self.node.fields.get(field)).cloned().unwrap_or_default()
     }
 
     fn text(&self, field: &str) -> String {
@@ -86,9 +83,7 @@ impl Work<'_> {
         if tweaks.is_empty() {
             return None;
         }
-        let of_node = tweaks
-            .get(&self.node.id)
-            .or_else(|| tweaks.get(&self.node.display_name));
+        let of_node = tweaks.get(&self.node.id).or_else(|| tweaks.get(&self.node.display_name));
         of_node
             .and_then(|fields| fields.get(field))
             .or_else(|| tweaks.get(field).filter(|value| !value.is_object()))
@@ -97,19 +92,14 @@ impl Work<'_> {
 
     fn prompt(&self) -> String {
         let template = self.text("template");
-        library::variables(&template)
-            .iter()
-            .fold(template, |made, variable| {
-                made.replace(&format!("{{{variable}}}"), &self.text(variable))
-            })
+        library::variables(&template).iter().fold(template, |made, variable| {
+            made.replace(&format!("{{{variable}}}"), &self.text(variable))
+        })
     }
 
     fn filled(&self, mut text: String) -> String {
-        if let Some(missing) = self
-            .state
-            .options
-            .answer_bytes
-            .and_then(|size| size.checked_sub(text.len()))
+        if let Some(missing) =
+            self.state.options.answer_bytes.and_then(|size| size.checked_sub(text.len()))
         {
             text.extend(std::iter::repeat_n('.', missing));
         }
@@ -118,9 +108,7 @@ impl Work<'_> {
 
     fn number(&self, field: &str) -> Result<f64, Failure> {
         let value = self.value(field);
-        let number = value
-            .as_f64()
-            .or_else(|| value.as_str()?.trim().parse().ok());
+        let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
         number.ok_or_else(|| {
             let shown = quoted(&self.text(field));
             value_error(format!(
@@ -138,10 +126,7 @@ impl Work<'_> {
         let text = format!("waited {seconds:?} s: {input}");
         let state = Arc::clone(self.state);
         let work = async move {
-            state
-                .gate
-                .wait(Duration::from_secs_f64(seconds.clamp(0.0, SECONDS_MAX)))
-                .await;
+            state.gate.wait(Duration::from_secs_f64(seconds.clamp(0.0, SECONDS_MAX))).await;
             mark(&marker, &input);
         };
         if self.node.kind == Kind::Busy {
@@ -169,9 +154,7 @@ impl Work<'_> {
                 continue;
             }
             let first = message_id.is_none();
-            let message_id = message_id
-                .get_or_insert_with(|| self.state.new_id())
-                .clone();
+            let message_id = message_id.get_or_insert_with(|| self.state.new_id()).clone();
             if first {
                 let partial = Event::Partial {
                     node: place,
@@ -197,10 +180,7 @@ fn mark(marker: &str, input: &str) {
 }
 
 fn value_error(text: String) -> Failure {
-    Failure {
-        error_type: "ValueError",
-        text,
-    }
+    Failure { error_type: "ValueError", text }
 }
 
 /// As Python's `repr` shows a text.

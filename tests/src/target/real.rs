@@ -54,7 +54,11 @@ impl RealLangFlow {
 impl Drop for RealLangFlow {
     fn drop(&mut self) {
         let mut stop = std::process::Command::new("bash");
-        stop.arg(Path::new(FOLDER).join("serve.sh")).args(["stop", "--port", &self.port.to_string()]);
+        stop.arg(Path::new(FOLDER).join("serve.sh")).args([
+            "stop",
+            "--port",
+            &self.port.to_string(),
+        ]);
         if let Err(error) = stop.status() {
             report(&format!("LangFlow on port {} is left running: {error}", self.port));
         }
@@ -62,7 +66,8 @@ impl Drop for RealLangFlow {
 }
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", PORT)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
+    let listener =
+        TcpListener::bind(("127.0.0.1", PORT)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
     let address = listener.and_then(|listener| listener.local_addr());
     address.expect("a free port").port()
 }
@@ -76,7 +81,8 @@ async fn serve(args: &[&str], port: u16) -> String {
 /// Standard output of a program that must succeed; it bounds its own time.
 async fn output(mut command: Command, name: &str) -> String {
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = command.output().await.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+    let output =
+        command.output().await.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
     assert!(output.status.success(), "{name} ended with {}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -125,8 +125,7 @@ async fn cancelling_what_has_ended_or_never_was_says_so() {
 async fn an_attempt_over_its_time_is_stopped_and_tried_again() {
     let world = World::start(Options::default()).await;
     let flow = world.flow("slow").await;
-    let options =
-        RunOptions { timeout_ms: Some(1_000), retry: Some(impatient(2)), ..slow(600.0) };
+    let options = RunOptions { timeout_ms: Some(1_000), retry: Some(impatient(2)), ..slow(600.0) };
     let task = world.task(flow, options).await;
     assert_eq!(world.end(task).await.status, TaskStatus::Failed);
     let events: Vec<TaskEvent> = world.decoded(&task.stream()).await;
@@ -218,7 +217,10 @@ async fn every_instant_of_a_schedule_has_one_outcome_and_fired_ones_have_their_t
             _ => {}
         }
     }
-    assert!(instants.windows(2).all(|pair| pair[1] - pair[0] == chrono::TimeDelta::seconds(1)), "{instants:?}");
+    assert!(
+        instants.windows(2).all(|pair| pair[1] - pair[0] == chrono::TimeDelta::seconds(1)),
+        "{instants:?}"
+    );
     assert!(fired.len() < instants.len(), "a slow flow makes Skip skip");
     for task in fired {
         assert_eq!(world.end(task).await.status, TaskStatus::Completed);
@@ -231,8 +233,14 @@ async fn a_fired_occurrence_whose_task_was_not_created_is_handed_over_after_a_ki
     let echo = world.flow("echo").await;
     let at = spark_events::Clock::now(&spark_events::SystemClock);
     // The schedule's event is stored; the task's is refused until the kill.
-    let schedule =
-        world.schedule(echo, Recurrence::Once { at: at + chrono::TimeDelta::seconds(1) }, Overlap::Skip, input("x")).await;
+    let schedule = world
+        .schedule(
+            echo,
+            Recurrence::Once { at: at + chrono::TimeDelta::seconds(1) },
+            Overlap::Skip,
+            input("x"),
+        )
+        .await;
     eventually(PATIENCE, || async {
         if world.names(&schedule.stream()).await.iter().any(|name| name == "schedule.fired") {
             world.faults.set_down(true);
@@ -264,7 +272,8 @@ async fn while_the_log_is_away_commands_are_refused_and_schedules_make_up_for_it
     let refused = world.spark.create_task(request, &who()).await.unwrap_err();
     assert!(matches!(refused, DispatchError::Unavailable { .. }), "{refused}");
     let stored = world.events(&schedule.stream()).await.len();
-    eventually(PATIENCE, || async { world.spark.health().log_trouble.is_some().then_some(()) }).await;
+    eventually(PATIENCE, || async { world.spark.health().log_trouble.is_some().then_some(()) })
+        .await;
     tokio::time::timeout(Duration::from_secs(3), std::future::pending::<()>()).await.unwrap_err();
     assert_eq!(world.events(&schedule.stream()).await.len(), stored, "nothing can be stored");
     world.faults.heal();
@@ -280,7 +289,10 @@ async fn while_the_log_is_away_commands_are_refused_and_schedules_make_up_for_it
             _ => None,
         })
         .collect();
-    assert!(due.windows(2).all(|pair| pair[1] - pair[0] == chrono::TimeDelta::seconds(1)), "{due:?}");
+    assert!(
+        due.windows(2).all(|pair| pair[1] - pair[0] == chrono::TimeDelta::seconds(1)),
+        "{due:?}"
+    );
     assert_eq!(world.spark.health().crashes, 0, "an outage is no crash");
 }
 
@@ -293,7 +305,8 @@ async fn an_answer_lost_after_the_write_stores_nothing_twice() {
     let unsure = world.spark.create_task(request, &who()).await.unwrap_err();
     assert!(matches!(unsure, DispatchError::Unavailable { .. }), "{unsure}");
     // It was stored all the same, and so it runs: nothing that is in the log is forgotten.
-    eventually(PATIENCE, || async { (world.langflow.completed_runs("echo") == 1).then_some(()) }).await;
+    eventually(PATIENCE, || async { (world.langflow.completed_runs("echo") == 1).then_some(()) })
+        .await;
 }
 
 #[tokio::test]
@@ -315,7 +328,8 @@ async fn a_retried_task_is_a_new_one_that_names_the_old_one() {
 
 #[tokio::test]
 async fn a_source_that_cannot_be_used_is_refused_with_the_reason() {
-    let world = World::start(Options { api_key: Some("sk-right".into()), ..Options::default() }).await;
+    let world =
+        World::start(Options { api_key: Some("sk-right".into()), ..Options::default() }).await;
     let add = |name: &str, url: String, key: &str| {
         let api_key = Some(spark_actors::langflow::Secret::new(key.into()));
         spark_actors::AddSource { name: Some(name.into()), url, api_key, runs_max: None }
@@ -327,7 +341,8 @@ async fn a_source_that_cannot_be_used_is_refused_with_the_reason() {
         ..Options::default()
     })
     .await;
-    let wrong = world.spark.add_source(add("b", other.url(), "sk-wrong"), &who()).await.unwrap_err();
+    let wrong =
+        world.spark.add_source(add("b", other.url(), "sk-wrong"), &who()).await.unwrap_err();
     let DispatchError::Source { failure, .. } = &wrong else { panic!("{wrong}") };
     assert_eq!(failure.class, FailureClass::Auth);
     assert!(!wrong.to_string().contains("sk-wrong"), "{wrong}");
@@ -347,6 +362,10 @@ async fn no_key_and_no_secret_of_a_flow_reaches_the_log() {
     for event in all {
         let text = String::from_utf8_lossy(&event.data);
         assert!(!text.contains("sk-very-secret"), "{} holds the key", event.event_type);
-        assert!(!text.contains(spark_tests::fake_langflow::SECRET), "{} holds a secret", event.event_type);
+        assert!(
+            !text.contains(spark_tests::fake_langflow::SECRET),
+            "{} holds a secret",
+            event.event_type
+        );
     }
 }

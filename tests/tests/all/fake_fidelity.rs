@@ -39,11 +39,8 @@ const IN_ORDER: &str = "health health_check version projects_list folders_list_r
     api_key_list api_key_delete auto_login_off login login_wrong login_rate_limited";
 
 /// Recorded on a server that also serves its web pages.
-const WITH_WEB_PAGES: [&str; 3] = [
-    "frontend_v2_unknown_flow",
-    "frontend_v2_job_unknown",
-    "frontend_unknown_page",
-];
+const WITH_WEB_PAGES: [&str; 3] =
+    ["frontend_v2_unknown_flow", "frontend_v2_job_unknown", "frontend_unknown_page"];
 
 /// Fields whose value is compared wherever they come up; of others only the type.
 const TELLING: [&str; 27] = [
@@ -80,41 +77,26 @@ const UNORDERED: [&str; 1] = ["to_run"];
 
 #[tokio::test]
 async fn the_fake_answers_as_recorded() {
-    let fake = FakeLangFlow::start(Options {
-        api_key: Some(KEY.to_owned()),
-        ..Options::default()
-    })
-    .await;
+    let fake =
+        FakeLangFlow::start(Options { api_key: Some(KEY.to_owned()), ..Options::default() }).await;
     let mut ids = BTreeMap::new();
     let mut mistakes = Vec::new();
     for name in IN_ORDER.split_whitespace() {
         prepare(&fake, name).await;
         mistakes.extend(replay(&fake, name, &mut ids).await);
     }
-    assert!(
-        mistakes.is_empty(),
-        "the fake differs from the recordings:\n{}",
-        mistakes.join("\n")
-    );
+    assert!(mistakes.is_empty(), "the fake differs from the recordings:\n{}", mistakes.join("\n"));
 }
 
 #[tokio::test]
 async fn with_web_pages_it_answers_as_recorded() {
-    let options = Options {
-        api_key: Some(KEY.to_owned()),
-        web_pages: true,
-        ..Options::default()
-    };
+    let options = Options { api_key: Some(KEY.to_owned()), web_pages: true, ..Options::default() };
     let fake = FakeLangFlow::start(options).await;
     let mut mistakes = Vec::new();
     for name in WITH_WEB_PAGES {
         mistakes.extend(replay(&fake, name, &mut BTreeMap::new()).await);
     }
-    assert!(
-        mistakes.is_empty(),
-        "the fake differs from the recordings:\n{}",
-        mistakes.join("\n")
-    );
+    assert!(mistakes.is_empty(), "the fake differs from the recordings:\n{}", mistakes.join("\n"));
 }
 
 #[test]
@@ -122,19 +104,12 @@ fn every_recording_is_replayed() {
     let files: BTreeSet<String> = std::fs::read_dir(folder())
         .expect("the folder of recordings can be read")
         .filter_map(|entry| {
-            entry
-                .ok()?
-                .file_name()
-                .to_str()?
-                .strip_suffix(".json")
-                .map(str::to_owned)
+            entry.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_owned)
         })
         .collect();
     let replayed = IN_ORDER.split_whitespace().chain(WITH_WEB_PAGES);
-    let known: BTreeSet<String> = replayed
-        .chain(NOT_IMITATED.iter().map(|(name, _)| *name))
-        .map(str::to_owned)
-        .collect();
+    let known: BTreeSet<String> =
+        replayed.chain(NOT_IMITATED.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
     assert_eq!(files, known);
 }
 
@@ -182,10 +157,7 @@ async fn prepare(fake: &FakeLangFlow, name: &str) {
 async fn settled(fake: &FakeLangFlow) {
     let has_ended = |status: &str| !matches!(status, "queued" | "in_progress");
     eventually(PATIENCE, || async {
-        fake.jobs()
-            .iter()
-            .all(|(_, status)| has_ended(status))
-            .then_some(())
+        fake.jobs().iter().all(|(_, status)| has_ended(status)).then_some(())
     })
     .await;
 }
@@ -212,10 +184,7 @@ async fn replay(
     }
     for (header, value) in recorded["headers"].as_object().into_iter().flatten() {
         if answer.header(header) != value.as_str() {
-            found.push(format!(
-                "header {header}: {:?} is not {value}",
-                answer.header(header)
-            ));
+            found.push(format!("header {header}: {:?} is not {value}", answer.header(header)));
         }
     }
     let here = parsed(&answer);
@@ -227,10 +196,7 @@ async fn replay(
     let there: Value =
         serde_json::from_str(&with_ids(&there.to_string(), ids)).expect("it was JSON");
     found.extend(differences(&there, &here));
-    found
-        .into_iter()
-        .map(|difference| format!("{name}: {difference}"))
-        .collect()
+    found.into_iter().map(|difference| format!("{name}: {difference}")).collect()
 }
 
 async fn ask(fake: &FakeLangFlow, name: &str, request: &Value) -> Answer {
@@ -246,10 +212,8 @@ async fn ask(fake: &FakeLangFlow, name: &str, request: &Value) -> Answer {
             _ => (header.clone(), text(value)),
         })
         .collect();
-    let headers: Vec<(&str, &str)> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let body = match &request["body"] {
         Value::Null => String::new(),
         Value::String(text) if name == "login" => text.replace("REDACTED", PASSWORD),
@@ -263,9 +227,7 @@ async fn ask(fake: &FakeLangFlow, name: &str, request: &Value) -> Answer {
 }
 
 fn with_ids(text: &str, ids: &BTreeMap<String, String>) -> String {
-    ids.iter().fold(text.to_owned(), |text, (there, here)| {
-        text.replace(there, here)
-    })
+    ids.iter().fold(text.to_owned(), |text, (there, here)| text.replace(there, here))
 }
 
 /// A stream becomes a list of its events, each with what stood before it on its line.
@@ -303,10 +265,7 @@ fn learn(there: &Value, here: &Value, ids: &mut BTreeMap<String, String>) {
             }
         }
         (Value::Array(there), Value::Array(here)) if there.len() == here.len() => {
-            there
-                .iter()
-                .zip(here)
-                .for_each(|(there, here)| learn(there, here, ids));
+            there.iter().zip(here).for_each(|(there, here)| learn(there, here, ids));
         }
         (Value::String(there), Value::String(here))
             if is_id(there) && is_id(here) && there != here =>
@@ -337,10 +296,8 @@ fn compare(path: &str, key: &str, there: &Value, here: &Value, found: &mut Vec<S
             let (wanted, given): (BTreeSet<_>, BTreeSet<_>) =
                 (there.keys().collect(), here.keys().collect());
             if wanted != given {
-                let (lacks, has) = (
-                    wanted.difference(&given).collect::<Vec<_>>(),
-                    given.difference(&wanted),
-                );
+                let (lacks, has) =
+                    (wanted.difference(&given).collect::<Vec<_>>(), given.difference(&wanted));
                 found.push(format!(
                     "{path}: lacks {lacks:?}, has besides {:?}",
                     has.collect::<Vec<_>>()
@@ -374,10 +331,7 @@ fn compare_lists(path: &str, key: &str, there: &[Value], here: &[Value], found: 
     let shapes: BTreeSet<String> = there.iter().map(shape).collect();
     for (at, item) in here.iter().enumerate() {
         if !shapes.contains(&shape(item)) {
-            found.push(format!(
-                "{path}/{at}: no recorded item has the shape {}",
-                shape(item)
-            ));
+            found.push(format!("{path}/{at}: no recorded item has the shape {}", shape(item)));
         }
     }
 }
@@ -396,10 +350,8 @@ fn kind(value: &Value) -> &'static str {
 fn shape(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
-            let fields: Vec<String> = fields
-                .iter()
-                .map(|(key, value)| format!("{key}:{}", shape(value)))
-                .collect();
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{key}:{}", shape(value))).collect();
             format!("{{{}}}", fields.join(","))
         }
         Value::Array(items) => {

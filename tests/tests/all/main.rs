@@ -2,11 +2,13 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
+    clippy::unwrap_used,
     reason = "helpers of tests stop the test where an assumption broke"
 )]
 
-mod fake_behaviour;
 mod actors;
+mod fake_behaviour;
 mod fake_fidelity;
 mod scenarios;
 mod tidy;
+mod timers;

@@ -51,8 +51,11 @@ fn code() -> Vec<(String, String)> {
 
 /// Whether a file holds nothing but tests.
 fn is_test(path: &str) -> bool {
-    path.contains("/tests/") || path.ends_with("tests.rs") || path.ends_with("golden.rs")
-        || path.contains("log/contract") || path.ends_with("properties.rs")
+    path.contains("/tests/")
+        || path.ends_with("tests.rs")
+        || path.ends_with("golden.rs")
+        || path.contains("log/contract")
+        || path.ends_with("properties.rs")
         || path.ends_with("differential.rs")
 }
 
@@ -107,7 +110,8 @@ fn a_library_is_named_only_where_it_belongs() {
 
 #[test]
 fn the_domain_does_no_input_or_output() {
-    let banned = ["tokio::", "std::fs", "std::net", "Utc::now", "SystemTime", "new_uuid", "::random()"];
+    let banned =
+        ["tokio::", "std::fs", "std::net", "Utc::now", "SystemTime", "new_uuid", "::random()"];
     let mut broken = vec![];
     for (path, text) in sources("events/src/domain") {
         for (number, line) in text.lines().enumerate() {
@@ -139,20 +143,24 @@ fn event_names_on_disk_are_written_in_the_codec_alone() {
 }
 
 fn types() -> BTreeSet<&'static str> {
-    [TaskEvent::TYPES, ScheduleEvent::TYPES, SourceEvent::TYPES, FlowEvent::TYPES, WorkerEvent::TYPES]
-        .concat()
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect()
+    [
+        TaskEvent::TYPES,
+        ScheduleEvent::TYPES,
+        SourceEvent::TYPES,
+        FlowEvent::TYPES,
+        WorkerEvent::TYPES,
+    ]
+    .concat()
+    .into_iter()
+    .map(|(name, _)| name)
+    .collect()
 }
 
 #[test]
 fn every_event_type_has_a_row_in_the_catalogue_and_no_row_is_left_over() {
     let catalogue = read("EVENTS.md");
-    let rows: BTreeSet<&str> = catalogue
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
-        .collect();
+    let rows: BTreeSet<&str> =
+        catalogue.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     let types = types();
     assert_eq!(types.difference(&rows).collect::<Vec<_>>(), Vec::<&&str>::new(), "no row");
     let left: Vec<_> = rows.difference(&types).filter(|row| row.contains('.')).collect();
@@ -164,12 +172,17 @@ fn every_error_code_has_a_line_in_the_readme_and_no_line_is_left_over() {
     let codes = |text: &str| -> BTreeSet<String> {
         let starts = text.match_indices("SPK-").map(|(at, _)| &text[at..]);
         let code = |rest: &str| -> String {
-            rest.chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '-').collect()
+            rest.chars()
+                .take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '-')
+                .collect()
         };
         starts.map(code).filter(|code| code.len() > 4).collect()
     };
-    let used: BTreeSet<String> =
-        sources("api/src").iter().filter(|(path, _)| !is_test(path)).flat_map(|(_, text)| codes(text)).collect();
+    let used: BTreeSet<String> = sources("api/src")
+        .iter()
+        .filter(|(path, _)| !is_test(path))
+        .flat_map(|(_, text)| codes(text))
+        .collect();
     assert!(!used.is_empty(), "the API names no code: is the search right?");
     assert_eq!(codes(&read("README.md")), used);
 }
@@ -178,7 +191,11 @@ fn every_error_code_has_a_line_in_the_readme_and_no_line_is_left_over() {
 fn files_stay_short() {
     let mut broken = vec![];
     for (path, text) in code() {
-        let text = if is_test(&path) { text.as_str() } else { text.split("#[cfg(test)]\nmod tests {").next().unwrap() };
+        let text = if is_test(&path) {
+            text.as_str()
+        } else {
+            text.split("#[cfg(test)]\nmod tests {").next().unwrap()
+        };
         let lines = text.lines().count();
         if lines > LINES_MAX {
             broken.push(format!("{path} has {lines} lines, {LINES_MAX} are the most"));

@@ -44,17 +44,12 @@ pub(super) async fn output(
 }
 
 fn parts(answer: Completed) -> Vec<Part> {
-    let parts: Vec<Part> = answer
-        .outputs
-        .into_iter()
-        .map(|(id, output)| part(id, output))
-        .collect();
+    let parts: Vec<Part> =
+        answer.outputs.into_iter().map(|(id, output)| part(id, output)).collect();
     if !parts.is_empty() {
         return parts;
     }
-    let chosen = answer
-        .output
-        .and_then(|chosen| Some((chosen.text?, chosen.source)));
+    let chosen = answer.output.and_then(|chosen| Some((chosen.text?, chosen.source)));
     let part = chosen.map(|(text, source)| Part {
         component_id: source.unwrap_or_default(),
         component: None,
@@ -70,10 +65,7 @@ fn part(component_id: String, mut output: Value) -> Part {
     Part {
         component: text("display_name"),
         kind: text("type"),
-        content: output
-            .get_mut("content")
-            .map(Value::take)
-            .unwrap_or_default(),
+        content: output.get_mut("content").map(Value::take).unwrap_or_default(),
         component_id,
         is_cut: false,
     }
@@ -87,37 +79,21 @@ fn cut_text(part: &Part) -> Option<&str> {
 
 fn mend(part: &mut Part, messages: &[String]) {
     let Some(start) = cut_text(part) else { return };
-    match messages
-        .iter()
-        .rev()
-        .find(|text| text.starts_with(start) && text.len() > start.len())
-    {
+    match messages.iter().rev().find(|text| text.starts_with(start) && text.len() > start.len()) {
         Some(whole) => part.content = whole.as_str().into(),
         None => part.is_cut = start.chars().count() == CUT_CHARS,
     }
 }
 
 async fn messages(api: &LangFlow, session_id: &str, job_id: &str) -> Vec<String> {
-    let request = api
-        .get("/api/v1/monitor/messages")
-        .query(&[("session_id", session_id)]);
-    let messages = api
-        .json::<Vec<Message>>(request)
-        .await
-        .unwrap_or_else(|failure| {
-            tracing::debug!(session_id, %failure, "the messages of a run could not be fetched");
-            vec![]
-        });
+    let request = api.get("/api/v1/monitor/messages").query(&[("session_id", session_id)]);
+    let messages = api.json::<Vec<Message>>(request).await.unwrap_or_else(|failure| {
+        tracing::debug!(session_id, %failure, "the messages of a run could not be fetched");
+        vec![]
+    });
     let is_ours = |message: &Message| {
-        let run = message
-            .session_metadata
-            .as_ref()
-            .and_then(|m| m.graph_run_id.as_deref());
+        let run = message.session_metadata.as_ref().and_then(|m| m.graph_run_id.as_deref());
         run.is_none_or(|run| run == job_id)
     };
-    messages
-        .into_iter()
-        .filter(is_ours)
-        .filter_map(|message| message.text)
-        .collect()
+    messages.into_iter().filter(is_ours).filter_map(|message| message.text).collect()
 }

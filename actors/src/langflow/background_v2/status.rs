@@ -61,10 +61,7 @@ pub(super) async fn look(api: &LangFlow, job_id: &str) -> Look {
     let Some(id) = segment(job_id) else {
         return Look::Unknown;
     };
-    match api
-        .send(api.get(&format!("/api/v2/workflows?job_id={id}")))
-        .await
-    {
+    match api.send(api.get(&format!("/api/v2/workflows?job_id={id}"))).await {
         Ok(answer) => read(api, &answer),
         Err(error) if error.failure.class == FailureClass::TooLarge => Look::Failed(error.failure),
         Err(error) => Look::Away(error.failure),
@@ -79,11 +76,7 @@ pub(super) fn read(api: &LangFlow, answer: &Answer) -> Look {
             Err(failure) => Look::Away(failure),
         };
     }
-    let details = if answer.is_json() {
-        Details::of(&answer.body)
-    } else {
-        Details::default()
-    };
+    let details = if answer.is_json() { Details::of(&answer.body) } else { Details::default() };
     match details.code.as_deref() {
         Some("JOB_FAILED") => failed(details, answer.status),
         Some("JOB_NOT_FOUND") => Look::Unknown,
@@ -140,9 +133,7 @@ fn failed(details: Details, status: u16) -> Look {
     } else if let Some(failure) = error_message(&detail) {
         failure
     } else {
-        let text = ["message", "error", "detail"]
-            .iter()
-            .find_map(|key| detail.get(*key)?.as_str());
+        let text = ["message", "error", "detail"].iter().find_map(|key| detail.get(*key)?.as_str());
         match (text.or(detail.as_str()), kind) {
             (Some(text), _) => run_error(text),
             (None, Some(kind)) => run_error(kind),

@@ -29,9 +29,7 @@ pub(super) async fn stop(api: &LangFlow, request: &RunRequest, job_id: &str) -> 
 /// Asks until there is an answer. `None`: the stop was accepted, or the job has ended.
 async fn ask(api: &LangFlow, job_id: &str) -> Option<RemoteStop> {
     loop {
-        let request = api
-            .post("/api/v2/workflows/stop")
-            .json(&json!({ "job_id": job_id }));
+        let request = api.post("/api/v2/workflows/stop").json(&json!({ "job_id": job_id }));
         match api.send(request).await {
             Ok(answer) if answer.is_success() && answer.is_json() => return None,
             Ok(answer) if is_job_unknown(&answer) => return Some(RemoteStop::NotRunning),

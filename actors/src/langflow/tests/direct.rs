@@ -11,16 +11,8 @@ async fn answered(reply: Reply) -> (RunEnd, Vec<Asked>) {
 #[tokio::test]
 async fn a_plain_run_is_one_request() {
     let (end, asked) = answered(recorded!("run_success")).await;
-    assert_eq!(
-        end,
-        RunEnd::Completed {
-            output: json!({"text": "hello"}),
-            log: vec![]
-        }
-    );
-    let [asked] = asked.as_slice() else {
-        panic!("{asked:?}")
-    };
+    assert_eq!(end, RunEnd::Completed { output: json!({"text": "hello"}), log: vec![] });
+    let [asked] = asked.as_slice() else { panic!("{asked:?}") };
     assert_eq!(asked.line, format!("POST /api/v1/run/{FLOW}"));
     assert_eq!(asked.key.as_deref(), Some(KEY));
     let body = json!({
@@ -75,106 +67,38 @@ async fn an_output_that_is_no_text_is_kept_as_a_value() {
 
 async fn check_refusal(reply: Reply, class: FailureClass, status: u16, said: &str) {
     let failure = failure(answered(reply).await.0);
-    assert_eq!(
-        (failure.class, failure.status),
-        (class, Some(status)),
-        "{failure:?}"
-    );
+    assert_eq!((failure.class, failure.status), (class, Some(status)), "{failure:?}");
     assert!(failure.message.contains(said), "{failure:?}");
 }
 
 #[tokio::test]
 async fn refusals_are_classified_in_langflows_words() {
     use FailureClass::{Auth, BadInput, NeedsPerson, NotFound};
-    check_refusal(
-        recorded!("run_unknown_flow"),
-        NotFound,
-        404,
-        "Flow identifier",
-    )
-    .await;
+    check_refusal(recorded!("run_unknown_flow"), NotFound, 404, "Flow identifier").await;
     check_refusal(recorded!("run_auth_missing"), Auth, 403, "must be passed").await;
-    check_refusal(
-        recorded!("run_auth_wrong_key"),
-        Auth,
-        403,
-        "Invalid or missing",
-    )
-    .await;
-    check_refusal(
-        recorded!("run_bad_json"),
-        BadInput,
-        422,
-        "body.16: JSON decode error",
-    )
-    .await;
-    check_refusal(
-        recorded!("run_tweak_conflict"),
-        BadInput,
-        400,
-        "with the same name",
-    )
-    .await;
-    check_refusal(
-        recorded!("run_tweak_refused"),
-        BadInput,
-        422,
-        "field is protected",
-    )
-    .await;
+    check_refusal(recorded!("run_auth_wrong_key"), Auth, 403, "Invalid or missing").await;
+    check_refusal(recorded!("run_bad_json"), BadInput, 422, "body.16: JSON decode error").await;
+    check_refusal(recorded!("run_tweak_conflict"), BadInput, 400, "with the same name").await;
+    check_refusal(recorded!("run_tweak_refused"), BadInput, 422, "field is protected").await;
     let asks = json!({"detail": "This flow uses Human-in-the-Loop (..)"});
-    check_refusal(
-        Reply::json(400, &asks),
-        NeedsPerson,
-        400,
-        "Human-in-the-Loop",
-    )
-    .await;
+    check_refusal(Reply::json(400, &asks), NeedsPerson, 400, "Human-in-the-Loop").await;
 }
 
 #[tokio::test]
 async fn trouble_of_the_server_and_answers_of_others_are_told_apart() {
     use FailureClass::{BadAnswer, RateLimit, Upstream};
-    check_refusal(
-        recorded!("frontend_unknown_page"),
-        BadAnswer,
-        200,
-        "web page",
-    )
-    .await;
-    check_refusal(
-        Reply::json(200, &json!([1])),
-        BadAnswer,
-        200,
-        "another shape",
-    )
-    .await;
+    check_refusal(recorded!("frontend_unknown_page"), BadAnswer, 200, "web page").await;
+    check_refusal(Reply::json(200, &json!([1])), BadAnswer, 200, "another shape").await;
     let gateway = Reply::page(502, "<title>Bad Gateway</title>");
     check_refusal(gateway, Upstream, 502, "Bad Gateway").await;
-    check_refusal(
-        Reply::json(500, &json!({"detail": "no"})),
-        Upstream,
-        500,
-        "no",
-    )
-    .await;
-    check_refusal(
-        Reply::json(503, &json!({"detail": "busy"})),
-        RateLimit,
-        503,
-        "busy",
-    )
-    .await;
+    check_refusal(Reply::json(500, &json!({"detail": "no"})), Upstream, 500, "no").await;
+    check_refusal(Reply::json(503, &json!({"detail": "busy"})), RateLimit, 503, "busy").await;
 }
 
 #[tokio::test]
 async fn a_failing_component_is_named_and_speaks_for_itself() {
     for (reply, component, message) in [
-        (
-            recorded!("run_component_failure"),
-            "Always Fails",
-            "deliberate failure on input 'hello'",
-        ),
+        (recorded!("run_component_failure"), "Always Fails", "deliberate failure on input 'hello'"),
         (
             recorded!("run_llm_no_key"),
             "Language Model",
@@ -217,10 +141,7 @@ async fn a_key_that_the_server_repeats_is_masked() {
     let answer = Reply::json(400, &json!({"detail": format!("who is {KEY} and {KEY}?")}));
     let failure = failure(answered(answer).await.0);
     assert!(!format!("{failure:?}").contains(KEY), "{failure:?}");
-    assert!(
-        failure.message.contains("who is ******** and ********?"),
-        "{failure:?}"
-    );
+    assert!(failure.message.contains("who is ******** and ********?"), "{failure:?}");
 }
 
 #[tokio::test]
@@ -238,46 +159,26 @@ async fn a_cancelled_plain_run_is_left_running() {
         stop.send(true).unwrap();
     };
     let (end, ()) = tokio::join!(run, wished);
-    assert_eq!(
-        end,
-        RunEnd::Cancelled {
-            remote: RemoteStop::LeftRunning
-        }
-    );
+    assert_eq!(end, RunEnd::Cancelled { remote: RemoteStop::LeftRunning });
 }
 
 #[tokio::test]
 async fn a_run_cancelled_before_its_start_sends_nothing() {
     let stub = Stub::start(|_| Reply::HangUp).await;
-    for (mode, stream) in [
-        (CallMode::Direct, false),
-        (CallMode::Direct, true),
-        (CallMode::Background, true),
-    ] {
+    for (mode, stream) in
+        [(CallMode::Direct, false), (CallMode::Direct, true), (CallMode::Background, true)]
+    {
         let (_stop, wish) = watch::channel(true);
-        let capabilities = Capabilities {
-            stream,
-            ..capabilities()
-        };
+        let capabilities = Capabilities { stream, ..capabilities() };
         let client = client(&stub.url);
-        let end = client
-            .run(&capabilities, &request(mode), wish, async |_| {})
-            .await;
-        assert_eq!(
-            end,
-            RunEnd::Cancelled {
-                remote: RemoteStop::NotRunning
-            }
-        );
+        let end = client.run(&capabilities, &request(mode), wish, async |_| {}).await;
+        assert_eq!(end, RunEnd::Cancelled { remote: RemoteStop::NotRunning });
     }
     assert!(stub.asked().is_empty());
 }
 
 fn streaming() -> Capabilities {
-    Capabilities {
-        stream: true,
-        ..capabilities()
-    }
+    Capabilities { stream: true, ..capabilities() }
 }
 
 #[tokio::test]
@@ -290,19 +191,11 @@ async fn a_streamed_run_ends_with_its_result_and_its_log() {
         line => panic!("{line}"),
     })
     .await;
-    let capabilities = Capabilities {
-        traces: true,
-        ..streaming()
-    };
+    let capabilities = Capabilities { traces: true, ..streaming() };
     let end = run(&stub, &capabilities, &request(CallMode::Direct)).await;
-    let RunEnd::Completed { output, log } = end else {
-        panic!("{end:?}")
-    };
+    let RunEnd::Completed { output, log } = end else { panic!("{end:?}") };
     assert_eq!(output, json!({"text": "one two three "}));
-    let log: Vec<_> = log
-        .into_iter()
-        .map(|ComponentLog { component, .. }| component)
-        .collect();
+    let log: Vec<_> = log.into_iter().map(|ComponentLog { component, .. }| component).collect();
     assert_eq!(log, ["Chat Input", "Always Fails"]);
     assert!(stub.lines()[0].ends_with("?stream=true"));
 }
@@ -324,10 +217,7 @@ async fn a_streamed_error_without_a_message_before_it_is_read_too() {
     let stream = Reply::Answer(200, String::new(), "text/event-stream".into(), body);
     let stub = Stub::start(move |_| stream.clone()).await;
     let failure = failure(run(&stub, &streaming(), &request(CallMode::Direct)).await);
-    assert_eq!(
-        (failure.component.as_deref(), failure.message.as_str()),
-        (Some("X"), "boom")
-    );
+    assert_eq!((failure.component.as_deref(), failure.message.as_str()), (Some("X"), "boom"));
 }
 
 #[tokio::test]
@@ -369,11 +259,6 @@ async fn cancelling_a_streamed_run_hangs_up() {
         stop.send(true).unwrap();
     };
     let (end, ()) = tokio::join!(run, wished);
-    assert_eq!(
-        end,
-        RunEnd::Cancelled {
-            remote: RemoteStop::Stopped
-        }
-    );
+    assert_eq!(end, RunEnd::Cancelled { remote: RemoteStop::Stopped });
     stub.hung_up().await;
 }

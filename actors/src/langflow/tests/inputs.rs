@@ -17,11 +17,7 @@ fn a_chat_input_takes_the_input_value() {
         check(&request, Some("hello"), None);
         request.input_component = Some("ChatInput-00001".into());
         request.tweaks = Some(json!({"Model-1": {"temperature": 1}}));
-        check(
-            &request,
-            Some("hello"),
-            Some(json!({"Model-1": {"temperature": 1}})),
-        );
+        check(&request, Some("hello"), Some(json!({"Model-1": {"temperature": 1}})));
     }
 }
 
@@ -29,21 +25,13 @@ fn a_chat_input_takes_the_input_value() {
 fn other_inputs_take_a_tweak_beside_the_users() {
     let mut request = request(CallMode::Background);
     request.input_component = Some("TextInput-00001".into());
-    check(
-        &request,
-        None,
-        Some(json!({"TextInput-00001": {"input_value": "hello"}})),
-    );
+    check(&request, None, Some(json!({"TextInput-00001": {"input_value": "hello"}})));
     request.tweaks = Some(json!({"TextInput-00001": {"x": 1}, "Other-1": {"y": 2}}));
     let both = json!({"TextInput-00001": {"x": 1, "input_value": "hello"}, "Other-1": {"y": 2}});
     check(&request, None, Some(both));
     request.input_component = Some("Webhook-1".into());
     request.tweaks = None;
-    check(
-        &request,
-        None,
-        Some(json!({"Webhook-1": {"data": "hello"}})),
-    );
+    check(&request, None, Some(json!({"Webhook-1": {"data": "hello"}})));
 }
 
 #[test]
@@ -55,11 +43,7 @@ fn a_users_tweak_of_the_input_wins() {
     // A background job blanks the field, whatever the tweak says.
     let mut background = request(CallMode::Background);
     background.tweaks = Some(tweaks);
-    check(
-        &background,
-        Some("mine"),
-        Some(json!({"ChatInput-00001": {"sender": "me"}})),
-    );
+    check(&background, Some("mine"), Some(json!({"ChatInput-00001": {"sender": "me"}})));
 
     let tweaks = json!({"Text Input": {"input_value": "mine"}});
     let mut text = request(CallMode::Background);

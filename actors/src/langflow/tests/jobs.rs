@@ -7,10 +7,7 @@ use super::*;
 pub(super) const JOB: &str = "52a4e278-247a-4ea2-a517-f0701ea64870";
 
 pub(super) fn status(status: &str) -> Reply {
-    Reply::json(
-        200,
-        &json!({"job_id": JOB, "object": "job", "status": status}),
-    )
+    Reply::json(200, &json!({"job_id": JOB, "object": "job", "status": status}))
 }
 
 pub(super) fn failed(detail: &Value) -> Reply {
@@ -66,11 +63,7 @@ async fn a_job_is_submitted_remembered_and_followed() {
         })
         .await;
     assert_eq!(output(end), json!({"text": "waited 3.0 s: hello"}));
-    assert_eq!(
-        *told.lock().unwrap(),
-        [(JOB.to_owned(), 1)],
-        "before the first look"
-    );
+    assert_eq!(*told.lock().unwrap(), [(JOB.to_owned(), 1)], "before the first look");
     let asked = stub.asked();
     let body = json!({
         "flow_id": FLOW,
@@ -98,47 +91,16 @@ async fn a_failed_job_speaks_in_its_components_words() {
 #[tokio::test(start_paused = true)]
 async fn ends_without_a_component_are_classified() {
     for (reply, class, said) in [
-        (
-            failed(&json!({"type": "worker_lost"})),
-            FailureClass::Interrupted,
-            "restarted",
-        ),
-        (
-            failed(&json!({"message": "no graph"})),
-            FailureClass::Component,
-            "no graph",
-        ),
+        (failed(&json!({"type": "worker_lost"})), FailureClass::Interrupted, "restarted"),
+        (failed(&json!({"message": "no graph"})), FailureClass::Component, "no graph"),
         (failed(&json!("plain")), FailureClass::Component, "plain"),
+        (failed(&Value::Null), FailureClass::Upstream, "gives no reason"),
+        (status("cancelled"), FailureClass::Interrupted, "not from here"),
+        (recorded!("v2_job_unknown"), FailureClass::Interrupted, "does not know the job"),
+        (recorded!("frontend_v2_job_unknown"), FailureClass::Interrupted, "does not know the job"),
+        (recorded!("list_auth_wrong_key"), FailureClass::Auth, "Invalid API key"),
         (
-            failed(&Value::Null),
-            FailureClass::Upstream,
-            "gives no reason",
-        ),
-        (
-            status("cancelled"),
-            FailureClass::Interrupted,
-            "not from here",
-        ),
-        (
-            recorded!("v2_job_unknown"),
-            FailureClass::Interrupted,
-            "does not know the job",
-        ),
-        (
-            recorded!("frontend_v2_job_unknown"),
-            FailureClass::Interrupted,
-            "does not know the job",
-        ),
-        (
-            recorded!("list_auth_wrong_key"),
-            FailureClass::Auth,
-            "Invalid API key",
-        ),
-        (
-            Reply::json(
-                408,
-                &json!({"detail": {"code": "EXECUTION_TIMEOUT", "message": "slow"}}),
-            ),
+            Reply::json(408, &json!({"detail": {"code": "EXECUTION_TIMEOUT", "message": "slow"}})),
             FailureClass::Timeout,
             "slow",
         ),
@@ -154,10 +116,7 @@ async fn ends_without_a_component_are_classified() {
 async fn refused_submissions_are_classified_and_not_repeated() {
     for (reply, class) in [
         (recorded!("v2_unknown_flow"), FailureClass::NotFound),
-        (
-            recorded!("frontend_v2_unknown_flow"),
-            FailureClass::NotFound,
-        ),
+        (recorded!("frontend_v2_unknown_flow"), FailureClass::NotFound),
         (recorded!("v2_bad_field"), FailureClass::BadInput),
         (recorded!("list_auth_missing"), FailureClass::Auth),
     ] {
@@ -173,12 +132,7 @@ async fn a_job_that_waits_for_a_person_is_stopped() {
     let stub = server(vec![status("suspended"), status("cancelled")]).await;
     let failure = failure(run(&stub, &capabilities(), &background()).await);
     assert_eq!(failure.class, FailureClass::NeedsPerson);
-    let stops: Vec<_> = stub
-        .asked()
-        .into_iter()
-        .filter(is_stop)
-        .map(|a| a.body)
-        .collect();
+    let stops: Vec<_> = stub.asked().into_iter().filter(is_stop).map(|a| a.body).collect();
     assert_eq!(stops, [json!({ "job_id": JOB })]);
 }
 
@@ -187,10 +141,7 @@ async fn several_outputs_of_a_job_are_kept() {
     let stub = server(vec![recorded!("v2_sync_two_outputs")]).await;
     let output = output(run(&stub, &capabilities(), &background()).await);
     let one = |id: &str, name: &str| json!({"component_id": id, "component": name, "type": "message", "text": "hello"});
-    let outputs = [
-        one("ChatOutput-00001", "Chat Output"),
-        one("TextOutput-00001", "Text Output"),
-    ];
+    let outputs = [one("ChatOutput-00001", "Chat Output"), one("TextOutput-00001", "Text Output")];
     assert_eq!(output, json!({"text": "hello", "outputs": outputs}));
 }
 
@@ -246,47 +197,23 @@ pub(super) async fn cancel(stub: &Stub) -> RunEnd {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_job_is_stopped_and_that_is_confirmed() {
     // For a moment after a stop, LangFlow calls the job failed without a reason.
-    let looks = vec![
-        status("in_progress"),
-        failed(&Value::Null),
-        status("cancelled"),
-    ];
+    let looks = vec![status("in_progress"), failed(&Value::Null), status("cancelled")];
     let stub = server(looks).await;
-    assert_eq!(
-        cancel(&stub).await,
-        RunEnd::Cancelled {
-            remote: RemoteStop::Stopped
-        }
-    );
-    let stops: Vec<_> = stub
-        .asked()
-        .into_iter()
-        .filter(is_stop)
-        .map(|a| a.body)
-        .collect();
+    assert_eq!(cancel(&stub).await, RunEnd::Cancelled { remote: RemoteStop::Stopped });
+    let stops: Vec<_> = stub.asked().into_iter().filter(is_stop).map(|a| a.body).collect();
     assert_eq!(stops, [json!({ "job_id": JOB })]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_finished_before_its_stop_gives_its_result() {
-    let stub = server(vec![
-        status("in_progress"),
-        recorded!("v2_status_completed"),
-    ])
-    .await;
-    assert_eq!(
-        output(cancel(&stub).await),
-        json!({"text": "waited 3.0 s: hello"})
-    );
+    let stub = server(vec![status("in_progress"), recorded!("v2_status_completed")]).await;
+    assert_eq!(output(cancel(&stub).await), json!({"text": "waited 3.0 s: hello"}));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_that_is_refused_or_not_confirmed_is_told() {
     for (reply, remote) in [
-        (
-            recorded!("v2_stop_not_cancellable"),
-            RemoteStop::LeftRunning,
-        ),
+        (recorded!("v2_stop_not_cancellable"), RemoteStop::LeftRunning),
         (recorded!("v2_job_unknown"), RemoteStop::NotRunning),
         (Reply::HangUp, RemoteStop::LeftRunning),
         (Reply::Silence, RemoteStop::LeftRunning),

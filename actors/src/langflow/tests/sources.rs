@@ -20,10 +20,7 @@ async fn server(number: &'static str, jobs: Reply) -> Stub {
 
 #[tokio::test]
 async fn a_current_server_offers_everything() {
-    for jobs in [
-        recorded!("v2_job_unknown"),
-        recorded!("frontend_v2_job_unknown"),
-    ] {
+    for jobs in [recorded!("v2_job_unknown"), recorded!("frontend_v2_job_unknown")] {
         let stub = server("1.13.0", jobs).await;
         let expected = Capabilities {
             version: "1.13.0".into(),
@@ -41,12 +38,7 @@ async fn the_job_api_is_tried_and_not_believed() {
     for (number, jobs, traces, asked) in [
         ("1.11.6", Reply::json(403, &off), true, 3),
         ("1.12.0", Reply::page(200, "<html>"), true, 3),
-        (
-            "1.12.0",
-            Reply::json(404, &json!({"detail": "Not Found"})),
-            true,
-            3,
-        ),
+        ("1.12.0", Reply::json(404, &json!({"detail": "Not Found"})), true, 3),
         // Before 1.11 the path takes other requests, whatever it answers here.
         ("1.10.3", recorded!("v2_job_unknown"), true, 2),
         ("1.7.3", recorded!("v2_job_unknown"), false, 2),
@@ -54,11 +46,7 @@ async fn the_job_api_is_tried_and_not_believed() {
         let stub = server(number, jobs).await;
         let capabilities = client(&stub.url).probe().await.unwrap();
         assert!(!capabilities.background_jobs, "{number}");
-        assert_eq!(
-            (capabilities.traces, stub.asked().len()),
-            (traces, asked),
-            "{number}"
-        );
+        assert_eq!((capabilities.traces, stub.asked().len()), (traces, asked), "{number}");
     }
 }
 
@@ -76,12 +64,7 @@ async fn a_refused_or_missing_key_is_told_apart() {
     let keyless = LangFlow::new(http(), &stub.url, None).unwrap();
     let missing = keyless.probe().await.unwrap_err();
     assert_eq!(missing.class, FailureClass::Auth);
-    assert!(
-        missing
-            .message
-            .contains("needs an API key and none is given"),
-        "{missing}"
-    );
+    assert!(missing.message.contains("needs an API key and none is given"), "{missing}");
 }
 
 #[tokio::test]
@@ -95,10 +78,7 @@ async fn what_is_no_langflow_is_said_to_be_none() {
         let stub = Stub::start(move |_| reply.clone()).await;
         let failure = client(&stub.url).probe().await.unwrap_err();
         assert_eq!(failure.class, FailureClass::BadAnswer, "{failure}");
-        assert!(
-            failure.message.contains("no LangFlow answers at"),
-            "{failure}"
-        );
+        assert!(failure.message.contains("no LangFlow answers at"), "{failure}");
     }
 }
 
@@ -108,15 +88,9 @@ async fn a_refused_connection_is_unreachable() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    let failure = client(&format!("http://127.0.0.1:{port}"))
-        .probe()
-        .await
-        .unwrap_err();
+    let failure = client(&format!("http://127.0.0.1:{port}")).probe().await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Unreachable);
-    assert!(
-        failure.message.contains("is LangFlow running there?"),
-        "{failure}"
-    );
+    assert!(failure.message.contains("is LangFlow running there?"), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,10 +98,7 @@ async fn a_silent_server_is_not_up_yet() {
     let stub = Stub::start(|_| Reply::Silence).await;
     let failure = client(&stub.url).probe().await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Unreachable);
-    assert!(
-        failure.message.contains("gave no answer in time"),
-        "{failure}"
-    );
+    assert!(failure.message.contains("gave no answer in time"), "{failure}");
 }
 
 #[tokio::test]
@@ -148,10 +119,7 @@ async fn redirects_are_followed_within_one_server_only() {
     assert_eq!(failure.class, FailureClass::BadAnswer);
     assert!(failure.message.contains(&elsewhere.url), "{failure}");
     assert!(elsewhere.asked().is_empty());
-    let followed: Value = client
-        .json(client.get("/api/v1/users/whoami"))
-        .await
-        .unwrap();
+    let followed: Value = client.json(client.get("/api/v1/users/whoami")).await.unwrap();
     assert_eq!(followed, json!({}));
 }
 
@@ -193,10 +161,7 @@ async fn an_old_server_has_folders_and_components_are_left_out() {
     .await;
     let flows = client(&stub.url).list_flows().await.unwrap();
     assert_eq!(flows.len(), 1);
-    assert_eq!(
-        (flows[0].name.as_str(), flows[0].folder.as_deref()),
-        ("flow", Some("My Projects"))
-    );
+    assert_eq!((flows[0].name.as_str(), flows[0].folder.as_deref()), ("flow", Some("My Projects")));
 }
 
 #[tokio::test]
@@ -211,25 +176,12 @@ async fn a_flow_is_fetched_with_its_definition() {
     let flow = client.fetch_flow(FLOW).await.unwrap();
     assert_eq!(flow.name, "e2e-echo");
     assert_eq!(flow.data["nodes"].as_array().unwrap().len(), 2);
-    assert!(
-        !format!("{flow:?}").contains("nodes"),
-        "a definition may hold secrets"
-    );
-    for id in [
-        "e2e-echo",
-        "00000000-0000-0000-0000-000000000000",
-        "a/b?c",
-        "..",
-        "",
-    ] {
+    assert!(!format!("{flow:?}").contains("nodes"), "a definition may hold secrets");
+    for id in ["e2e-echo", "00000000-0000-0000-0000-000000000000", "a/b?c", "..", ""] {
         let failure = client.fetch_flow(id).await.unwrap_err();
         assert_eq!(failure.class, FailureClass::NotFound, "{id}");
     }
-    assert!(
-        stub.lines()
-            .iter()
-            .any(|line| line == "GET /api/v1/flows/a%2Fb%3Fc")
-    );
+    assert!(stub.lines().iter().any(|line| line == "GET /api/v1/flows/a%2Fb%3Fc"));
 }
 
 #[tokio::test]
@@ -256,34 +208,17 @@ async fn the_hello_flow_is_made_once() {
     })
     .await;
     let client = client(&stub.url);
-    assert_eq!(
-        client.create_hello_flow("hello").await.as_deref(),
-        Ok("new")
-    );
-    assert_eq!(
-        client.create_hello_flow("hello").await.as_deref(),
-        Ok("new")
-    );
+    assert_eq!(client.create_hello_flow("hello").await.as_deref(), Ok("new"));
+    assert_eq!(client.create_hello_flow("hello").await.as_deref(), Ok("new"));
     let asked = stub.asked();
-    let posts: Vec<_> = asked
-        .iter()
-        .filter(|asked| asked.line.starts_with("POST"))
-        .collect();
+    let posts: Vec<_> = asked.iter().filter(|asked| asked.line.starts_with("POST")).collect();
     assert_eq!(posts.len(), 1);
     let components = spark_events::domain::component::analyse(&posts[0].body);
-    let ends: Vec<_> = components
-        .iter()
-        .map(|c| (c.is_input, c.is_output))
-        .collect();
+    let ends: Vec<_> = components.iter().map(|c| (c.is_input, c.is_output)).collect();
     assert_eq!(ends, [(true, false), (false, true)]);
     let edge = &posts[0].body["data"]["edges"][0];
     assert_eq!(edge["data"]["targetHandle"]["fieldName"], "input_value");
-    assert!(
-        edge["targetHandle"]
-            .as_str()
-            .unwrap()
-            .contains("\u{153}fieldName\u{153}")
-    );
+    assert!(edge["targetHandle"].as_str().unwrap().contains("\u{153}fieldName\u{153}"));
 }
 
 #[test]
@@ -292,35 +227,16 @@ fn urls_are_checked_and_trimmed() {
         let key = key.map(|key| Secret::new(key.to_owned()));
         LangFlow::new(http(), url, key).map(|client| client.url().to_owned())
     };
-    assert_eq!(
-        make(" http://host:7860/ ", None).as_deref(),
-        Ok("http://host:7860")
-    );
-    assert_eq!(
-        make("https://host/langflow/", None).as_deref(),
-        Ok("https://host/langflow")
-    );
-    assert_eq!(
-        make("http://host", Some(" sk-1\n")).as_deref(),
-        Ok("http://host"),
-        "trimmed"
-    );
+    assert_eq!(make(" http://host:7860/ ", None).as_deref(), Ok("http://host:7860"));
+    assert_eq!(make("https://host/langflow/", None).as_deref(), Ok("https://host/langflow"));
+    assert_eq!(make("http://host", Some(" sk-1\n")).as_deref(), Ok("http://host"), "trimmed");
     assert!(matches!(make("host:7860", None), Err(BadUrl::Scheme(_))));
-    assert!(matches!(
-        make("localhost", None),
-        Err(BadUrl::NotAUrl { .. })
-    ));
+    assert!(matches!(make("localhost", None), Err(BadUrl::NotAUrl { .. })));
     assert!(matches!(make("ftp://host", None), Err(BadUrl::Scheme(_))));
-    assert!(matches!(
-        make("http://me:pw@host", None),
-        Err(BadUrl::UserInfo)
-    ));
+    assert!(matches!(make("http://me:pw@host", None), Err(BadUrl::UserInfo)));
     assert!(matches!(make("http://host/?a=1", None), Err(BadUrl::Query)));
     assert!(matches!(make("http://host/#a", None), Err(BadUrl::Query)));
-    assert!(matches!(
-        make("http://host", Some("a\nb")),
-        Err(BadUrl::Key)
-    ));
+    assert!(matches!(make("http://host", Some("a\nb")), Err(BadUrl::Key)));
 }
 
 #[test]

@@ -93,24 +93,8 @@ impl PreviewBody {
     /// The fields that say when.
     #[must_use]
     pub fn when(self, now: Timestamp) -> When {
-        let Self {
-            cron,
-            every,
-            every_ms,
-            at,
-            timezone,
-            dst,
-            ..
-        } = self;
-        When {
-            cron,
-            every,
-            every_ms,
-            at,
-            timezone,
-            dst,
-            now,
-        }
+        let Self { cron, every, every_ms, at, timezone, dst, .. } = self;
+        When { cron, every, every_ms, at, timezone, dst, now }
     }
 }
 
@@ -128,21 +112,8 @@ impl Plan {
     /// The command for a flow.
     #[must_use]
     pub fn for_flow(self, flow_id: FlowId) -> NewSchedule {
-        let Self {
-            name,
-            recurrence,
-            options,
-            overlap,
-            catch_up_ms,
-        } = self;
-        NewSchedule {
-            name,
-            flow_id,
-            recurrence,
-            options,
-            overlap,
-            catch_up_ms,
-        }
+        let Self { name, recurrence, options, overlap, catch_up_ms } = self;
+        NewSchedule { name, flow_id, recurrence, options, overlap, catch_up_ms }
     }
 }
 
@@ -158,42 +129,11 @@ impl TryFrom<(ScheduleBody, Timestamp)> for Plan {
         if let Some(name) = &body.name {
             check_name(&mut wrong, name);
         }
-        let ScheduleBody {
-            cron,
-            every,
-            every_ms,
-            at,
-            timezone,
-            dst,
-            ..
-        } = body;
-        let when = When {
-            cron,
-            every,
-            every_ms,
-            at,
-            timezone,
-            dst,
-            now,
-        };
+        let ScheduleBody { cron, every, every_ms, at, timezone, dst, .. } = body;
+        let when = When { cron, every, every_ms, at, timezone, dst, now };
         let recurrence = wrong.take(Recurrence::try_from(when));
-        let ScheduleBody {
-            input,
-            tweaks,
-            retry,
-            max_retries,
-            timeout,
-            timeout_ms,
-            ..
-        } = body;
-        let options = OptionsBody {
-            input,
-            tweaks,
-            retry,
-            max_retries,
-            timeout,
-            timeout_ms,
-        };
+        let ScheduleBody { input, tweaks, retry, max_retries, timeout, timeout_ms, .. } = body;
+        let options = OptionsBody { input, tweaks, retry, max_retries, timeout, timeout_ms };
         let options = wrong.take(RunOptions::try_from(options));
         let catch_up_ms = wrong.take(duration_ms("catch_up", body.catch_up, body.catch_up_ms));
         match (recurrence, options, catch_up_ms) {
@@ -224,10 +164,9 @@ impl TryFrom<When> for Recurrence {
                     Self::parse_cron(&cron, zone.unwrap_or_default(), dst.unwrap_or_default());
                 ("cron", read)
             }
-            (None, Some(every), None, None) => (
-                "every",
-                parse_every(&every).map(|ms| Self::interval(ms, now)),
-            ),
+            (None, Some(every), None, None) => {
+                ("every", parse_every(&every).map(|ms| Self::interval(ms, now)))
+            }
             (None, None, Some(ms), None) => ("every_ms", Ok(Self::interval(ms, now))),
             (None, None, None, Some(at)) => ("at", parse_at(&at, now).map(|at| Self::Once { at })),
             (None, None, None, None) => {
@@ -242,10 +181,7 @@ impl TryFrom<When> for Recurrence {
             );
         }
         if !is_cron && when.dst.is_some() {
-            return fail(
-                "dst",
-                "belongs to cron; instants and intervals know no clock changes",
-            );
+            return fail("dst", "belongs to cron; instants and intervals know no clock changes");
         }
         let checked = read.and_then(|recurrence| recurrence.validate(now).map(|()| recurrence));
         checked.map_err(|error| {
@@ -262,10 +198,7 @@ impl TryFrom<When> for Recurrence {
 fn check_name(wrong: &mut Wrong, name: &str) {
     let max = limits::NAME_BYTES_MAX;
     if !(1..=max).contains(&name.trim().len()) || name.chars().any(char::is_control) {
-        wrong.push(
-            "name",
-            format!("must have 1 to {max} bytes without control characters"),
-        );
+        wrong.push("name", format!("must have 1 to {max} bytes without control characters"));
     }
 }
 

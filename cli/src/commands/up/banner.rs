@@ -55,11 +55,7 @@ impl Banner {
         let version = env!("CARGO_PKG_VERSION");
         let took = time::duration(ms(self.took));
         let mut lines = vec![format!("\nSpark {version} is ready after {took}\n")];
-        let others = if self.open_to_others {
-            "   other machines can reach it"
-        } else {
-            ""
-        };
+        let others = if self.open_to_others { "   other machines can reach it" } else { "" };
         lines.push(format!("  API       {}{others}", self.url));
         lines.push(format!("  Data      {}", places.short(self.home.dir())));
         lines.push(match self.key_given {
@@ -80,10 +76,7 @@ impl Banner {
             }),
         });
         lines.push("\nNext, in another terminal:".to_owned());
-        let next = self
-            .exports(places)
-            .into_iter()
-            .chain(commands(self.next(), places));
+        let next = self.exports(places).into_iter().chain(commands(self.next(), places));
         lines.extend(next.map(|line| format!("  {line}")));
         lines.push(
             "\nctrl-c stops it; nothing is lost, and schedules go on at the next start.\n"
@@ -98,10 +91,7 @@ impl Banner {
         if self.home.dir() != places.home_default {
             let dir =
                 std::path::absolute(self.home.dir()).unwrap_or_else(|_| self.home.dir().to_owned());
-            lines.push(format!(
-                "export AUTOMAGIK_HOME={}",
-                quoted(&dir.display().to_string())
-            ));
+            lines.push(format!("export AUTOMAGIK_HOME={}", quoted(&dir.display().to_string())));
         }
         if self.key_given {
             lines.push("export AUTOMAGIK_API_KEY=...   # the same key".to_owned());
@@ -111,13 +101,12 @@ impl Banner {
 
     fn next(&self) -> &'static [&'static str] {
         match self.langflow {
-            LangFlowPlan::None => &[
-                "source add http://localhost:7860 --name dev",
-                "flow list --remote",
-                "status",
-            ],
+            LangFlowPlan::None => {
+                &["source add http://localhost:7860 --name dev", "flow list --remote", "status"]
+            }
             LangFlowPlan::Given { .. } => &["flow list --remote", "flow list", "status"],
-            LangFlowPlan::Own { .. } => HELLO,
+            // The hello flow is there only when LangFlow is; what to try then is said then.
+            LangFlowPlan::Own { .. } => &["status", "task list --watch"],
         }
     }
 }
@@ -127,18 +116,13 @@ impl Banner {
 fn commands(next: &[&str], places: &Places) -> Vec<String> {
     let program = places.program.as_str();
     let line = |name: &str, rest: &str| format!("{name} {rest}");
-    if next
-        .iter()
-        .all(|rest| width(&line(program, rest)) + 2 <= WIDTH)
-    {
+    if next.iter().all(|rest| width(&line(program, rest)) + 2 <= WIDTH) {
         return next.iter().map(|rest| line(program, rest)).collect();
     }
     let name = "automagik";
     // Absolute, so that it goes on working after a `cd`.
     let alias = format!("alias {name}={}", places.exe);
-    std::iter::once(alias)
-        .chain(next.iter().map(|rest| line(name, rest)))
-        .collect()
+    std::iter::once(alias).chain(next.iter().map(|rest| line(name, rest))).collect()
 }
 
 /// Columns of a line.
@@ -174,9 +158,7 @@ struct Places {
 
 impl Places {
     fn read() -> Self {
-        let user_home = std::env::var_os("HOME")
-            .filter(|home| !home.is_empty())
-            .map(PathBuf::from);
+        let user_home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         let here = std::env::current_dir().ok();
@@ -190,11 +172,7 @@ impl Places {
     }
 
     fn short(&self, path: &Path) -> String {
-        match self
-            .user_home
-            .as_deref()
-            .and_then(|home| path.strip_prefix(home).ok())
-        {
+        match self.user_home.as_deref().and_then(|home| path.strip_prefix(home).ok()) {
             Some(rest) => format!("~/{}", rest.display()),
             None => path.display().to_string(),
         }
@@ -204,10 +182,7 @@ impl Places {
 /// `automagik` where that finds this very program, else the way to it: from here if it lies below.
 fn call_of(exe: &Path, folders: &[PathBuf], here: Option<&Path>) -> String {
     let real = |path: &Path| path.canonicalize().ok();
-    let found = folders
-        .iter()
-        .map(|folder| folder.join("automagik"))
-        .find(|path| path.is_file());
+    let found = folders.iter().map(|folder| folder.join("automagik")).find(|path| path.is_file());
     if found.is_some_and(|found| real(&found).is_some() && real(&found) == real(exe)) {
         return "automagik".to_owned();
     }
@@ -266,16 +241,10 @@ mod tests {
         ] {
             let text = banner("/home/ana/.automagik", langflow).text_for(&places());
             assert!(text.lines().all(|line| width(line) <= 80), "{text}");
-            assert!(
-                text.contains("http://127.0.0.1:8888") && text.contains("84 ms"),
-                "{text}"
-            );
+            assert!(text.contains("http://127.0.0.1:8888") && text.contains("84 ms"), "{text}");
             assert!(text.contains("~/.automagik/api-key"), "{text}");
             assert!(text.contains("  target/release/automagik "), "{text}");
-            assert!(
-                !text.contains("export") && !text.contains("sk-secret"),
-                "{text}"
-            );
+            assert!(!text.contains("export") && !text.contains("sk-secret"), "{text}");
         }
     }
 
@@ -285,10 +254,7 @@ mod tests {
         banner.key_given = true;
         banner.open_to_others = true;
         let text = banner.text_for(&places());
-        assert!(
-            text.contains("  export AUTOMAGIK_HOME='/srv/my data'\n"),
-            "{text}"
-        );
+        assert!(text.contains("  export AUTOMAGIK_HOME='/srv/my data'\n"), "{text}");
         assert!(text.contains("  export AUTOMAGIK_API_KEY=..."), "{text}");
         assert!(text.contains("other machines can reach it"), "{text}");
     }
@@ -296,23 +262,11 @@ mod tests {
     #[test]
     fn a_long_way_to_the_program_is_named_once() {
         let long = format!("{}automagik", "deep/".repeat(12));
-        let far = Places {
-            program: long,
-            ..places()
-        };
+        let far = Places { program: long, ..places() };
         let lines = commands(HELLO, &far);
-        assert_eq!(
-            lines[0],
-            "alias automagik=/home/ana/spark/target/release/automagik"
-        );
-        assert_eq!(
-            lines[1],
-            "automagik flow run hello-spark --input \"hello\" --wait"
-        );
-        assert_eq!(
-            commands(&["status"], &places()),
-            ["target/release/automagik status"]
-        );
+        assert_eq!(lines[0], "alias automagik=/home/ana/spark/target/release/automagik");
+        assert_eq!(lines[1], "automagik flow run hello-spark --input \"hello\" --wait");
+        assert_eq!(commands(&["status"], &places()), ["target/release/automagik status"]);
     }
 
     #[test]
@@ -331,10 +285,7 @@ mod tests {
         let other = dir.path().join("other");
         std::fs::create_dir_all(&other).unwrap();
         std::fs::write(other.join("automagik"), "").unwrap();
-        assert_eq!(
-            call_of(&exe, &[other, folder.clone()], None),
-            exe.display().to_string()
-        );
+        assert_eq!(call_of(&exe, &[other, folder.clone()], None), exe.display().to_string());
     }
 
     #[test]

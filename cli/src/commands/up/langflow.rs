@@ -53,6 +53,10 @@ struct Connection {
 }
 
 /// Starts what the plan asks for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the companion owns the task, and the server's stop ends it"
+)]
 pub(crate) fn start(
     plan: LangFlowPlan,
     home: &Home,
@@ -74,10 +78,7 @@ pub(crate) fn start(
             tokio::spawn(async move { given(&connection, url, api_key, stopped).await })
         }
         LangFlowPlan::Own { python } => {
-            let options = Options {
-                data_dir: home.dir().to_owned(),
-                python,
-            };
+            let options = Options { data_dir: home.dir().to_owned(), python };
             tokio::spawn(async move { own(&connection, options, stopped).await })
         }
     };
@@ -110,9 +111,7 @@ async fn own(connection: &Connection, options: Options, mut stopped: oneshot::Re
         Ok(server) => server,
         Err(error) => {
             let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-            connection
-                .out
-                .note(&format!("langflow: {}", causes.join(": ")));
+            connection.out.note(&format!("langflow: {}", causes.join(": ")));
             connection.out.note(
                 "langflow: Spark runs without it; mend this, then stop and start: automagik up",
             );
@@ -171,10 +170,7 @@ impl Connection {
         key: Option<&str>,
         ours: bool,
     ) -> Result<bool, DispatchError> {
-        let who = Who {
-            reason: Some("started with `automagik up`".into()),
-            ..Who::system()
-        };
+        let who = Who { reason: Some("started with `automagik up`".into()), ..Who::system() };
         let id = self.register(url, key, &who).await?;
         let flows = self.spark.remote_flows(id).await?;
         if let Some(hello) = flows.iter().find(|flow| flow.name == HELLO) {
@@ -192,23 +188,15 @@ impl Connection {
         let http = http_client().map_err(|error| internal(error.to_string()))?;
         let langflow = LangFlow::new(http, url, key.map(|key| Secret::new(key.to_owned())))
             .map_err(|error| DispatchError::Invalid(error.to_string()))?;
-        let remote =
-            langflow
-                .create_hello_flow(HELLO)
-                .await
-                .map_err(|failure| DispatchError::Source {
-                    source_name: SOURCE.to_owned(),
-                    failure: Box::new(failure),
-                })?;
+        let remote = langflow.create_hello_flow(HELLO).await.map_err(|failure| {
+            DispatchError::Source { source_name: SOURCE.to_owned(), failure: Box::new(failure) }
+        })?;
         self.sync(id, &remote, &who).await?;
         Ok(true)
     }
 
     async fn sync(&self, id: SourceId, remote: &str, who: &Who) -> Result<(), DispatchError> {
-        let request = SyncFlow {
-            remote: remote.to_owned(),
-            ..SyncFlow::default()
-        };
+        let request = SyncFlow { remote: remote.to_owned(), ..SyncFlow::default() };
         self.spark.sync_flow(id, request, who).await.map(drop)
     }
 
@@ -236,11 +224,8 @@ impl Connection {
             self.spark.probe_source(id, who).await?;
             return Ok(id);
         }
-        let request = UpdateSource {
-            url: Some(url.to_owned()),
-            api_key,
-            ..UpdateSource::default()
-        };
+        let request =
+            UpdateSource { url: Some(url.to_owned()), api_key, ..UpdateSource::default() };
         self.spark.update_source(id, request, who).await?;
         self.mark(id, url, key);
         Ok(id)
@@ -251,16 +236,9 @@ impl Connection {
         let unread = |error: String| DispatchError::Unavailable { reason: error };
         let head = self.spark.log().head().await?;
         let wait = Duration::from_millis(spark_events::limits::READ_WAIT_MS_MAX);
-        self.projections
-            .wait_for(head, wait)
-            .await
-            .map_err(|error| unread(error.to_string()))?;
+        self.projections.wait_for(head, wait).await.map_err(|error| unread(error.to_string()))?;
         let reads = self.projections.reads();
-        match reads
-            .find_source(SOURCE)
-            .await
-            .map_err(|error| unread(error.to_string()))?
-        {
+        match reads.find_source(SOURCE).await.map_err(|error| unread(error.to_string()))? {
             Found::One(id) => Ok(Some(id)),
             Found::None { .. } | Found::Many(_) => Ok(None),
         }

@@ -20,12 +20,11 @@ pub(crate) async fn listen(host: &str, port: u16) -> Result<TcpListener> {
                     ))
                     .then("or see what is there: automagik status")
             }
-            std::io::ErrorKind::PermissionDenied => Trouble::new(
-                Exit::Failed,
-                format!("port {port} on {host} may not be used"),
-            )
-            .because(error.to_string())
-            .then("choose one above 1023: automagik up --port 8888"),
+            std::io::ErrorKind::PermissionDenied => {
+                Trouble::new(Exit::Failed, format!("port {port} on {host} may not be used"))
+                    .because(error.to_string())
+                    .then("choose one above 1023: automagik up --port 8888")
+            }
             _ => Trouble::usage(format!("cannot listen on {host} port {port}"))
                 .because(error.to_string())
                 .then("name an address of this machine: --host 127.0.0.1, or 0.0.0.0 for all"),

@@ -34,10 +34,7 @@ fn held(home: &Home, file: &mut File) -> Trouble {
         Ok(_) => holder.trim().parse::<u32>().ok(),
         Err(_) => None,
     };
-    let who = pid.map_or_else(
-        || "another process".to_owned(),
-        |pid| format!("process {pid}"),
-    );
+    let who = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
     let dir = home.dir().display();
     let mut trouble = Trouble::new(Exit::Conflict, format!("a server runs over {dir} already"))
         .because(format!("{who} holds its lock"))

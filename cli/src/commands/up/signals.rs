@@ -1,5 +1,5 @@
-//! What ends the server: ctrl-c, SIGTERM, or the end of its terminal. The second one ends it at
-//! once.
+//! What ends the server: ctrl-c or SIGTERM. The second one ends it at once. SIGHUP is left as it
+//! was found, so that `nohup` works; a server that dies of it has lost nothing.
 
 use anyhow::{Context, Result};
 
@@ -8,7 +8,7 @@ use crate::exit::Exit;
 /// The signals, caught from now on.
 pub(crate) struct Signals {
     #[cfg(unix)]
-    caught: [tokio::signal::unix::Signal; 3],
+    caught: [tokio::signal::unix::Signal; 2],
 }
 
 impl Signals {
@@ -18,13 +18,7 @@ impl Signals {
         {
             use tokio::signal::unix::{SignalKind, signal};
             let catch = |kind| signal(kind).context("cannot catch signals");
-            Ok(Self {
-                caught: [
-                    catch(SignalKind::interrupt())?,
-                    catch(SignalKind::terminate())?,
-                    catch(SignalKind::hangup())?,
-                ],
-            })
+            Ok(Self { caught: [catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?] })
         }
         #[cfg(not(unix))]
         Ok(Self {})
@@ -34,11 +28,10 @@ impl Signals {
     pub(crate) async fn first(&mut self) {
         #[cfg(unix)]
         {
-            let [interrupt, terminate, hangup] = &mut self.caught;
+            let [interrupt, terminate] = &mut self.caught;
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
             }
         }
         #[cfg(not(unix))]
@@ -47,6 +40,7 @@ impl Signals {
 
     /// From now on the next one ends the process at once. Nothing that was acknowledged is lost:
     /// the log is safe against that at any instant.
+    #[expect(clippy::disallowed_methods, reason = "it ends the process, or the process ends it")]
     pub(crate) fn exit_on_next(mut self) {
         tokio::spawn(async move {
             self.first().await;

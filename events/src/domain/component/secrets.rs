@@ -72,9 +72,7 @@ fn walk_object(object: &mut Map<String, Value>) {
         }
     }
     // Rows of tables and lists of headers: {"key": "Authorization", "value": ".."}.
-    let named = ["key", "name"]
-        .iter()
-        .filter_map(|key| object.get(*key).and_then(Value::as_str));
+    let named = ["key", "name"].iter().filter_map(|key| object.get(*key).and_then(Value::as_str));
     let is_secret = !is_field(object) && named.into_iter().any(is_secret_name);
     if let Some(value) = object.get_mut("value").filter(|_| is_secret) {
         mask(value);
@@ -118,18 +116,14 @@ fn mask(value: &mut Value) {
 }
 
 fn is_secret_name(name: &str) -> bool {
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let plain: String =
+        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     plain.ends_with("token") || SECRET_PARTS.iter().any(|part| plain.contains(part))
 }
 
 fn looks_secret(text: &str) -> bool {
     let is_prefixed = |prefix: &str| {
-        text.strip_prefix(prefix)
-            .is_some_and(|rest| !rest.contains(char::is_whitespace))
+        text.strip_prefix(prefix).is_some_and(|rest| !rest.contains(char::is_whitespace))
     };
     text.len() >= PREFIXED_BYTES_MIN && SECRET_PREFIXES.iter().any(|prefix| is_prefixed(prefix))
 }

@@ -1,3 +1,5 @@
+//! The rules about components, against recorded definitions of LangFlow 1.13.
+
 use serde_json::json;
 
 use super::*;
@@ -9,46 +11,24 @@ fn definition(fixture: &str) -> Value {
 
 macro_rules! fixture {
     ($name:literal) => {
-        definition(include_str!(concat!(
-            "../../../../tests/fixtures/langflow/",
-            $name,
-            ".json"
-        )))
+        definition(include_str!(concat!("../../../../tests/fixtures/langflow/", $name, ".json")))
     };
 }
 
 #[test]
 fn a_chat_flow_has_one_input_and_one_output() {
     let components = analyse(&fixture!("flow_echo"));
-    let ids: Vec<_> = components
-        .iter()
-        .map(|c| (c.id.as_str(), c.is_input, c.is_output))
-        .collect();
-    assert_eq!(
-        ids,
-        [
-            ("ChatInput-00001", true, false),
-            ("ChatOutput-00001", false, true)
-        ]
-    );
+    let ids: Vec<_> = components.iter().map(|c| (c.id.as_str(), c.is_input, c.is_output)).collect();
+    assert_eq!(ids, [("ChatInput-00001", true, false), ("ChatOutput-00001", false, true)]);
     assert_eq!(components[0].name, "Chat Input");
-    assert_eq!(
-        choose_input(&components, None),
-        Ok(Some("ChatInput-00001".into()))
-    );
-    assert_eq!(
-        choose_output(&components, None),
-        Ok(Some("ChatOutput-00001".into()))
-    );
+    assert_eq!(choose_input(&components, None), Ok(Some("ChatInput-00001".into())));
+    assert_eq!(choose_output(&components, None), Ok(Some("ChatOutput-00001".into())));
 }
 
 #[test]
 fn code_hidden_connect_only_and_wired_fields_cannot_be_tweaked() {
     let components = analyse(&fixture!("flow_llm_no_key"));
-    let model = components
-        .iter()
-        .find(|c| c.kind == "LanguageModelComponent")
-        .unwrap();
+    let model = components.iter().find(|c| c.kind == "LanguageModelComponent").unwrap();
     assert!(model.tweakable.contains(&"temperature".to_owned()));
     assert!(model.tweakable.contains(&"api_key".to_owned()));
     // Wired, LangFlow's own, hidden.
@@ -56,19 +36,13 @@ fn code_hidden_connect_only_and_wired_fields_cannot_be_tweaked() {
         assert!(!model.tweakable.contains(&field.to_owned()), "{field}");
     }
     let output = components.iter().find(|c| c.kind == "ChatOutput").unwrap();
-    assert!(
-        !output.tweakable.contains(&"input_value".to_owned()),
-        "connect-only"
-    );
+    assert!(!output.tweakable.contains(&"input_value".to_owned()), "connect-only");
 }
 
 #[test]
 fn a_wired_field_is_found_in_the_string_form_of_a_handle_too() {
     let mut definition = fixture!("flow_text");
-    definition["edges"][0]
-        .as_object_mut()
-        .unwrap()
-        .remove("data");
+    definition["edges"][0].as_object_mut().unwrap().remove("data");
     let components = analyse(&definition);
     let output = components.iter().find(|c| c.kind == "TextOutput").unwrap();
     assert!(!output.tweakable.contains(&"input_value".to_owned()));
@@ -77,10 +51,7 @@ fn a_wired_field_is_found_in_the_string_form_of_a_handle_too() {
 #[test]
 fn the_text_left_in_an_input_is_kept() {
     let components = analyse(&fixture!("flow_text"));
-    assert_eq!(
-        stored_input(&components, Some("TextInput-00001")),
-        Some("default text")
-    );
+    assert_eq!(stored_input(&components, Some("TextInput-00001")), Some("default text"));
     assert_eq!(stored_input(&components, Some("TextOutput-00001")), None);
     assert_eq!(stored_input(&components, None), None);
 }
@@ -103,24 +74,12 @@ fn node(id: &str, kind: &str) -> Value {
 
 #[test]
 fn of_several_inputs_the_first_chat_input_is_chosen() {
-    let nodes = json!([
-        node("TextInput-1", "TextInput"),
-        node("ChatInput-2", "ChatInput")
-    ]);
+    let nodes = json!([node("TextInput-1", "TextInput"), node("ChatInput-2", "ChatInput")]);
     let components = analyse(&json!({"nodes": nodes}));
-    assert_eq!(
-        choose_input(&components, None),
-        Ok(Some("ChatInput-2".into()))
-    );
-    let nodes = json!([
-        node("TextInput-1", "TextInput"),
-        node("Webhook-2", "Webhook")
-    ]);
+    assert_eq!(choose_input(&components, None), Ok(Some("ChatInput-2".into())));
+    let nodes = json!([node("TextInput-1", "TextInput"), node("Webhook-2", "Webhook")]);
     let components = analyse(&json!({"nodes": nodes}));
-    assert!(matches!(
-        choose_input(&components, None),
-        Err(BadChoice::Ambiguous { .. })
-    ));
+    assert!(matches!(choose_input(&components, None), Err(BadChoice::Ambiguous { .. })));
 }
 
 #[test]
@@ -133,10 +92,7 @@ fn without_an_output_component_the_sinks_are_the_output() {
     ]);
     let edges = json!([{"source": "ChatInput-1", "target": "SaveToFile-1"}]);
     let components = analyse(&json!({"data": {"nodes": nodes, "edges": edges}}));
-    assert_eq!(
-        choose_output(&components, None),
-        Ok(Some("SaveToFile-1".into()))
-    );
+    assert_eq!(choose_output(&components, None), Ok(Some("SaveToFile-1".into())));
     assert_eq!(components.len(), 3, "the note is left out");
 }
 
@@ -147,21 +103,15 @@ fn components_in_a_group_are_listed_without_fields() {
     inner["data"]["node"]["template"] = json!({"sender": {"type": "str", "value": ""}});
     group["data"]["node"]["flow"] = json!({"data": {"nodes": [inner], "edges": []}});
     let components = analyse(&json!({"nodes": [group], "edges": []}));
-    assert_eq!(
-        choose_output(&components, None),
-        Ok(Some("ChatOutput-9".into()))
-    );
+    assert_eq!(choose_output(&components, None), Ok(Some("ChatOutput-9".into())));
     assert!(components[1].tweakable.is_empty());
 }
 
 #[test]
 fn nonsense_gives_no_components() {
-    for definition in [
-        json!(null),
-        json!(5),
-        json!({"nodes": 5}),
-        json!({"nodes": [1, {}, {"data": 2}]}),
-    ] {
+    for definition in
+        [json!(null), json!(5), json!({"nodes": 5}), json!({"nodes": [1, {}, {"data": 2}]})]
+    {
         assert_eq!(analyse(&definition), []);
     }
 }
@@ -170,16 +120,10 @@ fn nonsense_gives_no_components() {
 fn secrets_are_masked_and_everything_else_stays() {
     let mut definition = fixture!("flow_llm_no_key");
     let before = definition.clone();
-    assert_eq!(
-        mask_secrets(&definition),
-        before,
-        "empty secrets stay empty"
-    );
+    assert_eq!(mask_secrets(&definition), before, "empty secrets stay empty");
     let position = definition["nodes"].as_array().unwrap();
-    let position = position
-        .iter()
-        .position(|n| n["data"]["type"] == "LanguageModelComponent")
-        .unwrap();
+    let position =
+        position.iter().position(|n| n["data"]["type"] == "LanguageModelComponent").unwrap();
     let path = format!("/nodes/{position}/data/node/template/api_key");
     definition.pointer_mut(&path).unwrap()["value"] = json!("literally secret");
     let masked = mask_secrets(&definition);
@@ -219,10 +163,7 @@ fn masking_knows_declared_named_and_well_known_secrets() {
         ("/settings/value/X-Api-Key", json!(MASK)),
         ("/settings/value/host", json!("db")),
         ("/text/value", json!(MASK)),
-        (
-            "/prose/value",
-            json!("sk- is how keys begin, says the manual"),
-        ),
+        ("/prose/value", json!("sk- is how keys begin, says the manual")),
     ] {
         assert_eq!(masked.pointer(name), Some(&expected), "{name}");
     }
@@ -232,24 +173,11 @@ fn masking_knows_declared_named_and_well_known_secrets() {
 fn tweaks_are_checked_with_a_hint() {
     let components = analyse(&fixture!("flow_llm_no_key"));
     let check = |tweaks: Value| check_tweaks(&components, &tweaks).map_err(|e| e.to_string());
-    assert_eq!(
-        check(json!({"ChatInput-00001": {"sender_name": "x"}})),
-        Ok(())
-    );
-    assert_eq!(
-        check(json!({"Language Model": {"temperature": 0.5}})),
-        Ok(())
-    );
-    assert_eq!(
-        check(json!({"temperature": 0.5})),
-        Ok(()),
-        "a bare field name"
-    );
+    assert_eq!(check(json!({"ChatInput-00001": {"sender_name": "x"}})), Ok(()));
+    assert_eq!(check(json!({"Language Model": {"temperature": 0.5}})), Ok(()));
+    assert_eq!(check(json!({"temperature": 0.5})), Ok(()), "a bare field name");
     let error = check(json!({"ChatInput-0001": {"sender_name": "x"}})).unwrap_err();
-    assert!(
-        error.contains("did you mean \"ChatInput-00001\"?"),
-        "{error}"
-    );
+    assert!(error.contains("did you mean \"ChatInput-00001\"?"), "{error}");
     let error = check(json!({"LanguageModelComponent-00001": {"temprature": 1}})).unwrap_err();
     assert!(error.contains("did you mean \"temperature\"?"), "{error}");
     let error = check(json!({"LanguageModelComponent-00001": {"input_value": 1}})).unwrap_err();

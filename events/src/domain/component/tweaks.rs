@@ -39,10 +39,8 @@ pub enum BadTweaks {
 pub fn check_tweaks(components: &[Component], tweaks: &Value) -> Result<(), BadTweaks> {
     let tweaks = tweaks.as_object().ok_or(BadTweaks::NotAnObject)?;
     for (asked, value) in tweaks {
-        let named: Vec<&Component> = components
-            .iter()
-            .filter(|c| c.id == *asked || c.name == *asked)
-            .collect();
+        let named: Vec<&Component> =
+            components.iter().filter(|c| c.id == *asked || c.name == *asked).collect();
         match (named.as_slice(), value) {
             ([], _) if has_field(components, asked) => {}
             ([], _) => return Err(unknown_component(components, asked)),
@@ -58,42 +56,25 @@ pub fn check_tweaks(components: &[Component], tweaks: &Value) -> Result<(), BadT
 }
 
 fn has_field(components: &[Component], asked: &str) -> bool {
-    components
-        .iter()
-        .any(|component| component.tweakable.iter().any(|field| field == asked))
+    components.iter().any(|component| component.tweakable.iter().any(|field| field == asked))
 }
 
 fn unknown_component(components: &[Component], asked: &str) -> BadTweaks {
-    let known = components
-        .iter()
-        .flat_map(|c| [c.id.as_str(), c.name.as_str()]);
+    let known = components.iter().flat_map(|c| [c.id.as_str(), c.name.as_str()]);
     let all = components.iter().map(|component| component.id.as_str());
-    BadTweaks::UnknownComponent {
-        asked: asked.to_owned(),
-        hint: hint(asked, known, all),
-    }
+    BadTweaks::UnknownComponent { asked: asked.to_owned(), hint: hint(asked, known, all) }
 }
 
 fn check_field(named: &[&Component], asked: &str) -> Result<(), BadTweaks> {
-    let fields = || {
-        named
-            .iter()
-            .flat_map(|component| component.tweakable.iter().map(String::as_str))
-    };
+    let fields =
+        || named.iter().flat_map(|component| component.tweakable.iter().map(String::as_str));
     if fields().any(|field| field == asked) {
         return Ok(());
     }
-    let component = named
-        .iter()
-        .map(|component| component.id.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
+    let component =
+        named.iter().map(|component| component.id.as_str()).collect::<Vec<_>>().join(", ");
     let hint = hint(asked, fields(), fields());
-    Err(BadTweaks::UnknownField {
-        component,
-        asked: asked.to_owned(),
-        hint,
-    })
+    Err(BadTweaks::UnknownField { component, asked: asked.to_owned(), hint })
 }
 
 fn hint<'a>(
@@ -110,11 +91,7 @@ fn hint<'a>(
         return format!(" (did you mean {name:?}?)");
     }
     let all: Vec<&str> = all.collect();
-    if all.is_empty() {
-        String::new()
-    } else {
-        format!(" (it has: {})", all.join(", "))
-    }
+    if all.is_empty() { String::new() } else { format!(" (it has: {})", all.join(", ")) }
 }
 
 /// Edit distance: letters to insert, drop or change.

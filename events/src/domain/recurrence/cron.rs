@@ -25,36 +25,14 @@ enum Kind {
 }
 
 const fn number(name: &'static str, min: u16, max: u16, allowed: &'static str) -> Field {
-    Field {
-        name,
-        min,
-        max,
-        names: &[],
-        allowed,
-        kind: Kind::Number,
-    }
+    Field { name, min, max, names: &[], allowed, kind: Kind::Number }
 }
 
 /// In the order of the seven-field form.
 static FIELDS: [Field; 7] = [
-    number(
-        "second",
-        0,
-        59,
-        "0-59, `*`, lists `1,15`, ranges `1-5`, steps `*/10`",
-    ),
-    number(
-        "minute",
-        0,
-        59,
-        "0-59, `*`, lists `1,15`, ranges `1-5`, steps `*/10`",
-    ),
-    number(
-        "hour",
-        0,
-        23,
-        "0-23, `*`, lists `9,17`, ranges `9-17`, steps `*/2`",
-    ),
+    number("second", 0, 59, "0-59, `*`, lists `1,15`, ranges `1-5`, steps `*/10`"),
+    number("minute", 0, 59, "0-59, `*`, lists `1,15`, ranges `1-5`, steps `*/10`"),
+    number("hour", 0, 23, "0-23, `*`, lists `9,17`, ranges `9-17`, steps `*/2`"),
     Field {
         name: "day-of-month",
         min: 1,
@@ -106,10 +84,7 @@ static FIELDS: [Field; 7] = [
 /// Splits a leading `CRON_TZ=Zone` (or `TZ=Zone`) off an expression.
 pub(super) fn split_zone(text: &str) -> (Option<&str>, &str) {
     let text = text.trim();
-    let Some(rest) = text
-        .strip_prefix("CRON_TZ=")
-        .or_else(|| text.strip_prefix("TZ="))
-    else {
+    let Some(rest) = text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ=")) else {
         return (None, text);
     };
     match rest.split_once(char::is_whitespace) {
@@ -121,19 +96,13 @@ pub(super) fn split_zone(text: &str) -> (Option<&str>, &str) {
 /// Reads an expression without a zone prefix.
 pub(super) fn compile(expression: &str) -> Result<Pattern, RecurrenceError> {
     if expression.len() > limits::CRON_EXPRESSION_BYTES_MAX {
-        return Err(RecurrenceError::CronTooLong {
-            bytes: expression.len(),
-        });
+        return Err(RecurrenceError::CronTooLong { bytes: expression.len() });
     }
     if split_zone(expression).0.is_some() {
         return Err(RecurrenceError::ZoneInExpression);
     }
     let expression = expression.trim();
-    let expanded = if expression.starts_with('@') {
-        expand(expression)?
-    } else {
-        expression
-    };
+    let expanded = if expression.starts_with('@') { expand(expression)? } else { expression };
     let given: Vec<&str> = expanded.split_whitespace().collect();
     let fields = match given.len() {
         0 => return Err(RecurrenceError::CronEmpty),
@@ -170,34 +139,27 @@ pub(super) fn compile(expression: &str) -> Result<Pattern, RecurrenceError> {
 /// The fields behind a name such as `@daily`.
 fn expand(expression: &str) -> Result<&'static str, RecurrenceError> {
     let lower = expression.to_ascii_lowercase();
-    let (name, rest) = lower
-        .split_once(char::is_whitespace)
-        .unwrap_or((&lower, ""));
+    let (name, rest) = lower.split_once(char::is_whitespace).unwrap_or((&lower, ""));
     match (name, rest.trim()) {
         ("@hourly", "") => Ok("0 * * * *"),
         ("@daily" | "@midnight", "") => Ok("0 0 * * *"),
         ("@weekly", "") => Ok("0 0 * * 0"),
         ("@monthly", "") => Ok("0 0 1 * *"),
         ("@yearly" | "@annually", "") => Ok("0 0 1 1 *"),
-        ("@every", every) => Err(RecurrenceError::EveryIsAnInterval {
-            every: excerpt(every),
-        }),
-        _ => Err(RecurrenceError::UnknownName {
-            name: excerpt(expression),
-        }),
+        ("@every", every) => Err(RecurrenceError::EveryIsAnInterval { every: excerpt(every) }),
+        _ => Err(RecurrenceError::UnknownName { name: excerpt(expression) }),
     }
 }
 
 impl Field {
     /// The field in numbers, without names, `?` and idle steps; checked against its bounds.
     fn canonical(&self, text: &str) -> Result<String, RecurrenceError> {
-        self.rewrite(&text.to_ascii_uppercase())
-            .map_err(|problem| RecurrenceError::Field {
-                field: self.name,
-                text: excerpt(text),
-                problem,
-                allowed: self.allowed,
-            })
+        self.rewrite(&text.to_ascii_uppercase()).map_err(|problem| RecurrenceError::Field {
+            field: self.name,
+            text: excerpt(text),
+            problem,
+            allowed: self.allowed,
+        })
     }
 
     fn rewrite(&self, text: &str) -> Result<String, String> {
@@ -206,20 +168,13 @@ impl Field {
             Some(rest) if self.kind == Kind::DayOfWeek => ("+", rest),
             Some(_) | None => ("", text),
         };
-        let parts = list
-            .split(',')
-            .map(|part| self.part(part))
-            .collect::<Result<Vec<_>, _>>()?;
+        let parts = list.split(',').map(|part| self.part(part)).collect::<Result<Vec<_>, _>>()?;
         let has = |wanted: &str| parts.iter().any(|part| part == wanted);
         if has("L") && has("LW") {
             return Err("`L` and `LW` cannot be in one list, make two schedules".to_owned());
         }
         // In a list with `*` the other entries add nothing.
-        let list = if has("*") {
-            "*".to_owned()
-        } else {
-            parts.join(",")
-        };
+        let list = if has("*") { "*".to_owned() } else { parts.join(",") };
         Ok(format!("{sign}{list}"))
     }
 
@@ -265,9 +220,7 @@ impl Field {
 
     fn nth(&self, days: &str, nth: &str) -> Result<String, String> {
         if !matches!(nth, "1" | "2" | "3" | "4" | "5" | "L") {
-            return Err(format!(
-                "`#{nth}` is no week of the month, use #1 to #5 or #L"
-            ));
+            return Err(format!("`#{nth}` is no week of the month, use #1 to #5 or #L"));
         }
         match self.range(days)?.as_str() {
             "*" => Err("`#` needs a day, as in `MON#2`".to_owned()),
@@ -323,11 +276,7 @@ impl Field {
 
 fn digits(text: &str) -> Option<u16> {
     // `parse` alone would accept a sign.
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -355,42 +304,15 @@ mod tests {
         check("30 9 * * *", &["26-01-01 09:30:00", "26-01-02 09:30:00"]);
         check("15 30 9 * * *", &["26-01-01 09:30:15", "26-01-02 09:30:15"]);
         check("15 30 9 1 2 * 2028", &["28-02-01 09:30:15"]);
-        check(
-            "0 0 0 1 1 ? 2027/2",
-            &["27-01-01 00:00:00", "29-01-01 00:00:00"],
-        );
+        check("0 0 0 1 1 ? 2027/2", &["27-01-01 00:00:00", "29-01-01 00:00:00"]);
     }
 
     #[test]
     fn steps_lists_ranges_and_names() {
-        check(
-            "20/25 0 * * *",
-            &[
-                "26-01-01 00:20:00",
-                "26-01-01 00:45:00",
-                "26-01-02 00:20:00",
-            ],
-        );
-        check(
-            "0 0,6-8/2 * * *",
-            &[
-                "26-01-01 06:00:00",
-                "26-01-01 08:00:00",
-                "26-01-02 00:00:00",
-            ],
-        );
-        check(
-            "0 0 1 feb,Mar *",
-            &["26-02-01 00:00:00", "26-03-01 00:00:00"],
-        );
-        check(
-            "0 0 * * fri-SUN",
-            &[
-                "26-01-02 00:00:00",
-                "26-01-03 00:00:00",
-                "26-01-04 00:00:00",
-            ],
-        );
+        check("20/25 0 * * *", &["26-01-01 00:20:00", "26-01-01 00:45:00", "26-01-02 00:20:00"]);
+        check("0 0,6-8/2 * * *", &["26-01-01 06:00:00", "26-01-01 08:00:00", "26-01-02 00:00:00"]);
+        check("0 0 1 feb,Mar *", &["26-02-01 00:00:00", "26-03-01 00:00:00"]);
+        check("0 0 * * fri-SUN", &["26-01-02 00:00:00", "26-01-03 00:00:00", "26-01-04 00:00:00"]);
         check("0 0 * * 0", &["26-01-04 00:00:00"]);
         check("0 0 * * 7", &["26-01-04 00:00:00"]);
         check("  0   0 * *\t* ", &["26-01-02 00:00:00"]);
@@ -399,14 +321,7 @@ mod tests {
 
     #[test]
     fn restricted_days_match_either_unless_a_plus_asks_for_both() {
-        check(
-            "0 0 15 * 1",
-            &[
-                "26-01-05 00:00:00",
-                "26-01-12 00:00:00",
-                "26-01-15 00:00:00",
-            ],
-        );
+        check("0 0 15 * 1", &["26-01-05 00:00:00", "26-01-12 00:00:00", "26-01-15 00:00:00"]);
         check("0 0 15 * +1", &["26-06-15 00:00:00", "27-02-15 00:00:00"]);
         // A step of one restricts nothing.
         check("0 0 15 * */1", &["26-01-15 00:00:00", "26-02-15 00:00:00"]);
@@ -438,14 +353,8 @@ mod tests {
     #[test]
     fn mistakes_name_the_field_and_the_remedy() {
         for (expression, parts) in [
-            (
-                "61 * * * *",
-                ["minute field", "61 is out of range; allowed: 0-59"],
-            ),
-            (
-                "* 24 * * *",
-                ["hour field", "24 is out of range; allowed: 0-23"],
-            ),
+            ("61 * * * *", ["minute field", "61 is out of range; allowed: 0-59"]),
+            ("* 24 * * *", ["hour field", "24 is out of range; allowed: 0-23"]),
             ("* * 0 * *", ["day-of-month field", "0 is out of range"]),
             ("* * * 13 *", ["month field", "13 is out of range"]),
             ("* * * * 8", ["day-of-week field", "0 and 7 are Sunday"]),
@@ -462,23 +371,14 @@ mod tests {
             ("* * * * MON#6", ["day-of-week field", "#1 to #5"]),
             ("* * * * L", ["day-of-week field", "last Friday"]),
             ("* * L,LW * *", ["day-of-month field", "two schedules"]),
-            (
-                "* * L-3 * *",
-                ["day-of-month field", "\"L\" is not a value"],
-            ),
+            ("* * L-3 * *", ["day-of-month field", "\"L\" is not a value"]),
             ("? * * * *", ["minute field", "not a value"]),
             ("* * * *", ["4 fields", "seconds first"]),
             ("", ["empty", "0 9 * * MON-FRI"]),
             ("@reboot", ["@reboot", "@daily"]),
             ("@every 90m", ["interval schedule", "\"90m\""]),
-            (
-                "CRON_TZ=Europe/Berlinn 0 9 * * *",
-                ["not known", "Europe/Berlin`"],
-            ),
-            (
-                "CRON_TZ=UTC CRON_TZ=UTC 0 9 * * *",
-                ["names a time zone", "remove"],
-            ),
+            ("CRON_TZ=Europe/Berlinn 0 9 * * *", ["not known", "Europe/Berlin`"]),
+            ("CRON_TZ=UTC CRON_TZ=UTC 0 9 * * *", ["names a time zone", "remove"]),
             ("\u{fc} * * * *", ["minute field", "not a value"]),
         ] {
             let refused = Recurrence::parse_cron(expression, "UTC", DstRule::Once).unwrap_err();
@@ -489,9 +389,6 @@ mod tests {
         }
         let long = format!("{} * * * *", vec!["1"; 500].join(","));
         let refused = Recurrence::parse_cron(&long, "UTC", DstRule::Once).unwrap_err();
-        assert!(
-            matches!(refused, RecurrenceError::CronTooLong { .. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, RecurrenceError::CronTooLong { .. }), "{refused}");
     }
 }

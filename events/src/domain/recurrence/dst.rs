@@ -60,11 +60,7 @@ impl LocalPlan {
             DstRule::Once if pattern.has_running_hours() => Mode::Running,
             DstRule::Once => Mode::Fixed,
         };
-        Self {
-            pattern,
-            zone,
-            mode,
-        }
+        Self { pattern, zone, mode }
     }
 
     /// The first due instant strictly after `after`.
@@ -74,10 +70,7 @@ impl LocalPlan {
             Mode::Fixed => self.next_fixed(from),
             Mode::Running | Mode::Literal => self.next_running(from),
         }?;
-        Some(Due {
-            at: DateTime::from_timestamp(at, 0)?,
-            dst,
-        })
+        Some(Due { at: DateTime::from_timestamp(at, 0)?, dst })
     }
 
     /// Clock times in order, each at its first instant or at the end of its gap. That mapping never
@@ -134,10 +127,7 @@ impl LocalPlan {
             match self.shown(matched)? {
                 Shown::Once(at) => return Some((at, None)),
                 Shown::Twice { first, second } => {
-                    return Some((
-                        if first >= from { first } else { second },
-                        Some(DstNote::Fold),
-                    ));
+                    return Some((if first >= from { first } else { second }, Some(DstNote::Fold)));
                 }
                 Shown::Never { jump, offset } => {
                     let resumed = jump + self.offset(jump)?;
@@ -187,12 +177,7 @@ impl LocalPlan {
 
     fn offset(&self, at: i64) -> Option<i64> {
         let at = DateTime::from_timestamp(at, 0)?.naive_utc();
-        Some(i64::from(
-            self.zone
-                .offset_from_utc_datetime(&at)
-                .fix()
-                .local_minus_utc(),
-        ))
+        Some(i64::from(self.zone.offset_from_utc_datetime(&at).fix().local_minus_utc()))
     }
 
     fn shown(&self, clock: i64) -> Option<Shown> {
@@ -200,17 +185,13 @@ impl LocalPlan {
         let seconds = |offset: &chrono_tz::TzOffset| i64::from(offset.fix().local_minus_utc());
         Some(match self.zone.offset_from_local_datetime(&local) {
             MappedLocalTime::Single(offset) => Shown::Once(clock - seconds(&offset)),
-            MappedLocalTime::Ambiguous(a, b) => Shown::Twice {
-                first: clock - seconds(&a),
-                second: clock - seconds(&b),
-            },
+            MappedLocalTime::Ambiguous(a, b) => {
+                Shown::Twice { first: clock - seconds(&a), second: clock - seconds(&b) }
+            }
             MappedLocalTime::None => {
                 let (start, offset) = GapInfo::new(&local, &self.zone)?.begin?;
                 let offset = seconds(&offset);
-                Shown::Never {
-                    jump: start.and_utc().timestamp() - offset,
-                    offset,
-                }
+                Shown::Never { jump: start.and_utc().timestamp() - offset, offset }
             }
         })
     }
@@ -221,11 +202,7 @@ impl LocalPlan {
         let (mut low, mut high) = (first, second);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            if self.offset(middle)? == old {
-                low = middle
-            } else {
-                high = middle
-            }
+            if self.offset(middle)? == old { low = middle } else { high = middle }
         }
         Some(high)
     }

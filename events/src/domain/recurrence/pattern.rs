@@ -34,13 +34,7 @@ impl Pattern {
         let years = if days.years.from_wildcard && days.years.step == 1 {
             Years::Any
         } else {
-            Years::Of(
-                days.years
-                    .values()
-                    .into_iter()
-                    .filter(|year| *year >= 1970)
-                    .collect(),
-            )
+            Years::Of(days.years.values().into_iter().filter(|year| *year >= 1970).collect())
         };
         let (seconds, minutes) = (mask(&days.seconds), mask(&days.minutes));
         // Only the day rules are asked again; a year field takes 5 KB, per schedule.
@@ -90,9 +84,7 @@ impl Pattern {
             if !self.year_matches(date) {
                 date = NaiveDate::from_ymd_opt(date.year() + 1, 1, 1)?;
             } else if !self.month_matches(date) {
-                date = date
-                    .with_day(1)?
-                    .checked_add_months(chrono::Months::new(1))?;
+                date = date.with_day(1)?.checked_add_months(chrono::Months::new(1))?;
             } else if !self.day_matches(date) {
                 date = date.succ_opt()?;
             } else {
@@ -117,9 +109,7 @@ impl Pattern {
 
     fn day_matches(&self, date: NaiveDate) -> bool {
         let weekday = Weekday::from_days_from_sunday(date.weekday().num_days_from_sunday());
-        self.days
-            .day_match(date.year(), date.month(), date.day(), weekday)
-            .unwrap_or(false)
+        self.days.day_match(date.year(), date.month(), date.day(), weekday).unwrap_or(false)
     }
 
     /// The first matching second of a day at or after `second`.
@@ -143,11 +133,7 @@ impl Pattern {
 }
 
 fn mask(field: &CronComponent) -> u64 {
-    field
-        .values()
-        .into_iter()
-        .filter(|value| *value < 64)
-        .fold(0, |mask, value| mask | 1 << value)
+    field.values().into_iter().filter(|value| *value < 64).fold(0, |mask, value| mask | 1 << value)
 }
 
 /// The lowest bit set in `mask` at or above `from`, which is below 64.

@@ -43,18 +43,11 @@ struct Model {
 
 impl Model {
     fn new(expression: &str, zone: Tz, start: Timestamp, end: Timestamp) -> Self {
-        let cron = CronParser::builder()
-            .sloppy_ranges(true)
-            .build()
-            .parse(expression)
-            .unwrap();
+        let cron = CronParser::builder().sloppy_ranges(true).build().parse(expression).unwrap();
         let mut shown: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut at = start;
         while at < end {
-            shown
-                .entry(at.with_timezone(&zone).naive_local())
-                .or_default()
-                .push(at);
+            shown.entry(at.with_timezone(&zone).naive_local()).or_default().push(at);
             at += TimeDelta::minutes(1);
         }
         Self { zone, cron, shown }
@@ -75,10 +68,7 @@ impl Model {
     fn dues(&self, rule: DstRule, running: bool) -> BTreeMap<Timestamp, Option<DstNote>> {
         let mut dues = BTreeMap::new();
         let mut moved = BTreeSet::new();
-        let (first, last) = (
-            self.shown.keys().next().unwrap(),
-            self.shown.keys().last().unwrap(),
-        );
+        let (first, last) = (self.shown.keys().next().unwrap(), self.shown.keys().last().unwrap());
         let mut clock = *first;
         while clock <= *last {
             if self.matches(clock) {
@@ -144,9 +134,8 @@ fn field(max: u32, often: &'static [&'static str]) -> impl Strategy<Value = Stri
 fn expression() -> impl Strategy<Value = (String, bool)> {
     let minute = field(60, &["0", "30", "0,15,45", "*/20"]);
     let hour = field(24, &["0", "1", "2", "3", "1-3", "0,2", "23", "0-23"]);
-    let days = prop::sample::select(vec![
-        "* * *", "* * *", "* * 0", "1-7 * *", "*/2 * 5", "L * 0#1",
-    ]);
+    let days =
+        prop::sample::select(vec!["* * *", "* * *", "* * 0", "1-7 * *", "*/2 * 5", "L * 0#1"]);
     (minute, hour, days).prop_map(|(minute, hour, days)| {
         let running = hour.contains(['*', '/']) || hour == "0-23";
         (format!("{minute} {hour} {days}"), running)
@@ -262,17 +251,12 @@ proptest! {
 
 #[test]
 fn the_ends_of_time_do_not_panic() {
-    let interval = Recurrence::Interval {
-        every_ms: u64::MAX,
-        phase_ms: u64::MAX,
-    };
+    let interval = Recurrence::Interval { every_ms: u64::MAX, phase_ms: u64::MAX };
     for zone in ["UTC", "Pacific/Apia", "America/New_York"] {
         for rule in [DstRule::Once, DstRule::Literal] {
             for expression in ["* * * * * *", "0 */2 * * *", "30 2 * * *", "0 0 29 2 *"] {
-                let planner = Recurrence::parse_cron(expression, zone, rule)
-                    .unwrap()
-                    .planner()
-                    .unwrap();
+                let planner =
+                    Recurrence::parse_cron(expression, zone, rule).unwrap().planner().unwrap();
                 assert_eq!(planner.next_after(Timestamp::MAX_UTC), None);
                 assert!(
                     planner

@@ -15,31 +15,20 @@ use crate::limits;
 pub fn parse_every(text: &str) -> Result<u64, RecurrenceError> {
     let text = text.trim();
     if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.') {
-        return Err(RecurrenceError::EveryWithoutUnit {
-            text: excerpt(text),
-        });
+        return Err(RecurrenceError::EveryWithoutUnit { text: excerpt(text) });
     }
     let unreadable = |problem: &str| RecurrenceError::EveryUnreadable {
         text: excerpt(text),
         problem: problem.to_owned(),
     };
     // `humantime` overflows in a corner of the very large numbers; nothing that long is meant.
-    if text.len() > 64
-        || text
-            .split(|c: char| !c.is_ascii_digit())
-            .any(|n| n.len() > 13)
-    {
+    if text.len() > 64 || text.split(|c: char| !c.is_ascii_digit()).any(|n| n.len() > 13) {
         return Err(unreadable("it is too long"));
     }
     let months_or_years =
         |unit: &str| unit == "M" || unit.starts_with("month") || unit.starts_with('y');
-    if text
-        .split(|c: char| !c.is_alphabetic())
-        .any(months_or_years)
-    {
-        return Err(unreadable(
-            "months and years have no fixed length, use a cron expression",
-        ));
+    if text.split(|c: char| !c.is_alphabetic()).any(months_or_years) {
+        return Err(unreadable("months and years have no fixed length, use a cron expression"));
     }
     let every = humantime::parse_duration(text).map_err(|error| unreadable(&error.to_string()))?;
     if every.subsec_nanos() % 1_000_000 != 0 {
@@ -72,24 +61,17 @@ pub fn parse_at(text: &str, now: Timestamp) -> Result<Timestamp, RecurrenceError
     }
     match DateTime::parse_from_rfc3339(text) {
         Ok(at) => Ok(micros(at.with_timezone(&Utc))),
-        Err(_) if is_naive(text) => Err(RecurrenceError::InstantWithoutOffset {
-            text: excerpt(text),
-        }),
-        Err(_) => Err(RecurrenceError::InstantUnreadable {
-            text: excerpt(text),
-        }),
+        Err(_) if is_naive(text) => {
+            Err(RecurrenceError::InstantWithoutOffset { text: excerpt(text) })
+        }
+        Err(_) => Err(RecurrenceError::InstantUnreadable { text: excerpt(text) }),
     }
 }
 
 fn is_naive(text: &str) -> bool {
-    [
-        "%Y-%m-%dT%H:%M:%S%.f",
-        "%Y-%m-%d %H:%M:%S%.f",
-        "%Y-%m-%dT%H:%M",
-        "%Y-%m-%d %H:%M",
-    ]
-    .iter()
-    .any(|format| NaiveDateTime::parse_from_str(text, format).is_ok())
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+        .iter()
+        .any(|format| NaiveDateTime::parse_from_str(text, format).is_ok())
         || NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
 }
 
@@ -144,15 +126,9 @@ mod tests {
             (" NOW ", "2026-05-05T10:00:00.123456Z"),
             ("2026-03-08T02:30:00Z", "2026-03-08T02:30:00Z"),
             ("2026-03-08t02:30:00-05:00", "2026-03-08T07:30:00Z"),
-            (
-                "2026-03-08T02:30:00.1234567Z",
-                "2026-03-08T02:30:00.123456Z",
-            ),
+            ("2026-03-08T02:30:00.1234567Z", "2026-03-08T02:30:00.123456Z"),
         ] {
-            assert_eq!(
-                parse_at(text, now).unwrap(),
-                expected.parse::<Timestamp>().unwrap()
-            );
+            assert_eq!(parse_at(text, now).unwrap(), expected.parse::<Timestamp>().unwrap());
         }
         for text in ["2026-03-08T02:30:00", "2026-03-08 02:30", "2026-03-08"] {
             let refused = parse_at(text, now).unwrap_err().to_string();

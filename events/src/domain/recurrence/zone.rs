@@ -93,10 +93,7 @@ mod tests {
         ] {
             let suggestion = suggestion.map(str::to_owned);
             let timezone = given.to_owned();
-            let expected = RecurrenceError::UnknownZone {
-                timezone,
-                suggestion,
-            };
+            let expected = RecurrenceError::UnknownZone { timezone, suggestion };
             assert_eq!(parse(given).unwrap_err(), expected);
         }
     }
@@ -105,13 +102,8 @@ mod tests {
     fn a_prefix_wins_over_the_default_but_not_over_another_zone() {
         assert_eq!(choose(None, "").unwrap(), "UTC");
         assert_eq!(choose(Some("Asia/Tokyo"), "UTC").unwrap(), "Asia/Tokyo");
-        assert_eq!(
-            choose(Some("Asia/Tokyo"), "Asia/Tokyo").unwrap(),
-            "Asia/Tokyo"
-        );
-        let two = choose(Some("Asia/Tokyo"), "Europe/Berlin")
-            .unwrap_err()
-            .to_string();
+        assert_eq!(choose(Some("Asia/Tokyo"), "Asia/Tokyo").unwrap(), "Asia/Tokyo");
+        let two = choose(Some("Asia/Tokyo"), "Europe/Berlin").unwrap_err().to_string();
         assert!(two.contains("two time zones"), "{two}");
     }
 }

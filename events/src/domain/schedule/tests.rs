@@ -163,8 +163,7 @@ fn nothing_fires_while_paused_and_nothing_is_made_up_for() {
     let (schedule, events) = then(schedule, wake(None), 50);
     assert_eq!(events, vec![]);
     let (schedule, events) = then(schedule, ScheduleCommand::Resume, 52);
-    let resumed =
-        ScheduleResumed { paused_at: at(5), at: at(52), next_due_at: Some(at(60)) };
+    let resumed = ScheduleResumed { paused_at: at(5), at: at(52), next_due_at: Some(at(60)) };
     assert_eq!(events, vec![ScheduleEvent::Resumed(resumed)]);
     assert_eq!(schedule.next_due_at(), Some(at(60)));
     assert_eq!(then(schedule, ScheduleCommand::Resume, 53).1, vec![], "already true");

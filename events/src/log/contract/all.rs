@@ -11,17 +11,12 @@ use crate::log::{ExpectedRevision, Position, Revision};
 /// Positions strictly increase, `after` is exclusive, pages join without a gap, and the head is
 /// the last position.
 pub async fn all_is_in_order_and_pages(make: impl Fn() -> Fixture) {
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let start = log.head().await.unwrap();
     let streams = [fresh_stream(), fresh_stream()];
     for n in 0..10 {
         let stream = &streams[n as usize % 2];
-        let appended = log
-            .append(stream, ExpectedRevision::Any, events(n..n + 1))
-            .await
-            .unwrap();
+        let appended = log.append(stream, ExpectedRevision::Any, events(n..n + 1)).await.unwrap();
         assert_eq!(log.head().await.unwrap(), appended.position);
     }
     let mut all = all_after(&*log, start).await;
@@ -36,10 +31,7 @@ pub async fn all_is_in_order_and_pages(make: impl Fn() -> Fixture) {
         assert!(page.len() <= 3, "at most the limit");
         let Some(event) = page.last() else { break };
         last = event.position;
-        paged.extend(
-            page.into_iter()
-                .filter(|event| streams.contains(&event.stream)),
-        );
+        paged.extend(page.into_iter().filter(|event| streams.contains(&event.stream)));
     }
     assert_eq!(paged, all);
     assert_eq!(log.read_all(Position(u64::MAX), 3).await.unwrap(), []);
@@ -48,9 +40,7 @@ pub async fn all_is_in_order_and_pages(make: impl Fn() -> Fixture) {
 
 /// Within one stream the order of positions is the order of revisions, also with many writers.
 pub async fn all_has_the_order_of_each_stream(make: impl Fn() -> Fixture) {
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let start = log.head().await.unwrap();
     let shared = fresh_stream();
     let writers = (0..8).map(|_| {
@@ -58,9 +48,7 @@ pub async fn all_has_the_order_of_each_stream(make: impl Fn() -> Fixture) {
         tokio::spawn(async move {
             let own = fresh_stream();
             for n in 0..20 {
-                log.append(&shared, ExpectedRevision::Any, vec![event(n)])
-                    .await
-                    .unwrap();
+                log.append(&shared, ExpectedRevision::Any, vec![event(n)]).await.unwrap();
                 fill(&*log, &own, n..n + 1).await;
             }
             own

@@ -14,13 +14,9 @@ use crate::log::{ExpectedRevision, LogError, Metadata, NewEvent, Revision};
 
 /// Both directions, from the ends and from the middle, with limits.
 pub async fn read_forward_and_backward(make: impl Fn() -> Fixture) {
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let stream = fresh_stream();
-    log.append(&stream, ExpectedRevision::NoStream, events(0..6))
-        .await
-        .unwrap();
+    log.append(&stream, ExpectedRevision::NoStream, events(0..6)).await.unwrap();
     let at = |revision| Some(Revision(revision));
     for (from, direction, limit, wanted) in [
         (None, Forward, 100, vec![0, 1, 2, 3, 4, 5]),
@@ -37,10 +33,7 @@ pub async fn read_forward_and_backward(make: impl Fn() -> Fixture) {
         (at(u64::MAX), Backward, 2, vec![5, 4]),
         (None, Forward, 0, vec![]),
     ] {
-        let read = log
-            .read_stream(&stream, from, direction, limit)
-            .await
-            .unwrap();
+        let read = log.read_stream(&stream, from, direction, limit).await.unwrap();
         assert_eq!(numbers(&read), wanted, "{from:?} {direction:?} {limit}");
         assert!(read.iter().all(|event| event.stream == stream));
         let revisions: Vec<_> = read.iter().map(|event| event.revision.0).collect();
@@ -50,9 +43,7 @@ pub async fn read_forward_and_backward(make: impl Fn() -> Fixture) {
 
 /// A missing stream is an error and not an empty answer; no read is longer than the bound.
 pub async fn read_of_a_missing_stream_is_not_found(make: impl Fn() -> Fixture) {
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let missing = fresh_stream();
     for direction in [Forward, Backward] {
         let read = log.read_stream(&missing, None, direction, 10).await;
@@ -61,22 +52,15 @@ pub async fn read_of_a_missing_stream_is_not_found(make: impl Fn() -> Fixture) {
     let stream = fresh_stream();
     for _ in 0..=READ_EVENTS_MAX / APPEND_EVENTS_MAX {
         let batch = events(0..APPEND_EVENTS_MAX as u64);
-        log.append(&stream, ExpectedRevision::Any, batch)
-            .await
-            .unwrap();
+        log.append(&stream, ExpectedRevision::Any, batch).await.unwrap();
     }
-    let read = log
-        .read_stream(&stream, None, Forward, usize::MAX)
-        .await
-        .unwrap();
+    let read = log.read_stream(&stream, None, Forward, usize::MAX).await.unwrap();
     assert_eq!(read.len(), READ_EVENTS_MAX);
 }
 
 /// Bytes, ids, metadata and the time survive, and every way of reading gives the same event.
 pub async fn read_gives_back_what_was_written(make: impl Fn() -> Fixture) {
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let (stream, start) = (fresh_stream(), log.head().await.unwrap());
     let plain = event(0);
     let cause = Uuid::from_u128(7);
@@ -93,9 +77,7 @@ pub async fn read_gives_back_what_was_written(make: impl Fn() -> Fixture) {
         },
     };
     let written = [plain, full];
-    log.append(&stream, ExpectedRevision::NoStream, written.to_vec())
-        .await
-        .unwrap();
+    log.append(&stream, ExpectedRevision::NoStream, written.to_vec()).await.unwrap();
     let stored = log.read_stream(&stream, None, Forward, 10).await.unwrap();
     assert_eq!(stored.len(), written.len());
     for (revision, (stored, new)) in stored.iter().zip(&written).enumerate() {

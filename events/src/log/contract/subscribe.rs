@@ -1,9 +1,5 @@
 //! The cases about live reading.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step is a failed test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step is a failed test")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +13,7 @@ use crate::log::{ExpectedRevision, Position, Revision, SharedLog, Subscription, 
 
 /// From the start everything comes; from a position only what is after it. Then it goes on live.
 pub async fn subscribe_from_the_start_and_from_a_position(make: impl Fn() -> Fixture) {
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let stream = fresh_stream();
     fill(&*log, &stream, 0..3).await;
     let middle = log.head().await.unwrap();
@@ -27,10 +21,7 @@ pub async fn subscribe_from_the_start_and_from_a_position(make: impl Fn() -> Fix
     let mut whole = log.subscribe_all(Position::START);
     let mut rest = log.subscribe_all(middle);
     let wanted = [stream.clone()];
-    assert_eq!(
-        numbers(&collect(&mut whole, &wanted, 5).await.0),
-        [0, 1, 2, 3, 4]
-    );
+    assert_eq!(numbers(&collect(&mut whole, &wanted, 5).await.0), [0, 1, 2, 3, 4]);
     assert_eq!(numbers(&collect(&mut rest, &wanted, 2).await.0), [3, 4]);
     fill(&*log, &stream, 5..6).await;
     assert_eq!(numbers(&collect(&mut whole, &wanted, 1).await.0), [5]);
@@ -39,9 +30,7 @@ pub async fn subscribe_from_the_start_and_from_a_position(make: impl Fn() -> Fix
 
 /// `CaughtUp` comes once, after what was there, and never again.
 pub async fn subscribe_says_caught_up_once(make: impl Fn() -> Fixture) {
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let stream = fresh_stream();
     let start = log.head().await.unwrap();
     fill(&*log, &stream, 0..3).await;
@@ -68,9 +57,7 @@ pub async fn subscribe_says_caught_up_once(make: impl Fn() -> Fixture) {
 pub async fn subscribe_sees_every_event_of_eight_writers(make: impl Fn() -> Fixture) {
     const WRITERS: u64 = 8;
     const EACH: u64 = 100;
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let start = log.head().await.unwrap();
     let streams: Vec<_> = (0..WRITERS).map(|_| fresh_stream()).collect();
     let early = log.subscribe_all(start);
@@ -78,9 +65,7 @@ pub async fn subscribe_sees_every_event_of_eight_writers(make: impl Fn() -> Fixt
         let log = Arc::clone(&log);
         tokio::spawn(async move {
             for n in (0..EACH).step_by(2) {
-                log.append(&stream, ExpectedRevision::Any, events(n..n + 2))
-                    .await
-                    .unwrap();
+                log.append(&stream, ExpectedRevision::Any, events(n..n + 2)).await.unwrap();
             }
         })
     });
@@ -125,9 +110,7 @@ async fn past(log: &SharedLog, position: Position) -> Position {
 
 /// A subscription that nobody reads holds up no writer, and still gives everything afterwards.
 pub async fn subscribe_slowly_does_not_slow_writers(make: impl Fn() -> Fixture) {
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let stream = fresh_stream();
     let mut slow = log.subscribe_all(log.head().await.unwrap());
     let room = (SUBSCRIPTION_BATCHES_MAX + 2) * SUBSCRIPTION_BATCH_EVENTS_MAX;
@@ -136,9 +119,7 @@ pub async fn subscribe_slowly_does_not_slow_writers(make: impl Fn() -> Fixture) 
         for n in 0..appends as u64 {
             let first = n * APPEND_EVENTS_MAX as u64;
             let batch = events(first..first + APPEND_EVENTS_MAX as u64);
-            log.append(&stream, ExpectedRevision::Any, batch)
-                .await
-                .unwrap();
+            log.append(&stream, ExpectedRevision::Any, batch).await.unwrap();
         }
     };
     tokio::time::timeout(DEADLINE, write).await.unwrap();
@@ -149,18 +130,12 @@ pub async fn subscribe_slowly_does_not_slow_writers(make: impl Fn() -> Fixture) 
 
 /// Dropping a subscription harms nobody; closing the log ends it with `None`.
 pub async fn subscribe_ends_by_drop_and_by_close(make: impl Fn() -> Fixture) {
-    let Fixture {
-        log, guard: _guard, ..
-    } = make();
+    let Fixture { log, guard: _guard, .. } = make();
     let stream = fresh_stream();
     let mut kept = log.subscribe_all(log.head().await.unwrap());
-    let dropped: Vec<Subscription> = (0..10)
-        .map(|_| log.subscribe_all(Position::START))
-        .collect();
+    let dropped: Vec<Subscription> = (0..10).map(|_| log.subscribe_all(Position::START)).collect();
     drop(dropped);
-    log.append(&stream, ExpectedRevision::Any, vec![event(1)])
-        .await
-        .unwrap();
+    log.append(&stream, ExpectedRevision::Any, vec![event(1)]).await.unwrap();
     assert_eq!(numbers(&collect(&mut kept, &[stream], 1).await.0), [1]);
     log.close().await;
     while let Some(item) = next(&mut kept).await {

@@ -38,10 +38,7 @@ pub(super) struct Memory {
 impl Memory {
     /// Where the file is, for the start.
     pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
-        Ok(Self {
-            head: Some(head(conn)?),
-            ..Self::default()
-        })
+        Ok(Self { head: Some(head(conn)?), ..Self::default() })
     }
 }
 
@@ -89,13 +86,7 @@ struct Session<'a> {
 impl Session<'_> {
     /// Stores one batch, or answers why not. Only an `Err` outside concerns the others.
     fn append(&mut self, append: &mut Append) -> rusqlite::Result<Answer> {
-        let Append {
-            stream,
-            expected,
-            events,
-            recorded_at,
-            ..
-        } = append;
+        let Append { stream, expected, events, recorded_at, .. } = append;
         let known = self.find(stream)?;
         let actual = known.map(|known| Revision(known.revision));
         if !expected.accepts(actual) {
@@ -105,11 +96,7 @@ impl Session<'_> {
             };
             let stream = stream.clone();
             let expected = *expected;
-            return Ok(repeated.ok_or(LogError::WrongRevision {
-                stream,
-                expected,
-                actual,
-            }));
+            return Ok(repeated.ok_or(LogError::WrongRevision { stream, expected, actual }));
         }
         if events.is_empty() {
             return self.last(known).map(Ok);
@@ -125,10 +112,7 @@ impl Session<'_> {
         }
         let revision = next - 1;
         self.memory.streams.set(stream, Known { id, revision });
-        Ok(Ok(Appended {
-            position: Position(self.head),
-            revision: Revision(revision),
-        }))
+        Ok(Ok(Appended { position: Position(self.head), revision: Revision(revision) }))
     }
 
     fn find(&mut self, stream: &StreamName) -> rusqlite::Result<Option<Known>> {
@@ -137,10 +121,7 @@ impl Session<'_> {
         }
         let found = self.find_stream.query_row([stream.as_str()], |row| {
             let revision: i64 = row.get(1)?;
-            Ok(Known {
-                id: row.get(0)?,
-                revision: revision.unsigned_abs(),
-            })
+            Ok(Known { id: row.get(0)?, revision: revision.unsigned_abs() })
         });
         let found = found.optional()?;
         if let Some(known) = found {
@@ -150,9 +131,7 @@ impl Session<'_> {
     }
 
     fn create(&mut self, stream: &StreamName) -> rusqlite::Result<i64> {
-        let mut insert = self
-            .conn
-            .prepare_cached("INSERT INTO streams (name) VALUES (?1)")?;
+        let mut insert = self.conn.prepare_cached("INSERT INTO streams (name) VALUES (?1)")?;
         insert.insert([stream.as_str()])
     }
 
@@ -238,15 +217,12 @@ impl Session<'_> {
         if let Some((id, name)) = self.memory.types.get(name) {
             return Ok((*id, Arc::clone(name)));
         }
-        let mut find = self
-            .conn
-            .prepare_cached("SELECT id FROM event_types WHERE name = ?1")?;
+        let mut find = self.conn.prepare_cached("SELECT id FROM event_types WHERE name = ?1")?;
         let id = match find.query_row([name], |row| row.get(0)).optional()? {
             Some(id) => id,
             None => {
-                let mut add = self
-                    .conn
-                    .prepare_cached("INSERT INTO event_types (name) VALUES (?1)")?;
+                let mut add =
+                    self.conn.prepare_cached("INSERT INTO event_types (name) VALUES (?1)")?;
                 add.insert([name])?
             }
         };
@@ -258,8 +234,7 @@ impl Session<'_> {
 
 fn head(conn: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT coalesce(max(position), 0) FROM events";
-    conn.query_row(sql, [], |row| row.get(0))
-        .map(i64::unsigned_abs)
+    conn.query_row(sql, [], |row| row.get(0)).map(i64::unsigned_abs)
 }
 
 fn appended(position: i64, revision: i64) -> Appended {

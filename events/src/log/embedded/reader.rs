@@ -70,15 +70,12 @@ impl Readers {
                 None => Reader::open(path)?,
             };
             let answer = read(&mut reader);
-            idle.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(reader);
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
             // Only after the connection is back, so that `close` finds every one of them.
             drop(permit);
             answer
         });
-        work.await
-            .map_err(|error| LogError::unavailable("a read ended unexpectedly", error))?
+        work.await.map_err(|error| LogError::unavailable("a read ended unexpectedly", error))?
     }
 
     /// Waits for the reads under way and closes every connection.
@@ -86,10 +83,7 @@ impl Readers {
         let all = u32::try_from(LOG_READERS_MAX).unwrap_or(u32::MAX);
         let permits = self.permits.acquire_many(all).await;
         self.permits.close();
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         drop(permits);
     }
 }
@@ -97,11 +91,7 @@ impl Readers {
 impl Reader {
     fn open(path: Arc<PathBuf>) -> Result<Self, LogError> {
         let conn = open_reader(&path).map_err(|error| explain(&path, error))?;
-        Ok(Self {
-            path,
-            conn,
-            types: HashMap::new(),
-        })
+        Ok(Self { path, conn, types: HashMap::new() })
     }
 
     /// The events after a position; takes no further one after `bytes_max`.
@@ -114,9 +104,7 @@ impl Reader {
         let Self { path, conn, types } = self;
         let failed = |error| explain(path, error);
         let mut statement = conn.prepare_cached(READ_ALL).map_err(failed)?;
-        let mut rows = statement
-            .query(params![signed(after.0), limit as i64])
-            .map_err(failed)?;
+        let mut rows = statement.query(params![signed(after.0), limit as i64]).map_err(failed)?;
         let mut events: Vec<RecordedEvent> = Vec::new();
         let mut bytes = 0;
         while bytes < bytes_max
@@ -141,10 +129,7 @@ impl Reader {
         let failed = |error| explain(path, error);
         let id: Option<i64> = conn
             .prepare_cached("SELECT id FROM streams WHERE name = ?1")
-            .and_then(|mut find| {
-                find.query_row([stream.as_str()], |row| row.get(0))
-                    .optional()
-            })
+            .and_then(|mut find| find.query_row([stream.as_str()], |row| row.get(0)).optional())
             .map_err(failed)?;
         let id = id.ok_or_else(|| LogError::StreamNotFound(stream.clone()))?;
         let (sql, from) = match direction {
@@ -152,9 +137,7 @@ impl Reader {
             Direction::Backward => (READ_BACKWARD, from.map_or(i64::MAX, |from| signed(from.0))),
         };
         let mut statement = conn.prepare_cached(sql).map_err(failed)?;
-        let mut rows = statement
-            .query(params![id, from, limit as i64])
-            .map_err(failed)?;
+        let mut rows = statement.query(params![id, from, limit as i64]).map_err(failed)?;
         let mut events: Vec<RecordedEvent> = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             let event = decode(row, Some(stream), conn, types)?;
@@ -193,10 +176,7 @@ fn decode(
     let event = fields(row, stream, conn, types);
     event
         .map(|event| RecordedEvent { position, ..event })
-        .map_err(|error| LogError::Corrupt {
-            position,
-            reason: error.to_string(),
-        })
+        .map_err(|error| LogError::Corrupt { position, reason: error.to_string() })
 }
 
 type Unreadable = Box<dyn std::error::Error>;
@@ -243,9 +223,7 @@ fn type_name(
         return Ok(Arc::clone(name));
     }
     let name: String =
-        conn.query_row("SELECT name FROM event_types WHERE id = ?1", [id], |row| {
-            row.get(0)
-        })?;
+        conn.query_row("SELECT name FROM event_types WHERE id = ?1", [id], |row| row.get(0))?;
     let name: Arc<str> = Arc::from(name);
     types.insert(id, Arc::clone(&name));
     Ok(name)

@@ -126,8 +126,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, LogError> {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(explained)?;
-    conn.busy_timeout(Duration::from_millis(LOG_LOCK_WAIT_MS_MAX))
-        .map_err(explained)?;
+    conn.busy_timeout(Duration::from_millis(LOG_LOCK_WAIT_MS_MAX)).map_err(explained)?;
     // Checkpoints are taken by the writer between two groups (`Writer::checkpoint`).
     conn.execute_batch(
         "PRAGMA page_size = 8192;

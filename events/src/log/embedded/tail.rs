@@ -33,10 +33,7 @@ impl Tail {
         let mut tail = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         tail.events += events.len();
         tail.bytes += bytes;
-        tail.groups.push_back(Group {
-            events: Arc::new(events),
-            bytes,
-        });
+        tail.groups.push_back(Group { events: Arc::new(events), bytes });
         while tail.events > LOG_TAIL_EVENTS_MAX || tail.bytes > LOG_TAIL_BYTES_MAX {
             let Some(oldest) = tail.groups.pop_front() else {
                 break;

@@ -1,3 +1,5 @@
+//! What only the embedded log promises: its file, its lock, its triggers, its survival.
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,11 +19,7 @@ fn make() -> Fixture {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log.db");
     let log = Arc::new(open(&path));
-    Fixture {
-        log,
-        reopen: Box::new(move || Arc::new(open(&path))),
-        guard: Box::new(dir),
-    }
+    Fixture { log, reopen: Box::new(move || Arc::new(open(&path))), guard: Box::new(dir) }
 }
 
 crate::event_log_contract!(embedded, make);
@@ -39,18 +37,11 @@ fn event(data: &str) -> NewEvent {
         reason: Some("tested".into()),
     };
     let data = data.to_owned().into();
-    NewEvent {
-        id,
-        event_type: "case.happened",
-        schema_version: 3,
-        data,
-        metadata,
-    }
+    NewEvent { id, event_type: "case.happened", schema_version: 3, data, metadata }
 }
 
 async fn append(log: &EmbeddedLog, name: &str) -> Result<Appended, LogError> {
-    log.append(&stream(name), ExpectedRevision::Any, vec![event("{}")])
-        .await
+    log.append(&stream(name), ExpectedRevision::Any, vec![event("{}")]).await
 }
 
 fn file() -> (TempDir, PathBuf) {
@@ -88,10 +79,7 @@ async fn changes_of_the_past_by_hand_are_refused() {
             assert!(error.contains(word), "{sql}: {error}");
         }
     }
-    let stored = log
-        .read_stream(&stream("a"), None, Direction::Forward, 10)
-        .await
-        .unwrap();
+    let stored = log.read_stream(&stream("a"), None, Direction::Forward, 10).await.unwrap();
     assert_eq!(&stored[0].data[..], b"{}");
 }
 
@@ -101,13 +89,8 @@ async fn a_human_can_read_the_history() {
     let log = open(&path);
     let mut new = event(r#"{"a":1}"#);
     new.metadata.causation_id = uuid::Uuid::from_u128(0x1234);
-    log.append(&stream("a"), ExpectedRevision::NoStream, vec![new.clone()])
-        .await
-        .unwrap();
-    let stored = log
-        .read_stream(&stream("a"), None, Direction::Forward, 1)
-        .await
-        .unwrap();
+    log.append(&stream("a"), ExpectedRevision::NoStream, vec![new.clone()]).await.unwrap();
+    let stored = log.read_stream(&stream("a"), None, Direction::Forward, 1).await.unwrap();
     let row: Vec<String> = by_hand(&path)
         .query_row(
             "SELECT position, stream, revision, type, version, recorded_at, actor, reason,
@@ -123,25 +106,10 @@ async fn a_human_can_read_the_history() {
             },
         )
         .unwrap();
-    let at = stored[0]
-        .recorded_at
-        .format("%Y-%m-%dT%H:%M:%S%.6fZ")
-        .to_string();
+    let at = stored[0].recorded_at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
     let (id, cause) = (new.id.to_string(), "00000000-0000-0000-0000-000000001234");
-    let wanted = [
-        "1",
-        "case-a",
-        "0",
-        "case.happened",
-        "3",
-        &at,
-        "system",
-        "tested",
-        &id,
-        &id,
-        cause,
-        "1",
-    ];
+    let wanted =
+        ["1", "case-a", "0", "case.happened", "3", &at, "system", "tested", &id, &id, cause, "1"];
     assert_eq!(row, wanted);
 }
 
@@ -156,10 +124,7 @@ async fn a_locked_file_fails_the_group_and_the_next_one_succeeds() {
     for failed in [one, two] {
         let error = failed.unwrap_err();
         assert!(error.is_retryable());
-        assert!(
-            error.to_string().contains("locked by another process"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("locked by another process"), "{error}");
     }
     assert!(log.health().trouble.unwrap().contains("locked"));
     sqlite.execute_batch("ROLLBACK").unwrap();
@@ -167,10 +132,7 @@ async fn a_locked_file_fails_the_group_and_the_next_one_succeeds() {
     assert_eq!(append(&log, "new").await.unwrap().revision, Revision(0));
     assert_eq!(log.health().trouble, None);
     let all = log.read_all(Position::START, 10).await.unwrap();
-    assert_eq!(
-        all.iter().map(|event| event.position.0).collect::<Vec<_>>(),
-        [1, 2, 3]
-    );
+    assert_eq!(all.iter().map(|event| event.position.0).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
 #[tokio::test]
@@ -188,27 +150,15 @@ async fn a_group_that_fails_half_way_leaves_nothing_behind() {
         .unwrap();
     let batch = vec![event("1"), event("2"), event("3")];
     let fresh = stream("fresh");
-    let failed = log
-        .append(&fresh, ExpectedRevision::NoStream, batch.clone())
-        .await
-        .unwrap_err();
+    let failed = log.append(&fresh, ExpectedRevision::NoStream, batch.clone()).await.unwrap_err();
     assert!(failed.is_retryable(), "{failed:?}");
     assert_eq!(log.head().await.unwrap(), Position(1));
     let read = log.read_stream(&fresh, None, Direction::Forward, 1).await;
     assert_eq!(read, Err(LogError::StreamNotFound(fresh.clone())));
     // A stale memory of the head, the stream or the type's row would show here.
     sqlite.execute_batch("DROP TRIGGER full").unwrap();
-    let stored = log
-        .append(&fresh, ExpectedRevision::NoStream, batch)
-        .await
-        .unwrap();
-    assert_eq!(
-        stored,
-        Appended {
-            position: Position(4),
-            revision: Revision(2)
-        }
-    );
+    let stored = log.append(&fresh, ExpectedRevision::NoStream, batch).await.unwrap();
+    assert_eq!(stored, Appended { position: Position(4), revision: Revision(2) });
     assert_eq!(append(&log, "a").await.unwrap().revision, Revision(1));
 }
 
@@ -227,16 +177,12 @@ async fn a_second_opener_is_refused_until_the_first_is_gone() {
 async fn a_file_of_a_newer_version_or_of_something_else_is_refused() {
     let (dir, path) = file();
     open(&path).close().await;
-    by_hand(&path)
-        .execute_batch("PRAGMA user_version = 99")
-        .unwrap();
+    by_hand(&path).execute_batch("PRAGMA user_version = 99").unwrap();
     let text = refused(EmbeddedLog::open(&path, Arc::new(SystemClock)));
     assert!(text.contains("schema version 99"), "{text}");
 
     let other = dir.path().join("other.db");
-    by_hand(&other)
-        .execute_batch("CREATE TABLE mine (x)")
-        .unwrap();
+    by_hand(&other).execute_batch("CREATE TABLE mine (x)").unwrap();
     let text = refused(EmbeddedLog::open(&other, Arc::new(SystemClock)));
     assert!(text.contains("something else"), "{text}");
 
@@ -280,9 +226,7 @@ async fn closing_empties_the_wal_and_dropping_stores_what_is_queued() {
     let (_dir, path) = file();
     let log = open(&path);
     append(&log, "a").await.unwrap();
-    log.read_stream(&stream("a"), None, Direction::Forward, 1)
-        .await
-        .unwrap();
+    log.read_stream(&stream("a"), None, Direction::Forward, 1).await.unwrap();
     log.close().await;
     let wal = PathBuf::from(format!("{}-wal", path.display()));
     assert!(!wal.exists() || wal.metadata().unwrap().len() == 0);
@@ -305,26 +249,11 @@ async fn a_subscriber_far_behind_goes_from_the_file_to_the_tail_without_a_seam()
     let log = open(&path);
     let total = crate::limits::LOG_TAIL_EVENTS_MAX as u64 + 2_000;
     for first in (0..total).step_by(200) {
-        let batch = (first..(first + 200).min(total))
-            .map(|_| event("{}"))
-            .collect();
-        log.append(&stream("a"), ExpectedRevision::Any, batch)
-            .await
-            .unwrap();
+        let batch = (first..(first + 200).min(total)).map(|_| event("{}")).collect();
+        log.append(&stream("a"), ExpectedRevision::Any, batch).await.unwrap();
     }
-    assert!(
-        log.shared
-            .tail
-            .after(Position::START, 1, usize::MAX)
-            .is_none(),
-        "bounded"
-    );
-    assert!(
-        log.shared
-            .tail
-            .after(Position(total - 5), 1, usize::MAX)
-            .is_some()
-    );
+    assert!(log.shared.tail.after(Position::START, 1, usize::MAX).is_none(), "bounded");
+    assert!(log.shared.tail.after(Position(total - 5), 1, usize::MAX).is_some());
     let mut subscription = log.subscribe_all(Position::START);
     let mut last = 0;
     while last < total {

@@ -58,13 +58,7 @@ impl Writer {
         let conn = schema::open_writer(path)?;
         let memory = Memory::read(&conn).map_err(|error| schema::explain(path, error))?;
         let head = Position(memory.head.unwrap_or_default());
-        let writer = Self {
-            conn,
-            path: path.to_owned(),
-            memory,
-            unchecked_bytes: 0,
-            _lock: lock,
-        };
+        let writer = Self { conn, path: path.to_owned(), memory, unchecked_bytes: 0, _lock: lock };
         Ok((writer, head))
     }
 
@@ -114,10 +108,7 @@ impl Writer {
             return;
         }
         self.unchecked_bytes = 0;
-        if let Err(error) = self
-            .conn
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-        {
+        if let Err(error) = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
             // Everything is safe in the WAL; the next checkpoint copies it too.
             tracing::warn!(%error, "a checkpoint failed");
         }
@@ -129,18 +120,10 @@ impl Writer {
 fn collect(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Append>) -> bool {
     let mut bytes = 0;
     while group.len() < GROUP_COMMIT_MAX && bytes < GROUP_COMMIT_BYTES_MAX {
-        let job = if group.is_empty() {
-            queue.blocking_recv()
-        } else {
-            queue.try_recv().ok()
-        };
+        let job = if group.is_empty() { queue.blocking_recv() } else { queue.try_recv().ok() };
         match job {
             Some(Job::Append(append)) => {
-                bytes += append
-                    .events
-                    .iter()
-                    .map(|event| event.data.len())
-                    .sum::<usize>();
+                bytes += append.events.iter().map(|event| event.data.len()).sum::<usize>();
                 group.push(append);
             }
             Some(Job::Close) => queue.close(),

@@ -25,12 +25,15 @@ pub(super) async fn a_prompt_takes_the_input_in_its_place(target: &Target) {
 
 pub(super) async fn a_tweak_changes_this_run_and_no_other(target: &Target) {
     let automagik = connected(target, &["e2e-text"]).await;
-    let tweaked = ["flow", "run", "e2e-text", "--tweak", "TextInput-00001.input_value=tweaked", "--wait"];
+    let tweaked =
+        ["flow", "run", "e2e-text", "--tweak", "TextInput-00001.input_value=tweaked", "--wait"];
     assert_eq!(automagik.ok(&tweaked).await, "tweaked");
     assert_eq!(automagik.ok(&["flow", "run", "e2e-text", "--wait"]).await, "default text");
 }
 
-pub(super) async fn a_failing_flow_shows_each_attempt_with_the_words_of_its_component(target: &Target) {
+pub(super) async fn a_failing_flow_shows_each_attempt_with_the_words_of_its_component(
+    target: &Target,
+) {
     let automagik = connected(target, &["e2e-fail"]).await;
     let run = ["flow", "run", "e2e-fail", "--input", "x", "--max-retries", "1", "--wait"];
     let output = automagik.ends(5, &run).await;
@@ -44,7 +47,10 @@ pub(super) async fn a_failing_flow_shows_each_attempt_with_the_words_of_its_comp
     assert_eq!(attempts(&row).len(), 2, "{row}");
     for attempt in attempts(&row) {
         let failure = &attempt["failure"];
-        assert_eq!((text(attempt, "outcome"), text(failure, "class")), ("failed".into(), "component".into()));
+        assert_eq!(
+            (text(attempt, "outcome"), text(failure, "class")),
+            ("failed".into(), "component".into())
+        );
         assert!(text(failure, "message").contains(words), "{failure}");
         assert_eq!(text(failure, "component"), "Always Fails");
     }
@@ -71,7 +77,10 @@ pub(super) async fn a_cancelled_flow_is_stopped_at_langflow_too(target: &Target)
     automagik.ok(&["task", "cancel", &task, "--reason", "wrong input"]).await;
     automagik.ends(5, &["task", "wait", &task]).await;
     let row = shown(&automagik, &task).await;
-    assert_eq!((text(&row, "status"), text(&row, "cancel_reason")), ("cancelled".into(), "wrong input".into()));
+    assert_eq!(
+        (text(&row, "status"), text(&row, "cancel_reason")),
+        ("cancelled".into(), "wrong input".into())
+    );
     assert_eq!(text(&row, "remote_stop"), "stopped");
     assert_eq!(target.job_status(&job).await, "cancelled");
     // A second run of the same length begins later: at its end the first one would have ended too.

@@ -41,31 +41,44 @@ async fn runs(automagik: &Automagik) -> String {
 
 async fn schedules_by_the_clock(automagik: &Automagik) {
     let create = ["schedule", "create", "e2e-echo", "0 9 * * *", "--timezone", "America/Sao_Paulo"];
-    automagik.ok(&[&create[..], &["--name", "morning", "--input", "bom dia"]].concat()).await;
+    let id =
+        automagik.ok(&[&create[..], &["--name", "morning", "--input", "bom dia"]].concat()).await;
     let next = automagik.rows(&["schedule", "next", "morning", "-n", "3"]).await;
     let times: Vec<String> = next.iter().map(|row| text(row, "due_at")).collect();
     assert_eq!(times.len(), 3);
     // Nine in the morning in Sao Paulo, which knows no clock change any more.
     assert!(times.iter().all(|at| at.contains("T12:00:00")), "{times:?}");
-    automagik.ok(&["schedule", "delete", "morning", "--yes", "--reason", "too early"]).await;
+    let delete = ["schedule", "delete", "morning", "--yes", "--reason", "too early"];
+    let deleted = automagik.ends(0, &delete).await;
+    deleted.says(&[&format!("automagik history schedule {id}")]);
     assert_eq!(automagik.rows(&["schedule", "list"]).await.len(), 0);
-    let events = automagik.rows(&["history", "schedule", "morning"]).await;
+    let events = automagik.rows(&["history", "schedule", &id]).await;
     let last = events.last().expect("its history stays");
-    assert_eq!((text(last, "type"), text(last, "reason")), ("schedule.deleted".into(), "too early".into()));
+    assert_eq!(
+        (text(last, "type"), text(last, "reason")),
+        ("schedule.deleted".into(), "too early".into())
+    );
 }
 
 async fn schedules_once(automagik: &Automagik) {
-    automagik.ok(&["schedule", "create", "e2e-echo", "--at", "now", "--name", "once", "--input", "one"]).await;
+    automagik
+        .ok(&["schedule", "create", "e2e-echo", "--at", "now", "--name", "once", "--input", "one"])
+        .await;
     let completed = ["task", "list", "--schedule", "once", "--status", "completed"];
     until(automagik, &completed, |tasks| tasks.len() == 1).await;
     let once = automagik.json(&["schedule", "show", "once"]).await;
     assert_eq!(once["status"], "completed");
-    assert_eq!(history(automagik, "schedule", "once").await[..2], ["schedule.created", "schedule.fired"]);
+    assert_eq!(
+        history(automagik, "schedule", "once").await[..2],
+        ["schedule.created", "schedule.fired"]
+    );
 }
 
 async fn schedules_again_and_again(automagik: &Automagik, target: &Target) {
     let every = format!("{}s", target.beat());
-    automagik.ok(&["schedule", "create", "e2e-echo", "--every", &every, "--name", "tick", "--input", "hi"]).await;
+    let create =
+        ["schedule", "create", "e2e-echo", "--every", &every, "--name", "tick", "--input", "hi"];
+    let id = automagik.ok(&create).await;
     let completed = ["task", "list", "--schedule", "tick", "--status", "completed"];
     until(automagik, &completed, |tasks| tasks.len() >= 2).await;
     automagik.ok(&["schedule", "pause", "tick", "--reason", "maintenance"]).await;
@@ -75,19 +88,23 @@ async fn schedules_again_and_again(automagik: &Automagik, target: &Target) {
     assert!(paused.contains("tick"), "{paused}");
     let events = automagik.rows(&["history", "schedule", "tick"]).await;
     let last = events.last().expect("it has a history");
-    assert_eq!((text(last, "type"), text(last, "reason")), ("schedule.paused".into(), "maintenance".into()));
+    assert_eq!(
+        (text(last, "type"), text(last, "reason")),
+        ("schedule.paused".into(), "maintenance".into())
+    );
     let said = automagik.ok(&["schedule", "trigger", "tick", "--wait"]).await;
     assert_eq!(said, "hi");
     automagik.ok(&["schedule", "resume", "tick"]).await;
     let before = automagik.rows(&completed).await.len();
     until(automagik, &completed, |tasks| tasks.len() > before).await;
     automagik.ok(&["schedule", "delete", "tick", "--yes"]).await;
-    let gone = automagik.json(&["schedule", "show", "tick"]).await;
+    let gone = automagik.json(&["schedule", "show", &id]).await;
     assert_eq!(gone["status"], "deleted");
 }
 
 async fn looks_at_tasks(automagik: &Automagik, task: &str) {
-    let table = automagik.ok(&["task", "list", "--status", "completed", "--flow", "e2e-echo"]).await;
+    let table =
+        automagik.ok(&["task", "list", "--status", "completed", "--flow", "e2e-echo"]).await;
     assert!(table.contains("e2e-echo"), "{table}");
     assert_eq!(automagik.rows(&["task", "list", "--status", "failed"]).await.len(), 0);
     let row = shown(automagik, task).await;
