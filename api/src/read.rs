@@ -33,19 +33,13 @@ impl From<QueryError> for ApiError {
 /// Refuses a name that a schedule has. Two callers at the same moment may both be told that it is
 /// free; then the name is ambiguous, and whoever uses it is told so.
 pub async fn schedule_name_is_free(app: &App, name: &str) -> Result<(), ApiError> {
-    let like = match app.reads().find_schedule(name).await? {
-        Found::None { .. } => return Ok(()),
-        Found::One(id) => vec![id],
-        Found::Many(ids) => ids,
-    };
-    for id in like {
-        let row = app.reads().schedule(id).await?;
-        if row.is_some_and(|row| row.name.as_deref() == Some(name)) {
+    match app.reads().schedule_named(name).await? {
+        None => Ok(()),
+        Some(id) => {
             let taken = format!("schedule {id} has the name {name:?} already; choose another");
-            return Err(DispatchError::Conflict(taken).into());
+            Err(DispatchError::Conflict(taken).into())
         }
     }
-    Ok(())
 }
 
 /// Refuses to let a flow go that a schedule would still run.

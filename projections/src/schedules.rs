@@ -81,6 +81,7 @@ CREATE TABLE schedules (
     created_by TEXT NOT NULL
 ) STRICT;
 CREATE INDEX schedules_flow ON schedules (flow_id);
+CREATE INDEX schedules_name ON schedules (name) WHERE name IS NOT NULL AND deleted = 0;
 CREATE TABLE schedules_states (
     seq INTEGER PRIMARY KEY,        -- that of the schedule
     status TEXT NOT NULL,

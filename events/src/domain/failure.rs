@@ -83,9 +83,7 @@ impl FailureClass {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::Unreachable => {
-                "check that the source is running and that its URL is right: automagik source list"
-            }
+            Self::Unreachable => "check that LangFlow is running there and that the URL is right",
             Self::Auth => "give the source a valid key: automagik source update NAME --api-key KEY",
             Self::RateLimit => "lower the source's limit of runs at once, or wait",
             Self::NotFound => {

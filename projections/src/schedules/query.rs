@@ -190,6 +190,22 @@ impl Reads {
         .await
     }
 
+    /// The living schedule that has exactly this name. One look-up in an index, however many
+    /// schedules there are.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn schedule_named(&self, name: &str) -> Result<Option<ScheduleId>, QueryError> {
+        let name = name.to_owned();
+        self.read(move |conn| {
+            let sql = "SELECT id FROM schedules WHERE name = ?1 AND deleted = 0";
+            let mut statement = conn.prepare_cached(sql)?;
+            let id = statement.query_row([name], |row| row.id(0)).optional()?;
+            Ok(id.map(ScheduleId))
+        })
+        .await
+    }
+
     /// The schedule that a text stands for: an id, its start, or a name.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ use tokio::time::sleep;
 
 use super::http::{Connection, KEY, request};
 
+/// Names a binary that is to be measured instead of ours, such as that of an earlier version.
+const OTHER_BINARY: &str = "SPARK_BENCH_BINARY";
 /// How long the server may take to answer, or to end.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at whether it answers.
@@ -25,9 +27,6 @@ fn target() -> PathBuf {
     let own = std::env::current_exe().expect("this binary has a path");
     own.ancestors().nth(3).expect("this binary lies in the target directory").to_owned()
 }
-
-/// Where a binary is named that is to be measured instead, such as that of an earlier version.
-const OTHER_BINARY: &str = "SPARK_BENCH_BINARY";
 
 fn binary() -> PathBuf {
     let built = || target().join("release").join("automagik");

@@ -15,8 +15,9 @@ use super::http::{Connection, request};
 use super::process::{Spark, bytes, home, own_cpu_s};
 use super::world::{FLOW, RUNS_MAX, World};
 
-/// Connections that submit.
-const CONNECTIONS: usize = 32;
+/// Tasks at once for each connection that submits: of three commits that a task takes, one is its
+/// submission.
+const TASKS_PER_CONNECTION: usize = 2;
 /// How long each number of tasks at once is kept up before and while it is measured.
 const WARM_UP: Duration = Duration::from_secs(2);
 const MEASURED: Duration = Duration::from_secs(12);
@@ -51,7 +52,7 @@ pub(crate) async fn load(world: &World, at_once: usize, measured: Duration) -> u
     let path = format!("/api/v1/flows/{}/run", world.flow);
     let request = Rc::new(request("POST", &path, &json!({ "input": "hello" }).to_string()));
     let mut submitters = JoinSet::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..at_once / TASKS_PER_CONNECTION {
         let connection = Connection::open(world.spark.address).await;
         let connection = connection.expect("the server takes connections");
         let (generator, request) = (Rc::clone(&generator), Rc::clone(&request));

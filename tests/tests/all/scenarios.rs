@@ -67,5 +67,6 @@ scenarios! {
     crashes::without_its_read_models_it_shows_the_same_lists,
     crashes::a_second_server_is_told_who_holds_the_directory,
     refused::bad_input_is_refused_with_a_remedy_and_leaves_nothing_behind,
+    refused::what_contradicts_what_exists_is_a_conflict,
     refused::bad_requests_are_refused_with_a_stable_code_and_leave_nothing_behind,
 }

@@ -69,6 +69,22 @@ pub(super) async fn bad_input_is_refused_with_a_remedy_and_leaves_nothing_behind
     }
 }
 
+pub(super) async fn what_contradicts_what_exists_is_a_conflict(target: &Target) {
+    let automagik = connected(target, &["e2e-echo"]).await;
+    let create = ["schedule", "create", "e2e-echo", "--every", "1h", "--name", "hourly"];
+    automagik.ok(&create).await;
+    let stored = automagik.stored_events();
+    automagik.ends(7, &create).await.says(&["hourly", "choose another"]);
+    automagik.ends(7, &["flow", "delete", "e2e-echo", "--yes"]).await.says(&["hourly"]);
+    let source = text(&automagik.rows(&["source", "list"]).await[0], "name");
+    let source = source.as_str();
+    automagik.ends(7, &["source", "remove", source, "--yes"]).await.says(&["flow"]);
+    assert_eq!(automagik.stored_events(), stored);
+    automagik.ok(&["schedule", "delete", "hourly", "--yes"]).await;
+    automagik.ok(&["flow", "delete", "e2e-echo", "--yes"]).await;
+    automagik.ok(&["source", "remove", source, "--yes"]).await;
+}
+
 /// Method, path, body, status, code, and what the answer must say.
 type BadRequest = (&'static str, &'static str, &'static str, u16, &'static str, &'static str);
 
