@@ -52,7 +52,6 @@ fn main() {
         println!("no benchmark is called {}; there are: {}", asked.join(" "), names.join(", "));
         return;
     }
-    process::build();
     println!("machine: {}", machine::describe(&process::home("disk")));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
