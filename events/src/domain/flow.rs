@@ -110,3 +110,50 @@ impl Aggregate for Flow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fold;
+
+    fn synced(hash: &str) -> FlowCommand {
+        FlowCommand::Sync(Box::new(FlowSynced {
+            source_id: SourceId(uuid::Uuid::nil()),
+            remote_id: "r".into(),
+            name: "echo".into(),
+            description: String::new(),
+            folder: None,
+            input_component: None,
+            output_component: None,
+            components: vec![],
+            definition: Payload::Inline(serde_json::Value::Null),
+            definition_hash: hash.into(),
+        }))
+    }
+
+    #[track_caller]
+    fn then(flow: Flow, command: FlowCommand) -> (Flow, usize) {
+        let events = flow.decide(command, Timestamp::UNIX_EPOCH).unwrap();
+        (fold(flow, &events), events.len())
+    }
+
+    #[test]
+    fn syncing_again_records_only_what_has_changed() {
+        let (flow, first) = then(Flow::Absent, synced("a"));
+        let (flow, same) = then(flow, synced("a"));
+        let (_, changed) = then(flow, synced("b"));
+        assert_eq!((first, same, changed), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_deleted_flow_comes_back_with_the_next_sync() {
+        let (flow, _) = then(Flow::Absent, synced("a"));
+        let (flow, _) = then(flow, FlowCommand::Delete);
+        assert_eq!(flow, Flow::Deleted);
+        let (flow, again) = then(flow, FlowCommand::Delete);
+        assert_eq!(again, 0, "already true");
+        assert!(matches!(then(flow, synced("a")).0, Flow::Synced(_)));
+        let absent = Flow::Absent.decide(FlowCommand::Delete, Timestamp::UNIX_EPOCH);
+        assert_eq!(absent, Err(FlowRejection::Absent));
+    }
+}

@@ -253,3 +253,93 @@ fn patched(mut source: SourceAdded, patch: &SourceUpdated) -> SourceAdded {
     }
     source
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fold;
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn up(version: &str) -> Probe {
+        let version = version.into();
+        let capabilities =
+            Capabilities { version, background_jobs: true, traces: true, stream: true };
+        Probe::Up { capabilities }
+    }
+
+    fn added() -> SourceAdded {
+        SourceAdded {
+            name: "local".into(),
+            url: "http://127.0.0.1:7860".into(),
+            api_key: Some(SealedKey("sealed".into())),
+            runs_max: 4,
+            probe: up("1.13.0"),
+        }
+    }
+
+    #[track_caller]
+    fn given(commands: impl IntoIterator<Item = SourceCommand>) -> Source {
+        commands.into_iter().fold(Source::Absent, |source, command| {
+            let events = source.decide(command, now()).unwrap();
+            fold(source, &events)
+        })
+    }
+
+    fn add(source: SourceAdded) -> SourceCommand {
+        SourceCommand::Add(Box::new(source))
+    }
+
+    #[test]
+    fn a_source_is_added_once_with_a_name_and_a_limit_that_can_work() {
+        let refused = |source| Source::Absent.decide(add(source), now()).unwrap_err();
+        for name in ["", "  ", "a\nb", &"x".repeat(limits::NAME_BYTES_MAX + 1)] {
+            let source = SourceAdded { name: name.into(), ..added() };
+            assert_eq!(refused(source), SourceRejection::BadName, "{name:?}");
+        }
+        let source = SourceAdded { runs_max: 0, ..added() };
+        assert_eq!(refused(source), SourceRejection::BadRunsMax(0));
+        let connected = given([add(added())]);
+        assert_eq!(connected.decide(add(added()), now()), Err(SourceRejection::Exists));
+    }
+
+    #[test]
+    fn an_update_changes_what_it_names_and_nothing_else() {
+        let patch = SourceUpdated { runs_max: Some(9), ..SourceUpdated::default() };
+        let source = given([add(added()), SourceCommand::Update(patch.clone())]);
+        let expected = SourceAdded { runs_max: 9, ..added() };
+        assert_eq!(source, Source::Connected(Box::new(expected)));
+        assert_eq!(source.decide(SourceCommand::Update(patch), now()), Ok(vec![]));
+    }
+
+    #[test]
+    fn only_news_of_a_probe_is_recorded() {
+        let source = given([add(added())]);
+        let same = SourceCommand::RecordProbe(up("1.13.0"));
+        assert_eq!(source.decide(same, now()), Ok(vec![]));
+        let class = FailureClass::Unreachable;
+        let down = Probe::Down { class, message: "refused".into() };
+        let events = source.decide(SourceCommand::RecordProbe(down), now()).unwrap();
+        assert_eq!(events.len(), 1);
+    }
+
+    #[test]
+    fn a_removed_source_is_gone_for_good() {
+        let removed = given([add(added()), SourceCommand::Remove]);
+        assert_eq!(removed, Source::Removed);
+        assert_eq!(removed.decide(SourceCommand::Remove, now()), Ok(vec![]));
+        let update = SourceCommand::Update(SourceUpdated::default());
+        assert_eq!(removed.decide(update, now()), Err(SourceRejection::Removed));
+        assert_eq!(
+            Source::Absent.decide(SourceCommand::Remove, now()),
+            Err(SourceRejection::Absent)
+        );
+    }
+
+    #[test]
+    fn a_sealed_key_is_not_printed() {
+        assert!(!format!("{:?}", added()).contains("sealed\""));
+    }
+}

@@ -119,3 +119,40 @@ impl Aggregate for Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fold;
+
+    fn started(pid: u32) -> WorkerCommand {
+        WorkerCommand::Start(WorkerStarted {
+            hostname: "host".into(),
+            pid,
+            slots: 4,
+            built_in: true,
+            version: "0.1.0".into(),
+        })
+    }
+
+    fn lost() -> WorkerCommand {
+        WorkerCommand::RecordLost { reason: "silent".into() }
+    }
+
+    #[test]
+    fn a_worker_ends_once_in_good_order_or_not() {
+        let now = Timestamp::UNIX_EPOCH;
+        let events = Worker::Absent.decide(started(1), now).unwrap();
+        let active = fold(Worker::Absent, &events);
+        assert_eq!(active.decide(started(1), now), Ok(vec![]), "already true");
+        assert_eq!(active.decide(started(2), now), Err(WorkerRejection::Exists));
+        for end in [WorkerCommand::Stop, lost()] {
+            let gone = fold(active.clone(), &active.decide(end, now).unwrap());
+            assert_eq!(gone, Worker::Gone);
+            assert_eq!(gone.decide(WorkerCommand::Stop, now), Ok(vec![]));
+            assert_eq!(gone.decide(lost(), now), Ok(vec![]));
+            assert_eq!(gone.decide(started(1), now), Err(WorkerRejection::Exists));
+        }
+        assert_eq!(Worker::Absent.decide(lost(), now), Err(WorkerRejection::Absent));
+    }
+}
