@@ -26,6 +26,8 @@ struct Faults {
     failing_appends: u32,
     failing_reads: u32,
     lost_acks: u32,
+    /// How often an append with this type of event panics.
+    panics: (&'static str, u32),
     delay: Duration,
 }
 
@@ -57,6 +59,11 @@ impl FaultyLog {
     /// The next `count` appends are stored, and still answer `Unavailable`: the answer got lost.
     pub fn lose_acks(&self, count: u32) {
         self.faults().lost_acks = count;
+    }
+
+    /// The next `count` appends with an event of this type panic, as a defect of ours would.
+    pub fn panic_on(&self, event_type: &'static str, count: u32) {
+        self.faults().panics = (event_type, count);
     }
 
     /// Every append and read waits this long first, on tokio's clock.
@@ -115,6 +122,12 @@ impl EventLog for FaultyLog {
             let mut faults = self.faults();
             if faults.down || take_one(&mut faults.failing_appends) {
                 return Err(injected());
+            }
+            let (event_type, count) = &mut faults.panics;
+            let hit = events.iter().any(|event| event.event_type == *event_type);
+            if hit && take_one(count) {
+                drop(faults);
+                std::panic::panic_any("a panic was injected by a test".to_owned());
             }
             take_one(&mut faults.lost_acks)
         };

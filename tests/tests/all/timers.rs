@@ -4,7 +4,6 @@
 //! nothing here touches a network.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -14,9 +13,9 @@ use spark_events::domain::flow::{FlowEvent, FlowSynced};
 use spark_events::domain::overlap::Overlap;
 use spark_events::domain::recurrence::{DstRule, Recurrence};
 use spark_events::domain::schedule::{ScheduleEvent, SkipReason};
+use spark_events::log::Direction;
+use spark_events::log::faulty::FaultyLog;
 use spark_events::log::memory::MemoryLog;
-use spark_events::log::{Direction, LogHealth, Subscription};
-use spark_events::{Appended, EventLog, LogError, Position, RecordedEvent, Revision, StreamName};
 use spark_events::{
     ExpectedRevision, FlowId, NewEvent, Payload, ScheduleId, SharedClock, SharedLog, SimClock,
     SourceId, Timestamp,
@@ -225,70 +224,13 @@ async fn a_thousand_schedules_due_at_once_all_fire() {
     .await;
 }
 
-/// Panics in the first appends of `task.started`, as a defect of ours would.
-struct Panicky {
-    inner: SharedLog,
-    left: AtomicU32,
-}
-
-#[async_trait::async_trait]
-impl EventLog for Panicky {
-    async fn append(
-        &self,
-        stream: &StreamName,
-        expected: ExpectedRevision,
-        events: Vec<NewEvent>,
-    ) -> Result<Appended, LogError> {
-        let starts = events.iter().any(|event| event.event_type == "task.started");
-        let left = self.left.load(Ordering::SeqCst);
-        if starts && left > 0 {
-            self.left.store(left - 1, Ordering::SeqCst);
-            panic!("a defect");
-        }
-        self.inner.append(stream, expected, events).await
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamName,
-        from: Option<Revision>,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, LogError> {
-        self.inner.read_stream(stream, from, direction, limit).await
-    }
-
-    async fn read_all(
-        &self,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, LogError> {
-        self.inner.read_all(after, limit).await
-    }
-
-    fn subscribe_all(&self, after: Position) -> Subscription {
-        self.inner.subscribe_all(after)
-    }
-
-    async fn head(&self) -> Result<Position, LogError> {
-        self.inner.head().await
-    }
-
-    fn health(&self) -> LogHealth {
-        self.inner.health()
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_task_whose_actor_panics_is_started_again_and_its_siblings_live_on() {
     let mut world = paused("2026-11-20T00:00:00Z").await;
     world.spark.shutdown().await;
-    let panicky = Panicky { inner: world.log.clone(), left: AtomicU32::new(3) };
-    world.log = Arc::new(panicky);
+    let faulty = FaultyLog::new(world.log.clone());
+    faulty.panic_on("task.started", 3);
+    world.log = Arc::new(faulty);
     world.spark = launch(&world.log, &world.clock, &world.dir).await;
     let mut tasks = vec![];
     for _ in 0..5 {
@@ -302,5 +244,5 @@ async fn a_task_whose_actor_panics_is_started_again_and_its_siblings_live_on() {
     }
     let health = world.spark.health();
     assert_eq!(health.crashes, 3, "{health:?}");
-    assert!(health.last_crash.unwrap().contains("a defect"));
+    assert!(health.last_crash.unwrap().contains("a panic was injected"));
 }
