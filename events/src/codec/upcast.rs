@@ -1,5 +1,5 @@
 //! Pure steps from an old schema version's JSON to the next one's. Every type is at version 1, so
-//! there is no step yet; a step is an arm of [`step`] for a type's name and its old version.
+//! there is no step yet; a step is an arm of `step` for a type's name and its old version.
 
 use serde_json::Value;
 

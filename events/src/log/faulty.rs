@@ -127,7 +127,10 @@ impl EventLog for FaultyLog {
             let hit = events.iter().any(|event| event.event_type == *event_type);
             if hit && take_one(count) {
                 drop(faults);
-                std::panic::panic_any("a panic was injected by a test".to_owned());
+                #[expect(clippy::panic, reason = "the fault that was asked for")]
+                {
+                    panic!("a panic was injected by a test");
+                }
             }
             take_one(&mut faults.lost_acks)
         };
