@@ -76,7 +76,7 @@ impl Narrowed {
 
 /// A task's row with everything that [`rows::task`] wants.
 pub(super) const SELECT: &str = "SELECT t.seq AS seq, t.id AS id, fr.id AS flow_id,
-    f.name AS flow_name, sr.id AS source_id, cr.id AS schedule_id, t.due_at,
+    f.name AS flow_name, sr.id AS source_id, cr.id AS schedule_id, sc.name AS schedule_name, t.due_at,
     t.trigger, t.retry_of, t.status AS status, t.attempts, t.attempts_max, t.failed_attempt,
     i.payload AS input, o.payload AS output, a.failure AS failure, t.next_attempt_at,
     wr.id AS worker_id, t.mode AS mode, t.job_id AS job_id, t.attempt_started_at,
@@ -90,6 +90,7 @@ pub(super) const SELECT: &str = "SELECT t.seq AS seq, t.id AS id, fr.id AS flow_
     LEFT JOIN tasks_refs cr ON cr.ref = t.schedule
     LEFT JOIN tasks_refs wr ON wr.ref = t.worker
     LEFT JOIN flows f ON f.id = fr.id
+    LEFT JOIN schedules sc ON sc.id = cr.id
     JOIN tasks_texts i ON i.seq = t.seq
     LEFT JOIN tasks_texts o ON o.seq = t.output_seq
     LEFT JOIN tasks_attempts a ON a.seq = t.seq AND a.attempt = t.failed_attempt";
@@ -184,16 +185,8 @@ fn detail(conn: &Connection, id: TaskId) -> Result<Option<TaskDetail>, QueryErro
         conn.prepare_cached("SELECT * FROM tasks_logs WHERE seq = ?1 ORDER BY attempt")?;
     let logs =
         statement.query_map([seq], rows::components)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let schedule_name = match task.schedule_id {
-        Some(schedule) => conn
-            .prepare_cached("SELECT name FROM schedules WHERE id = ?1")?
-            .query_row([blob(schedule.0)], |row| row.get(0))
-            .optional()?
-            .flatten(),
-        None => None,
-    };
     let log = logs.into_iter().flatten().collect();
-    Ok(Some(TaskDetail { task, schedule_name, attempt_rows, log }))
+    Ok(Some(TaskDetail { task, attempt_rows, log }))
 }
 
 /// How the keys of a page are found, as SQLite explains it.

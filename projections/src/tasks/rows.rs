@@ -21,6 +21,8 @@ pub struct TaskRow {
     pub source_id: SourceId,
     /// The schedule behind it.
     pub schedule_id: Option<ScheduleId>,
+    /// The schedule's name, if it has one.
+    pub schedule_name: Option<String>,
     /// The due instant that it was started for.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
     pub due_at: Option<Timestamp>,
@@ -81,8 +83,6 @@ pub struct TaskDetail {
     /// The task.
     #[serde(flatten)]
     pub task: TaskRow,
-    /// The schedule's name.
-    pub schedule_name: Option<String>,
     /// Every attempt, the first one first. `attempts` itself is their number.
     pub attempt_rows: Vec<AttemptRow>,
     /// The components' parts in the attempts, in the order they ran.
@@ -184,6 +184,7 @@ pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
         flow_name: row.get("flow_name")?,
         source_id: SourceId(row.id("source_id")?),
         schedule_id: row.id_opt("schedule_id")?.map(ScheduleId),
+        schedule_name: row.get("schedule_name")?,
         due_at: row.time_opt("due_at")?,
         trigger: name_of(&TRIGGERS, row.get("trigger")?),
         retry_of: row.id_opt("retry_of")?.map(TaskId),

@@ -66,6 +66,8 @@ async fn schedules_once(automagik: &Automagik) {
         .await;
     let completed = ["task", "list", "--schedule", "once", "--status", "completed"];
     until(automagik, &completed, |tasks| tasks.len() == 1).await;
+    let tasks = automagik.rows(&completed).await;
+    assert_eq!(text(&tasks[0], "schedule_name"), "once", "a list says which schedule it was");
     let once = automagik.json(&["schedule", "show", "once"]).await;
     assert_eq!(once["status"], "completed");
     assert_eq!(
