@@ -126,7 +126,6 @@ impl Spark {
         let _one_at_a_time = naming.lock().await;
         let name = request.name.as_deref().unwrap_or(&entry.source.name);
         check_free(&context.catalog, id, name, client.url())?;
-        let mut position = None;
         let probed = if request.url.is_some() || request.api_key.is_some() {
             let found = client.probe().await;
             Some(found.map_err(|failure| refused(client.url(), failure))?)
@@ -141,8 +140,7 @@ impl Spark {
             api_key,
             runs_max: request.runs_max,
         };
-        position =
-            change_source(context, id, SourceCommand::Update(patch), who).await?.or(position);
+        let mut position = change_source(context, id, SourceCommand::Update(patch), who).await?;
         if let Some(capabilities) = probed {
             let command = SourceCommand::RecordProbe(Probe::Up { capabilities });
             position = change_source(context, id, command, who).await?.or(position);
