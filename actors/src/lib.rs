@@ -9,7 +9,7 @@
 //! - `aggregate.rs`: the shell around every aggregate: recover, decide, append, adopt.
 //! - `tasks.rs`, `task.rs`, `dispatch.rs`, `open_tasks.rs`: tasks, their attempts and their queue.
 //! - `schedules.rs`, `schedule.rs`: timetable and timers.
-//! - `worker.rs`: makes the calls. `sync.rs`: sources and flows from LangFlow.
+//! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`: sources and their flows.
 //! - `langflow.rs`: the client, one file per API generation. `seal.rs`: source keys at rest.
 //! - `index.rs`: what is open or scheduled, folded from the log for a quick start.
 
@@ -18,6 +18,7 @@ mod catalog;
 mod context;
 mod dispatch;
 mod error;
+mod flows;
 mod index;
 pub mod langflow;
 mod open_tasks;
@@ -26,9 +27,9 @@ mod root;
 mod schedule;
 mod schedules;
 mod seal;
+mod sources;
 mod spark;
 mod supervision;
-mod sync;
 mod task;
 mod tasks;
 mod worker;

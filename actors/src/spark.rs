@@ -29,8 +29,8 @@ use crate::requests::{Done, NewSchedule, NewTask, RunOptions, SparkHealth, TaskE
 use crate::root::{BuiltIn, Tree};
 use crate::schedules::SchedulesMessage;
 use crate::seal::Sealer;
+use crate::sources::Sources;
 use crate::supervision::CrashCount;
-use crate::sync::Sync;
 use crate::tasks::TasksMessage;
 
 /// How long an actor may be silent before it is asked whether the log is the reason.
@@ -57,7 +57,7 @@ pub struct Spark(Arc<Inner>);
 struct Inner {
     context: Shared,
     tree: Tree,
-    sync: Sync,
+    sources: Sources,
     admission: Semaphore,
     stopping: AtomicBool,
 }
@@ -85,10 +85,10 @@ impl Spark {
         let built_in = BuiltIn { hostname: config.hostname, slots: config.worker_slots };
         let index_path = config.data_dir.join("index.bin");
         let tree = Tree::start(&context, built_in, index_path).await?;
-        let sync = Sync::start(context.clone(), tree.tasks.clone());
+        let sources = Sources::start(context.clone(), tree.tasks.clone());
         let admission = Semaphore::new(COMMANDS_IN_FLIGHT_MAX);
         let stopping = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner { context, tree, sync, admission, stopping })))
+        Ok(Self(Arc::new(Inner { context, tree, sources, admission, stopping })))
     }
 
     /// The event log.
@@ -121,7 +121,7 @@ impl Spark {
     /// close the log. Calling it again does nothing.
     pub async fn shutdown(&self) {
         if !self.0.stopping.swap(true, Ordering::SeqCst) {
-            self.0.sync.stop();
+            self.0.sources.stop();
             self.0.tree.stop(&self.0.context).await;
         }
     }
@@ -282,8 +282,12 @@ impl Spark {
         self.schedule(id, ScheduleCommand::Delete, who).await
     }
 
-    pub(crate) fn sync(&self) -> &Sync {
-        &self.0.sync
+    pub(crate) fn source_keeper(&self) -> &Sources {
+        &self.0.sources
+    }
+
+    pub(crate) fn context(&self) -> &Shared {
+        &self.0.context
     }
 
     pub(crate) fn admit(&self) -> Result<SemaphorePermit<'_>, DispatchError> {

@@ -24,6 +24,7 @@ mod pattern;
 #[cfg(test)]
 mod properties;
 mod text;
+mod timetable;
 mod zone;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ use crate::limits;
 use dst::LocalPlan;
 pub use error::RecurrenceError;
 pub use text::{parse_at, parse_every};
+pub use timetable::{Exclusion, Occurrence, Timetable, TimetablePlanner};
 
 /// The version of the time zone data that due instants are computed with, for example `2025b`.
 #[must_use]

@@ -1,33 +1,30 @@
-//! Sources and flows from LangFlow: probing, listing, syncing. These aggregates have neither
-//! timers nor effects, so they need no actor: a shell is loaded, asked and dropped, and the
-//! expected revision keeps two callers apart.
+//! Sources: connecting, probing, changing. Sources and flows have neither timers nor effects, so
+//! they need no actor: a shell is loaded, asked and dropped, and the expected revision keeps two
+//! callers apart.
 
 use std::time::Duration;
 
 use ractor::ActorRef;
-use sha2::{Digest, Sha256};
-use spark_events::domain::component;
 use spark_events::domain::failure::Failure;
-use spark_events::domain::flow::{Flow, FlowCommand, FlowSynced};
 use spark_events::domain::source::{Probe, Source, SourceAdded, SourceCommand, SourceUpdated};
 use spark_events::limits::SOURCE_RUNS_DEFAULT;
-use spark_events::{Aggregate, FlowId, Position, SourceId, StreamName, payload};
+use spark_events::{Aggregate, Position, SourceId, StreamName};
 use tokio::task::AbortHandle;
 
 use crate::aggregate::{Patience, Shell};
 use crate::catalog::{Catalog, SourceEntry, is_up};
 use crate::context::Shared;
 use crate::error::DispatchError;
-use crate::langflow::{LangFlow, RemoteFlow};
-use crate::requests::{AddSource, Done, RemoteListing, SyncFlow, UpdateSource, Who};
+use crate::langflow::LangFlow;
+use crate::requests::{AddSource, Done, UpdateSource, Who};
 use crate::spark::Spark;
 use crate::tasks::TasksMessage;
 
 /// How often every source is probed.
 const PROBE_EVERY: Duration = Duration::from_secs(60);
 
-/// Sources and flows, and the loop that probes the sources.
-pub(crate) struct Sync {
+/// The loop that probes the sources, and what changing them needs.
+pub(crate) struct Sources {
     context: Shared,
     tasks: ActorRef<TasksMessage>,
     prober: AbortHandle,
@@ -36,7 +33,7 @@ pub(crate) struct Sync {
     naming: tokio::sync::Mutex<()>,
 }
 
-impl Sync {
+impl Sources {
     pub(crate) fn start(context: Shared, tasks: ActorRef<TasksMessage>) -> Self {
         let looped = context.clone();
         #[expect(clippy::disallowed_methods, reason = "the handle is kept and aborted at the end")]
@@ -76,7 +73,7 @@ impl Spark {
         who: &Who,
     ) -> Result<Done<SourceId>, DispatchError> {
         let _permit = self.admit()?;
-        let Sync { context, naming, .. } = self.sync();
+        let Sources { context, naming, .. } = self.source_keeper();
         let http = context.catalog.http().clone();
         let client = LangFlow::new(http, &request.url, request.api_key.clone())
             .map_err(|error| DispatchError::Invalid(error.to_string()))?;
@@ -112,7 +109,7 @@ impl Spark {
         who: &Who,
     ) -> Result<Done<()>, DispatchError> {
         let _permit = self.admit()?;
-        let Sync { context, naming, .. } = self.sync();
+        let Sources { context, naming, .. } = self.source_keeper();
         let entry = context.catalog.source(id)?;
         let http = context.catalog.http().clone();
         let url = request.url.as_deref().unwrap_or(&entry.source.url);
@@ -155,7 +152,7 @@ impl Spark {
     /// `NotFound`, `Unavailable`, `ShuttingDown`. A source that is down is no error.
     pub async fn probe_source(&self, id: SourceId, who: &Who) -> Result<Done<()>, DispatchError> {
         let _permit = self.admit()?;
-        let position = probe(&self.sync().context, id, who).await?;
+        let position = probe(&self.source_keeper().context, id, who).await?;
         Ok(Done { value: (), position })
     }
 
@@ -165,7 +162,7 @@ impl Spark {
     /// `NotFound`, `Conflict`, `Unavailable`, `ShuttingDown`.
     pub async fn remove_source(&self, id: SourceId, who: &Who) -> Result<Done<()>, DispatchError> {
         let _permit = self.admit()?;
-        let context = &self.sync().context;
+        let context = &self.source_keeper().context;
         let flows = context.catalog.flows_of(id).len();
         if flows > 0 {
             return Err(DispatchError::Conflict(format!(
@@ -176,109 +173,15 @@ impl Spark {
         Ok(Done { value: (), position })
     }
 
-    /// The flows that a source has now, and which of them are synced.
-    ///
-    /// # Errors
-    /// `NotFound`, `Source`.
-    pub async fn remote_flows(&self, id: SourceId) -> Result<Vec<RemoteListing>, DispatchError> {
-        let _permit = self.admit()?;
-        let catalog = &self.sync().context.catalog;
-        let entry = catalog.source(id)?;
-        let synced = catalog.flows_of(id);
-        let mut flows: Vec<RemoteListing> = list(&entry)
-            .await?
-            .into_iter()
-            .map(|flow| RemoteListing {
-                synced_as: synced.get(&flow.id).copied(),
-                id: flow.id,
-                name: flow.name,
-                description: flow.description,
-                folder: flow.folder,
-            })
-            .collect();
-        flows.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
-        Ok(flows)
-    }
-
-    /// Syncs one flow, given by its id or its exact name at the source. Syncing it again records
-    /// what has changed, if anything has.
-    ///
-    /// # Errors
-    /// `NotFound` (source, or flow at the source), `Conflict` (several flows of that name),
-    /// `Invalid` (components), `Source`, `Unavailable`, `ShuttingDown`.
-    pub async fn sync_flow(
-        &self,
-        source_id: SourceId,
-        request: SyncFlow,
-        who: &Who,
-    ) -> Result<Done<FlowId>, DispatchError> {
-        let _permit = self.admit()?;
-        let context = &self.sync().context;
-        let entry = context.catalog.source(source_id)?;
-        let remote = pick(list(&entry).await?, &request.remote)?;
-        let client = client(&entry)?;
-        let definition = client
-            .fetch_flow(&remote.id)
-            .await
-            .map_err(|failure| refused(&entry.source.name, failure))?;
-        // Secrets are masked before anything is analysed, hashed or stored.
-        let masked = component::mask_secrets(&definition.data);
-        let components = component::analyse(&masked);
-        let input_component =
-            component::choose_input(&components, request.input_component.as_deref())
-                .map_err(|error| DispatchError::Invalid(error.to_string()))?;
-        let output_component =
-            component::choose_output(&components, request.output_component.as_deref())
-                .map_err(|error| DispatchError::Invalid(error.to_string()))?;
-        let definition_hash = hash(&masked);
-        let log = context.log.as_ref();
-        let definition = payload::store(log, masked, who.metadata()).await?;
-        let id = FlowId::of_remote(source_id, &remote.id);
-        let synced = FlowSynced {
-            source_id,
-            remote_id: remote.id,
-            name: remote.name,
-            description: remote.description,
-            folder: remote.folder,
-            input_component,
-            output_component,
-            components,
-            definition,
-            definition_hash,
-        };
-        let command = FlowCommand::Sync(Box::new(synced));
-        let (flow, position) = change::<Flow>(context, id.stream(), command, who)
-            .await
-            .map_err(|error| DispatchError::of(error, "flow", id))?;
-        if let Flow::Synced(flow) = flow {
-            context.catalog.put_flow(id, *flow);
-        }
-        Ok(Done { value: id, position })
-    }
-
-    /// Forgets a flow; its history and its tasks stay.
-    ///
-    /// # Errors
-    /// `NotFound`, `Unavailable`, `ShuttingDown`.
-    pub async fn delete_flow(&self, id: FlowId, who: &Who) -> Result<Done<()>, DispatchError> {
-        let _permit = self.admit()?;
-        let context = &self.sync().context;
-        let (_, position) = change::<Flow>(context, id.stream(), FlowCommand::Delete, who)
-            .await
-            .map_err(|error| DispatchError::of(error, "flow", id))?;
-        context.catalog.drop_flow(id);
-        Ok(Done { value: (), position })
-    }
-
     fn limit_from_catalog(&self, id: SourceId) {
-        if let Ok(entry) = self.sync().context.catalog.source(id) {
-            self.sync().limit(id, entry.source.runs_max);
+        if let Ok(entry) = self.source_keeper().context.catalog.source(id) {
+            self.source_keeper().limit(id, entry.source.runs_max);
         }
     }
 }
 
 /// Loads an aggregate, asks it, and gives its state afterwards.
-async fn change<A: Aggregate>(
+pub(crate) async fn change<A: Aggregate>(
     context: &Shared,
     stream: StreamName,
     command: A::Command,
@@ -330,19 +233,14 @@ async fn probe(
     change_source(context, id, SourceCommand::RecordProbe(probe), who).await
 }
 
-fn client(entry: &SourceEntry) -> Result<LangFlow, DispatchError> {
+pub(crate) fn client(entry: &SourceEntry) -> Result<LangFlow, DispatchError> {
     entry
         .client
         .clone()
         .map_err(|why| DispatchError::Invalid(format!("source {}: {why}", entry.source.name)))
 }
 
-async fn list(entry: &SourceEntry) -> Result<Vec<RemoteFlow>, DispatchError> {
-    let listed = client(entry)?.list_flows().await;
-    listed.map_err(|failure| refused(&entry.source.name, failure))
-}
-
-fn refused(source_name: &str, failure: Failure) -> DispatchError {
+pub(crate) fn refused(source_name: &str, failure: Failure) -> DispatchError {
     DispatchError::Source { source_name: source_name.to_owned(), failure: Box::new(failure) }
 }
 
@@ -356,32 +254,7 @@ fn check_free(catalog: &Catalog, id: SourceId, name: &str, url: &str) -> Result<
     }
 }
 
-/// Finds a flow by its id, or by its exact name when only one has it.
-fn pick(flows: Vec<RemoteFlow>, wanted: &str) -> Result<RemoteFlow, DispatchError> {
-    let mut found: Vec<RemoteFlow> =
-        flows.into_iter().filter(|flow| flow.id == wanted || flow.name == wanted).collect();
-    match (found.pop(), found.len()) {
-        (Some(flow), 0) => Ok(flow),
-        (None, _) => {
-            Err(DispatchError::NotFound { kind: "flow at the source", id: wanted.to_owned() })
-        }
-        (Some(last), _) => {
-            let ids: Vec<String> = found.into_iter().chain([last]).map(|flow| flow.id).collect();
-            Err(DispatchError::Conflict(format!(
-                "{} flows at the source have the name {wanted:?}; give one of their ids: {}",
-                ids.len(),
-                ids.join(", ")
-            )))
-        }
-    }
-}
-
 /// The host and port of a URL, as the name of a source that was given none.
 fn default_name(url: &str) -> String {
     url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/').to_owned()
-}
-
-fn hash(definition: &serde_json::Value) -> String {
-    let digest = Sha256::digest(definition.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
