@@ -111,10 +111,17 @@ event_types!(TaskEvent {
 });
 
 event_types!(ScheduleEvent {
-    Created => "schedule.created" v 1,
+    Created => "schedule.created" v 2,
+    Edited => "schedule.edited" v 1,
     Fired => "schedule.fired" v 1,
     Skipped => "schedule.skipped" v 1,
+    Buffered => "schedule.buffered" v 1,
     Triggered => "schedule.triggered" v 1,
+    TriggerDropped => "schedule.trigger_dropped" v 1,
+    BackfillStarted => "schedule.backfill_started" v 1,
+    Backfilled => "schedule.backfilled" v 1,
+    BackfillEnded => "schedule.backfill_ended" v 1,
+    TaskEnded => "schedule.task_ended" v 1,
     Paused => "schedule.paused" v 1,
     Resumed => "schedule.resumed" v 1,
     Completed => "schedule.completed" v 1,

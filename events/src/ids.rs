@@ -81,6 +81,14 @@ impl TaskId {
     pub fn of_occurrence(schedule: ScheduleId, due_at: Timestamp) -> Self {
         Self(Uuid::new_v5(&schedule.0, &due_at.timestamp_micros().to_be_bytes()))
     }
+
+    /// The id of the task that a backfill makes for an occurrence: that of the occurrence, with
+    /// the number of the backfill.
+    #[must_use]
+    pub fn of_backfill(schedule: ScheduleId, due_at: Timestamp, number: u32) -> Self {
+        let occurrence = Self::of_occurrence(schedule, due_at);
+        Self(Uuid::new_v5(&occurrence.0, &number.to_be_bytes()))
+    }
 }
 
 impl FlowId {

@@ -111,6 +111,22 @@ pub const CATCH_UP_MS_MIN: u64 = 10_000;
 pub const CATCH_UP_MS_DEFAULT: u64 = 3_600_000;
 /// The longest catch-up window.
 pub const CATCH_UP_MS_MAX: u64 = 365 * 24 * 3_600_000;
+/// Events of one wake of a schedule; what is left is dealt with by the next wake, at once. One
+/// append must hold them and what follows from them.
+pub const WAKE_EVENTS_MAX: usize = 200;
+/// Starts of one schedule that wait for the end of what is open; a further one is dropped.
+pub const BUFFERED_STARTS_MAX: usize = 1_000;
+/// Instants of one backfill.
+pub const BACKFILL_INSTANTS_MAX: usize = 10_000;
+/// Instants that are counted one by one to say how many a span holds; beyond, the number is
+/// estimated from these.
+pub const BACKFILL_COUNTED_MAX: u64 = 1_000_000;
+/// Tasks that one pass of a backfill starts.
+pub const BACKFILL_BATCH_MAX: usize = 10;
+/// Tasks of one backfill that may be open at once.
+pub const BACKFILL_ACTIVE_MAX: u32 = 100;
+/// Backfills of one schedule under way at once.
+pub const BACKFILLS_MAX: usize = 16;
 /// Due instants walked in one wake of a schedule. What is left is walked by the next wake, at once.
 pub const DUE_WALK_MAX: usize = 1_000;
 /// Instants listed one by one in one `schedule.missed` event; the count covers all of them.
@@ -230,6 +246,7 @@ const _: () = assert!(GROUP_COMMIT_MAX <= LOG_QUEUE_MAX);
 const _: () = assert!(JOB_POLL_MS_MIN < JOB_POLL_MS_MAX && JOB_POLL_MS_MAX < JOB_STOP_MS_MAX);
 const _: () = assert!(SOURCE_CONNECT_MS_MAX < SOURCE_CALL_MS_MAX);
 const _: () = assert!(MISSED_LISTED_MAX <= DUE_WALK_MAX);
+const _: () = assert!(WAKE_EVENTS_MAX + BACKFILL_BATCH_MAX + 8 <= APPEND_EVENTS_MAX);
 const _: () =
     assert!(CATCH_UP_MS_MIN < CATCH_UP_MS_DEFAULT && CATCH_UP_MS_DEFAULT < CATCH_UP_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);

@@ -30,6 +30,21 @@ fn samples() -> Vec<(&'static str, Value)> {
         }
     });
     let tweaks = json!({ "SlowEcho-00001": { "seconds": 3 } });
+    let schedule = json!({
+        "name": "nightly", "note": "for the board", "flow_id": UUID, "source_id": UUID,
+        "timetable": {
+            "specs": [{
+                "kind": "cron", "expression": "0 9 * * *", "timezone": "America/Sao_Paulo",
+                "dst": "once"
+            }],
+            "exclusions": [{ "kind": "span", "from": AT, "until": AT }],
+            "jitter_ms": 60_000, "start_at": AT, "end_at": AT
+        },
+        "input": { "inline": "hi" }, "tweaks": tweaks, "overlap": "BufferOne",
+        "catch_up_ms": 3_600_000, "retry": retry, "timeout_ms": 600_000,
+        "queue_timeout_ms": 60_000, "total_timeout_ms": 3_600_000, "priority": 5,
+        "runs_max": 10, "pause_after": 3, "on_drift": "hold"
+    });
     vec![
         (
             "task.created",
@@ -70,17 +85,13 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("task.cancelled", json!({ "attempts": 1, "remote": "stopped" })),
         (
             "schedule.created",
+            json!({ "spec": schedule, "next_due_at": AT, "next_starts_at": AT, "zone_data": "2025b" }),
+        ),
+        (
+            "schedule.edited",
             json!({
-                "spec": {
-                    "name": "nightly", "flow_id": UUID, "source_id": UUID,
-                    "recurrence": {
-                        "kind": "cron", "expression": "0 9 * * *", "timezone": "America/Sao_Paulo",
-                        "dst": "once"
-                    },
-                    "input": { "inline": "hi" }, "tweaks": tweaks, "overlap": "Skip",
-                    "catch_up_ms": 3_600_000, "retry": retry, "timeout_ms": 600_000
-                },
-                "next_due_at": AT, "zone_data": "2025b"
+                "spec": schedule, "changed": ["note"], "at": AT, "dropped": [AT],
+                "next_due_at": AT, "next_starts_at": AT, "zone_data": "2025b"
             }),
         ),
         ("schedule.fired", json!({ "due_at": AT, "task_id": UUID, "next_due_at": AT })),
@@ -91,7 +102,28 @@ fn samples() -> Vec<(&'static str, Value)> {
                 "reason": { "kind": "overlap", "task_id": UUID }, "next_due_at": AT
             }),
         ),
+        (
+            "schedule.buffered",
+            json!({
+                "origin": { "occurrence": { "due_at": AT } }, "overlap": "BufferAll",
+                "next_due_at": AT, "next_starts_at": AT
+            }),
+        ),
         ("schedule.triggered", json!({ "task_id": UUID })),
+        (
+            "schedule.trigger_dropped",
+            json!({ "task_id": UUID, "reason": { "kind": "replaced", "by": AT } }),
+        ),
+        (
+            "schedule.backfill_started",
+            json!({
+                "number": 1, "from": AT, "to": AT, "only": "missing", "overlap": "BufferAll",
+                "active_max": 1, "due": [AT]
+            }),
+        ),
+        ("schedule.backfilled", json!({ "number": 1, "due_at": AT, "task_id": UUID })),
+        ("schedule.backfill_ended", json!({ "number": 1, "left": 0 })),
+        ("schedule.task_ended", json!({ "task_id": UUID, "status": "failed", "failures": 1 })),
         ("schedule.paused", json!({ "at": AT })),
         ("schedule.resumed", json!({ "paused_at": AT, "at": AT, "next_due_at": AT })),
         ("schedule.completed", json!({})),

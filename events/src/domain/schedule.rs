@@ -1,93 +1,116 @@
 //! A schedule: when a flow is run, with which input.
 //!
-//! Every due instant ends in exactly one recorded outcome: `Fired`, or covered by the span of a
-//! `Skipped` or of a `Resumed` (paused meanwhile). `next_due_at` travels in the events, so nobody
-//! who follows the log has to compute a recurrence.
+//! Every due instant ends in exactly one recorded outcome: `fired`; or it is covered by the span
+//! of a `skipped` or of a `resumed` (paused meanwhile); or it is listed as `dropped` by the event
+//! that ended its wait. A start that must wait is `buffered` first.
+//!
+//! - `spec.rs`: what it is to do, and how that is patched.
+//! - `wake.rs`: what becomes of the instants that are due and of the starts that wait.
+//! - `backfill.rs`: instants of the past, made up for on request.
+//! - `why.rs`: what became of one instant, from the events alone.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::Aggregate;
-use super::overlap::{Admission, Overlap};
-use super::recurrence::{Recurrence, RecurrenceError, zone_data_version};
-use super::retry::{BadRetryPolicy, RetryPolicy};
-use crate::clock::{Timestamp, ms_between};
-use crate::ids::{FlowId, ScheduleId, SourceId, TaskId};
+use super::overlap::{self, Admission, Overlap, Stop};
+use super::recurrence::{RecurrenceError, zone_data_version};
+use super::retry::BadRetryPolicy;
+use super::task::TaskStatus;
+use crate::clock::Timestamp;
+use crate::ids::{ScheduleId, TaskId};
 use crate::limits;
-use crate::payload::Payload;
 
+mod backfill;
+mod edit;
 mod events;
+mod spec;
 #[cfg(test)]
 mod tests;
+mod wake;
+pub mod why;
 
+pub use backfill::{Backfill, BackfillRequest};
 pub use events::*;
-
-/// How long after its instant "now" a one-time schedule may still be created.
-const PAST_GRACE_MS: i64 = 60_000;
-
-/// What a schedule is to do. Fixed at creation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ScheduleSpec {
-    /// A name for people, unique among schedules when given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The flow to run.
-    pub flow_id: FlowId,
-    /// The source that has the flow.
-    pub source_id: SourceId,
-    /// When.
-    pub recurrence: Recurrence,
-    /// The input text, as a JSON string.
-    pub input: Payload,
-    /// Values set over the flow's own, by component and field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tweaks: Option<Value>,
-    /// What happens while an earlier task is still open.
-    #[serde(default)]
-    pub overlap: Overlap,
-    /// How late an occurrence may still start.
-    pub catch_up_ms: u64,
-    /// How often and how patiently its tasks are tried.
-    pub retry: RetryPolicy,
-    /// The longest time of one attempt.
-    pub timeout_ms: u64,
-}
-
-impl ScheduleSpec {
-    /// Our default catch-up window: one hour or one interval, whichever is longer.
-    #[must_use]
-    pub fn default_catch_up_ms(recurrence: &Recurrence) -> u64 {
-        let interval_ms = match recurrence {
-            Recurrence::Interval { every_ms, .. } => *every_ms,
-            Recurrence::Cron { .. } | Recurrence::Once { .. } => 0,
-        };
-        limits::CATCH_UP_MS_DEFAULT.max(interval_ms).min(limits::CATCH_UP_MS_MAX)
-    }
-}
+pub use spec::{OnDrift, SchedulePatch, ScheduleSpec};
 
 /// What can be asked of a schedule.
 #[derive(Debug, Clone)]
 pub enum ScheduleCommand {
     /// Make it.
-    Create(Box<ScheduleSpec>),
-    /// Its timer rang: deal with every instant that is due by now.
+    Create {
+        /// The schedule's own id, from which its jitter follows.
+        id: ScheduleId,
+        /// What it is to do.
+        spec: Box<ScheduleSpec>,
+    },
+    /// Change what the patch names. Starts nothing: what is due already must be dealt with first
+    /// (a `Wake`), and what the old timetable had not started yet is given up.
+    Edit {
+        /// The schedule's own id.
+        id: ScheduleId,
+        /// What to change.
+        patch: Box<SchedulePatch>,
+    },
+    /// Its timer rang, or a task of it has ended: deal with every instant that is due by now, and
+    /// with every start that waits.
     Wake {
         /// The schedule's own id, from which the ids of its tasks follow.
         id: ScheduleId,
-        /// An open task of this schedule, if there is one.
-        open: Option<TaskId>,
+        /// Its open tasks.
+        open: Open,
+        /// Set where the schedule holds because its flow was changed at the source.
+        drift: Option<Drifted>,
     },
     /// Start a task now, outside the recurrence.
     Trigger {
         /// The id that the task gets.
         task_id: TaskId,
+        /// What happens while another task is open; `AllowAll` when absent.
+        overlap: Option<Overlap>,
+        /// Its open tasks.
+        open: Open,
+    },
+    /// Run instants of the past.
+    Backfill(Box<BackfillRequest>),
+    /// Start nothing more of a backfill.
+    CancelBackfill {
+        /// Its number.
+        number: u32,
+    },
+    /// One of its tasks has ended.
+    CountEnd {
+        /// The task.
+        task_id: TaskId,
+        /// How.
+        status: TaskStatus,
+        /// What its last failure said.
+        message: Option<String>,
     },
     /// Fire nothing until resumed.
     Pause,
     /// Fire again, from now on.
-    Resume,
+    Resume {
+        /// The schedule's own id, from which its jitter follows.
+        id: ScheduleId,
+    },
     /// Fire nothing any more, keep the history.
     Delete,
+}
+
+/// The open tasks of a schedule, as far as its rules look at them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Open {
+    /// One of them, if there is any: the one that is in the way.
+    pub rival: Option<TaskId>,
+    /// How many of them a backfill started.
+    pub backfilled: u32,
+}
+
+/// The flow is not at its source as it was synced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drifted {
+    /// What the source has; `None` where it has the flow no more.
+    pub remote_hash: Option<String>,
 }
 
 /// Why a schedule refused a command.
@@ -103,7 +126,10 @@ pub enum ScheduleRejection {
     #[error("the schedule was deleted; create a new one")]
     Deleted,
     /// Nothing is left to pause or resume.
-    #[error("the schedule has fired its last occurrence; create a new one, or trigger it by hand")]
+    #[error(
+        "nothing of the schedule comes due any more; give it a new time \
+         (automagik schedule update), or trigger it by hand"
+    )]
     Completed,
     /// The recurrence cannot work.
     #[error(transparent)]
@@ -117,6 +143,53 @@ pub enum ScheduleRejection {
     /// The time of one attempt is out of bounds.
     #[error("the timeout of an attempt must be from 1 s to 24 h, got {0} ms")]
     BadTimeout(u64),
+    /// A schedule that may never start.
+    #[error("a schedule must be allowed at least one run; leave the limit out for no end")]
+    BadRunsMax,
+    /// A schedule that would pause itself for nothing.
+    #[error("a schedule can pause itself after one failure or more; leave it out for never")]
+    BadPauseAfter,
+    /// The note is too long.
+    #[error("a note may have {max} bytes", max = limits::REASON_BYTES_MAX)]
+    NoteTooLong,
+    /// A start by hand that must not overlap, while a task is open.
+    #[error(
+        "task {0} of the schedule is still open; wait for it, cancel it, or trigger with the \
+         overlap policy BufferOne, CancelOther or AllowAll"
+    )]
+    StillOpen(TaskId),
+    /// A start by hand that must not wait, while others wait already.
+    #[error("another start of the schedule waits already; trigger with the policy AllowAll")]
+    WaitingAlready,
+    /// As many starts wait as may wait.
+    #[error(
+        "{max} starts of the schedule wait already, and no more may; cancel the open task or the \
+         backfill first",
+        max = limits::BUFFERED_STARTS_MAX
+    )]
+    BufferFull,
+    /// A backfill of nothing.
+    #[error("no instant of this span is left to run; see which there are with --dry-run")]
+    NothingToBackfill,
+    /// A backfill of too much.
+    #[error(
+        "the span has {0} instants to run, over the bound of {max} for one backfill; choose a \
+         shorter span, or --only missing",
+        max = limits::BACKFILL_INSTANTS_MAX
+    )]
+    BackfillTooLong(u64),
+    /// A backfill that would drop what it is for.
+    #[error("a backfill runs its tasks one after another (BufferAll) or at once (AllowAll), not {}", .0.as_str())]
+    BackfillOverlap(Overlap),
+    /// A backfill of too many tasks at once, or of none.
+    #[error("a backfill may have from 1 to {max} tasks open at once, got {0}", max = limits::BACKFILL_ACTIVE_MAX)]
+    BackfillActive(u32),
+    /// Too many backfills of one schedule.
+    #[error("{max} backfills of the schedule are under way already; wait or cancel one", max = limits::BACKFILLS_MAX)]
+    TooManyBackfills,
+    /// There is no such backfill under way.
+    #[error("no backfill {0} of the schedule is under way")]
+    NoSuchBackfill(u32),
 }
 
 /// The stage of a schedule in one word.
@@ -127,7 +200,7 @@ pub enum ScheduleStatus {
     Active,
     /// It waits to be resumed.
     Paused,
-    /// It has fired its last occurrence.
+    /// Nothing comes due any more.
     Completed,
     /// It was deleted.
     Deleted,
@@ -146,33 +219,236 @@ impl ScheduleStatus {
     }
 }
 
+/// The first occurrence that has no recorded outcome yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Next {
+    /// The due instant.
+    pub due_at: Timestamp,
+    /// When it is to start; later than `due_at` where jitter moves it.
+    pub starts_at: Timestamp,
+}
+
+impl Next {
+    /// As it stands in events: the due instant, and the start where it differs.
+    fn fields(next: Option<Self>) -> (Option<Timestamp>, Option<Timestamp>) {
+        let moved = next.filter(|next| next.starts_at != next.due_at);
+        (next.map(|next| next.due_at), moved.map(|next| next.starts_at))
+    }
+}
+
+/// What a start comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A due instant.
+    Occurrence {
+        /// The instant.
+        due_at: Timestamp,
+    },
+    /// A person.
+    Trigger {
+        /// The id that the task gets.
+        task_id: TaskId,
+    },
+}
+
+/// A start that waits for the end of what is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What it comes from.
+    pub origin: Origin,
+    /// Its own policy; the schedule's at the time of its start when absent.
+    pub overlap: Option<Overlap>,
+}
+
+/// Whether anything comes due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// It has a next occurrence.
+    Active {
+        /// Which.
+        next: Next,
+    },
+    /// It waits to be resumed.
+    Paused {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Nothing comes due any more.
+    Completed,
+}
+
+/// What has come of a schedule so far, as far as its rules look back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Starts of its own.
+    pub fired: u64,
+    /// Failed tasks in a row, where they are counted.
+    pub failures: u32,
+    /// Starts that wait, in the order in which they came.
+    pub waiting: Vec<Waiting>,
+    /// Backfills under way, oldest first. Only the first one starts tasks.
+    pub backfills: Vec<Backfill>,
+    /// The number of the last backfill.
+    pub last_backfill: u32,
+}
+
+impl Progress {
+    /// Whether there is something to do as soon as one of its tasks ends.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.waiting.is_empty() || !self.backfills.is_empty()
+    }
+
+    fn drop_occurrence(&mut self, due_at: Timestamp) {
+        self.waiting.retain(|waiting| waiting.origin != Origin::Occurrence { due_at });
+    }
+
+    fn drop_trigger(&mut self, task_id: TaskId) {
+        self.waiting.retain(|waiting| waiting.origin != Origin::Trigger { task_id });
+    }
+
+    /// The due instants that wait.
+    fn occurrences(&self) -> Vec<Timestamp> {
+        let due = self.waiting.iter().filter_map(|waiting| match waiting.origin {
+            Origin::Occurrence { due_at } => Some(due_at),
+            Origin::Trigger { .. } => None,
+        });
+        due.collect()
+    }
+}
+
+/// A schedule that exists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Live {
+    /// What to do.
+    pub spec: ScheduleSpec,
+    /// Whether anything comes due.
+    pub stage: Stage,
+    /// What has come of it so far.
+    pub progress: Progress,
+}
+
 /// A schedule: its state.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Schedule {
     /// Before its first event.
     #[default]
     Absent,
-    /// It has a next occurrence.
-    Active {
-        /// What to do.
-        spec: Box<ScheduleSpec>,
-        /// The first instant that has no recorded outcome yet.
-        next_due_at: Timestamp,
-    },
-    /// It waits to be resumed.
-    Paused {
-        /// What to do.
-        spec: Box<ScheduleSpec>,
-        /// Since when.
-        since: Timestamp,
-    },
-    /// It has fired its last occurrence.
-    Completed {
-        /// What was to do.
-        spec: Box<ScheduleSpec>,
-    },
+    /// It exists.
+    Live(Box<Live>),
     /// It was deleted.
     Deleted,
+}
+
+impl Live {
+    fn next(&self) -> Option<Next> {
+        match self.stage {
+            Stage::Active { next } => Some(next),
+            Stage::Paused { .. } | Stage::Completed => None,
+        }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.spec.runs_max.is_some_and(|max| self.progress.fired >= max)
+    }
+
+    /// The due instants that are given up when nothing may start any more: those that wait, and
+    /// the one that has come but whose jitter has not passed.
+    fn dropped(&self, now: Timestamp) -> Vec<Timestamp> {
+        let pending = self.next().map(|next| next.due_at).filter(|due_at| *due_at <= now);
+        self.progress.occurrences().into_iter().chain(pending).collect()
+    }
+
+    fn resume(
+        &self,
+        id: ScheduleId,
+        now: Timestamp,
+    ) -> Result<Vec<ScheduleEvent>, ScheduleRejection> {
+        let since = match self.stage {
+            Stage::Active { .. } => return Ok(vec![]),
+            Stage::Completed => return Err(ScheduleRejection::Completed),
+            Stage::Paused { since } => since,
+        };
+        let next = if self.is_used_up() { None } else { wake::next(&self.spec, id, now) };
+        let (next_due_at, next_starts_at) = Next::fields(next);
+        let resumed = ScheduleResumed { paused_at: since, at: now, next_due_at, next_starts_at };
+        let mut events = vec![ScheduleEvent::Resumed(resumed)];
+        if next.is_none() {
+            events.push(ScheduleEvent::Completed(ScheduleCompleted::default()));
+        }
+        Ok(events)
+    }
+
+    fn pause(&self, now: Timestamp, note: Option<String>) -> ScheduleEvent {
+        ScheduleEvent::Paused(SchedulePaused { at: now, note, dropped: self.dropped(now) })
+    }
+
+    fn trigger(
+        &self,
+        task_id: TaskId,
+        overlap: Option<Overlap>,
+        open: Open,
+    ) -> Result<Vec<ScheduleEvent>, ScheduleRejection> {
+        let mut pending = self.policies();
+        pending.push(overlap.unwrap_or(Overlap::AllowAll));
+        let (admissions, _) = overlap::admit(&pending, open.rival.is_some());
+        let origin = Origin::Trigger { task_id };
+        let (next_due_at, next_starts_at) = Next::fields(self.next());
+        match (admissions.last(), open.rival) {
+            (Some(Admission::Wait), _)
+                if self.progress.waiting.len() >= limits::BUFFERED_STARTS_MAX =>
+            {
+                Err(ScheduleRejection::BufferFull)
+            }
+            (Some(Admission::Wait), _) => {
+                let buffered = ScheduleBuffered { origin, overlap, next_due_at, next_starts_at };
+                Ok(vec![ScheduleEvent::Buffered(buffered)])
+            }
+            (Some(Admission::Drop | Admission::ReplacedBy(_)), Some(rival)) => {
+                Err(ScheduleRejection::StillOpen(rival))
+            }
+            (Some(Admission::Drop | Admission::ReplacedBy(_)), None) => {
+                Err(ScheduleRejection::WaitingAlready)
+            }
+            (Some(Admission::Start) | None, _) => {
+                Ok(vec![ScheduleEvent::Triggered(ScheduleTriggered { task_id })])
+            }
+        }
+    }
+
+    /// The policies of the starts that wait, as they are now.
+    fn policies(&self) -> Vec<Overlap> {
+        let waiting = self.progress.waiting.iter();
+        waiting.map(|waiting| waiting.overlap.unwrap_or(self.spec.overlap)).collect()
+    }
+
+    fn count_end(
+        &self,
+        task_id: TaskId,
+        status: TaskStatus,
+        message: Option<&str>,
+        now: Timestamp,
+    ) -> Vec<ScheduleEvent> {
+        let Some(pause_after) = self.spec.pause_after else { return vec![] };
+        let failures = match status {
+            TaskStatus::Failed => self.progress.failures.saturating_add(1),
+            TaskStatus::Completed if self.progress.failures > 0 => 0,
+            // A cancelled task says nothing about the flow.
+            _ => return vec![],
+        };
+        let ended = ScheduleTaskEnded { task_id, status, failures };
+        let mut events = vec![ScheduleEvent::TaskEnded(ended)];
+        if failures >= pause_after && matches!(self.stage, Stage::Active { .. }) {
+            let message = message.unwrap_or("see the task");
+            let note = format!(
+                "paused itself after {failures} failed task(s) in a row; the last one, {task_id}: \
+                 {message}"
+            );
+            events.push(self.pause(now, Some(note)));
+        }
+        events
+    }
 }
 
 impl Schedule {
@@ -181,9 +457,11 @@ impl Schedule {
     pub fn status(&self) -> Option<ScheduleStatus> {
         match self {
             Self::Absent => None,
-            Self::Active { .. } => Some(ScheduleStatus::Active),
-            Self::Paused { .. } => Some(ScheduleStatus::Paused),
-            Self::Completed { .. } => Some(ScheduleStatus::Completed),
+            Self::Live(live) => Some(match live.stage {
+                Stage::Active { .. } => ScheduleStatus::Active,
+                Stage::Paused { .. } => ScheduleStatus::Paused,
+                Stage::Completed => ScheduleStatus::Completed,
+            }),
             Self::Deleted => Some(ScheduleStatus::Deleted),
         }
     }
@@ -191,170 +469,64 @@ impl Schedule {
     /// What it is to do, unless absent or deleted.
     #[must_use]
     pub fn spec(&self) -> Option<&ScheduleSpec> {
+        self.live().map(|live| &live.spec)
+    }
+
+    /// All that is known of it, unless absent or deleted.
+    #[must_use]
+    pub fn live(&self) -> Option<&Live> {
         match self {
-            Self::Active { spec, .. } | Self::Paused { spec, .. } | Self::Completed { spec } => {
-                Some(spec)
-            }
+            Self::Live(live) => Some(live),
             Self::Absent | Self::Deleted => None,
         }
     }
 
-    /// When its timer should ring.
+    /// Its next occurrence.
     #[must_use]
-    pub fn next_due_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::Active { next_due_at, .. } => Some(*next_due_at),
-            Self::Absent | Self::Paused { .. } | Self::Completed { .. } | Self::Deleted => None,
-        }
+    pub fn next(&self) -> Option<Next> {
+        self.live().and_then(Live::next)
     }
 
-    fn living(&self) -> Result<&ScheduleSpec, ScheduleRejection> {
+    /// How its open tasks are to be stopped, to make room for a start that waits. Follows from the
+    /// state alone, so that nothing is lost when the process dies before it was done.
+    #[must_use]
+    pub fn stop(&self) -> Option<Stop> {
+        let live = self.live()?;
+        let stops = live.policies().into_iter().filter_map(|overlap| match overlap {
+            Overlap::CancelOther => Some(Stop::Cancel),
+            Overlap::TerminateOther => Some(Stop::Terminate),
+            Overlap::Skip | Overlap::BufferOne | Overlap::BufferAll | Overlap::AllowAll => None,
+        });
+        stops.max()
+    }
+
+    fn living(&self) -> Result<&Live, ScheduleRejection> {
         match self {
             Self::Absent => Err(ScheduleRejection::Absent),
             Self::Deleted => Err(ScheduleRejection::Deleted),
-            Self::Active { spec, .. } | Self::Paused { spec, .. } | Self::Completed { spec } => {
-                Ok(spec)
-            }
+            Self::Live(live) => Ok(live),
         }
     }
 
     fn create(
         &self,
+        id: ScheduleId,
         spec: Box<ScheduleSpec>,
         now: Timestamp,
     ) -> Result<Vec<ScheduleEvent>, ScheduleRejection> {
         if *self != Self::Absent {
             return Err(ScheduleRejection::Exists);
         }
-        // "now" is a legal instant, and was read from the clock a moment before this decision.
-        let grace = chrono::TimeDelta::milliseconds(PAST_GRACE_MS);
-        spec.recurrence.validate(now - grace)?;
-        spec.retry.validate()?;
-        if !(limits::CATCH_UP_MS_MIN..=limits::CATCH_UP_MS_MAX).contains(&spec.catch_up_ms) {
-            return Err(ScheduleRejection::BadCatchUp(spec.catch_up_ms));
-        }
-        if !(1_000..=limits::ATTEMPT_TIMEOUT_MS_MAX).contains(&spec.timeout_ms) {
-            return Err(ScheduleRejection::BadTimeout(spec.timeout_ms));
-        }
-        let next_due_at = match &spec.recurrence {
-            Recurrence::Once { at } => Some(*at),
-            Recurrence::Cron { .. } | Recurrence::Interval { .. } => {
-                spec.recurrence.next_after(now).map(|due| due.at)
-            }
-        };
-        let next_due_at = next_due_at.ok_or(RecurrenceError::NeverMatches)?;
+        spec.validate(now)?;
+        let next = wake::first(&spec, id, now).ok_or(RecurrenceError::NeverMatches)?;
+        let (_, next_starts_at) = Next::fields(Some(next));
         Ok(vec![ScheduleEvent::Created(Box::new(ScheduleCreated {
             spec: *spec,
-            next_due_at,
+            next_due_at: next.due_at,
+            next_starts_at,
             zone_data: zone_data_version().into(),
         }))])
     }
-
-    fn wake(&self, id: ScheduleId, open: Option<TaskId>, now: Timestamp) -> Vec<ScheduleEvent> {
-        match self {
-            Self::Active { spec, next_due_at } => walk(id, spec, *next_due_at, open, now),
-            Self::Absent | Self::Paused { .. } | Self::Completed { .. } | Self::Deleted => vec![],
-        }
-    }
-
-    fn pause(&self, now: Timestamp) -> Result<Vec<ScheduleEvent>, ScheduleRejection> {
-        self.living()?;
-        match self {
-            Self::Paused { .. } => Ok(vec![]),
-            Self::Active { .. } => Ok(vec![ScheduleEvent::Paused(SchedulePaused { at: now })]),
-            Self::Absent | Self::Completed { .. } | Self::Deleted => {
-                Err(ScheduleRejection::Completed)
-            }
-        }
-    }
-
-    fn resume(&self, now: Timestamp) -> Result<Vec<ScheduleEvent>, ScheduleRejection> {
-        self.living()?;
-        match self {
-            Self::Active { .. } => Ok(vec![]),
-            Self::Paused { spec, since } => {
-                let next_due_at = spec.recurrence.next_after(now).map(|due| due.at);
-                let mut events = vec![ScheduleEvent::Resumed(ScheduleResumed {
-                    paused_at: *since,
-                    at: now,
-                    next_due_at,
-                })];
-                if next_due_at.is_none() {
-                    events.push(ScheduleEvent::Completed(ScheduleCompleted {}));
-                }
-                Ok(events)
-            }
-            Self::Absent | Self::Completed { .. } | Self::Deleted => {
-                Err(ScheduleRejection::Completed)
-            }
-        }
-    }
-}
-
-/// Walks the due instants up to `now`, at most [`limits::DUE_WALK_MAX`] of them, and gives each
-/// its outcome. Neighbours that are skipped for the same reason share one event.
-fn walk(
-    id: ScheduleId,
-    spec: &ScheduleSpec,
-    first: Timestamp,
-    mut open: Option<TaskId>,
-    now: Timestamp,
-) -> Vec<ScheduleEvent> {
-    let Ok(planner) = spec.recurrence.planner() else { return vec![] };
-    let mut events: Vec<ScheduleEvent> = Vec::new();
-    let mut due = Some(first);
-    let mut walked = 0;
-    while let Some(due_at) = due.filter(|at| *at <= now && walked < limits::DUE_WALK_MAX) {
-        walked += 1;
-        let next = planner.next_after(due_at);
-        let next_due_at = next.as_ref().map(|next| next.at);
-        let late = ms_between(due_at, now) > spec.catch_up_ms;
-        let reason = if late {
-            Some(SkipReason::CatchUpWindow)
-        } else {
-            match spec.overlap.admit(open) {
-                Admission::Start => None,
-                Admission::SkipFor(task_id) => Some(SkipReason::Overlap { task_id }),
-            }
-        };
-        match reason {
-            Some(reason) => skip(&mut events, due_at, reason, next_due_at),
-            None => {
-                let task_id = TaskId::of_occurrence(id, due_at);
-                events.push(ScheduleEvent::Fired(ScheduleFired { due_at, task_id, next_due_at }));
-                open = Some(task_id);
-            }
-        }
-        due = next_due_at;
-    }
-    if due.is_none() {
-        events.push(ScheduleEvent::Completed(ScheduleCompleted {}));
-    }
-    events
-}
-
-/// Adds a skipped instant, to the event before it where the reason is the same.
-fn skip(
-    events: &mut Vec<ScheduleEvent>,
-    due_at: Timestamp,
-    reason: SkipReason,
-    next_due_at: Option<Timestamp>,
-) {
-    if let Some(ScheduleEvent::Skipped(last)) = events.last_mut()
-        && last.reason == reason
-    {
-        last.last_due_at = due_at;
-        last.count += 1;
-        last.next_due_at = next_due_at;
-        return;
-    }
-    events.push(ScheduleEvent::Skipped(ScheduleSkipped {
-        first_due_at: due_at,
-        last_due_at: due_at,
-        count: 1,
-        reason,
-        next_due_at,
-    }));
 }
 
 impl Aggregate for Schedule {
@@ -369,19 +541,38 @@ impl Aggregate for Schedule {
         now: Timestamp,
     ) -> Result<Vec<ScheduleEvent>, ScheduleRejection> {
         match command {
-            ScheduleCommand::Create(spec) => self.create(spec, now),
-            ScheduleCommand::Wake { id, open } => Ok(self.wake(id, open, now)),
-            ScheduleCommand::Trigger { task_id } => {
-                self.living()?;
-                Ok(vec![ScheduleEvent::Triggered(ScheduleTriggered { task_id })])
+            ScheduleCommand::Create { id, spec } => self.create(id, spec, now),
+            ScheduleCommand::Edit { id, patch } => self.living()?.edit(id, *patch, now),
+            ScheduleCommand::Wake { id, open, drift } => Ok(self
+                .live()
+                .map(|live| live.wake(id, open, drift.as_ref(), now))
+                .unwrap_or_default()),
+            ScheduleCommand::Trigger { task_id, overlap, open } => {
+                self.living()?.trigger(task_id, overlap, open)
             }
-            ScheduleCommand::Pause => self.pause(now),
-            ScheduleCommand::Resume => self.resume(now),
+            ScheduleCommand::Backfill(request) => self.living()?.backfill(*request),
+            ScheduleCommand::CancelBackfill { number } => self.living()?.cancel_backfill(number),
+            ScheduleCommand::CountEnd { task_id, status, message } => {
+                let live = self.live();
+                Ok(live
+                    .map(|live| live.count_end(task_id, status, message.as_deref(), now))
+                    .unwrap_or_default())
+            }
+            ScheduleCommand::Pause => {
+                let live = self.living()?;
+                match live.stage {
+                    Stage::Paused { .. } => Ok(vec![]),
+                    Stage::Active { .. } => Ok(vec![live.pause(now, None)]),
+                    Stage::Completed => Err(ScheduleRejection::Completed),
+                }
+            }
+            ScheduleCommand::Resume { id } => self.living()?.resume(id, now),
             ScheduleCommand::Delete => match self {
                 Self::Absent => Err(ScheduleRejection::Absent),
                 Self::Deleted => Ok(vec![]),
-                Self::Active { .. } | Self::Paused { .. } | Self::Completed { .. } => {
-                    Ok(vec![ScheduleEvent::Deleted(ScheduleDeleted {})])
+                Self::Live(live) => {
+                    let dropped = live.dropped(now);
+                    Ok(vec![ScheduleEvent::Deleted(ScheduleDeleted { dropped })])
                 }
             },
         }
@@ -390,33 +581,91 @@ impl Aggregate for Schedule {
     fn evolve(self, event: &ScheduleEvent) -> Self {
         match (self, event) {
             (Self::Absent, ScheduleEvent::Created(e)) => {
-                Self::Active { spec: Box::new(e.spec.clone()), next_due_at: e.next_due_at }
+                let starts_at = e.next_starts_at.unwrap_or(e.next_due_at);
+                let next = Next { due_at: e.next_due_at, starts_at };
+                Self::Live(Box::new(Live {
+                    spec: e.spec.clone(),
+                    stage: Stage::Active { next },
+                    progress: Progress::default(),
+                }))
             }
-            (Self::Active { spec, next_due_at }, event) => active(spec, next_due_at, event),
-            (Self::Paused { spec, since }, ScheduleEvent::Resumed(e)) => match e.next_due_at {
-                Some(next_due_at) => Self::Active { spec, next_due_at },
-                None => Self::Paused { spec, since },
-            },
-            (Self::Paused { spec, .. }, ScheduleEvent::Completed(_)) => Self::Completed { spec },
-            (Self::Paused { .. } | Self::Completed { .. }, ScheduleEvent::Deleted(_)) => {
-                Self::Deleted
+            (Self::Live(_), ScheduleEvent::Deleted(_)) => Self::Deleted,
+            (Self::Live(mut live), event) => {
+                if let ScheduleEvent::Edited(e) = event {
+                    live.spec = e.spec.clone();
+                }
+                live.stage = live.stage.after(event);
+                live.progress.take(event);
+                Self::Live(live)
             }
             (state, _) => state,
         }
     }
 }
 
-/// The state that an active schedule's next event leads to.
-fn active(spec: Box<ScheduleSpec>, next_due_at: Timestamp, event: &ScheduleEvent) -> Schedule {
-    let next_due_at = match event {
-        ScheduleEvent::Fired(e) => e.next_due_at.unwrap_or(next_due_at),
-        ScheduleEvent::Skipped(e) => e.next_due_at.unwrap_or(next_due_at),
-        ScheduleEvent::Completed(_) => return Schedule::Completed { spec },
-        ScheduleEvent::Paused(e) => return Schedule::Paused { spec, since: e.at },
-        ScheduleEvent::Deleted(_) => return Schedule::Deleted,
-        ScheduleEvent::Created(_) | ScheduleEvent::Triggered(_) | ScheduleEvent::Resumed(_) => {
-            next_due_at
+impl Stage {
+    /// The stage after an event of a schedule that exists.
+    #[must_use]
+    pub fn after(self, event: &ScheduleEvent) -> Self {
+        match (self, event) {
+            (_, ScheduleEvent::Completed(_)) => Self::Completed,
+            (_, ScheduleEvent::Paused(e)) => Self::Paused { since: e.at },
+            (Self::Paused { .. }, ScheduleEvent::Resumed(_))
+            | (Self::Active { .. } | Self::Completed, _) => {
+                let next = if matches!(self, Self::Completed) {
+                    // Only an edit can make something come due again.
+                    matches!(event, ScheduleEvent::Edited(_)).then(|| event.next()).flatten()
+                } else {
+                    event.next()
+                };
+                next.map_or(self, |next| Self::Active { next })
+            }
+            (Self::Paused { .. }, _) => self,
         }
-    };
-    Schedule::Active { spec, next_due_at }
+    }
+}
+
+impl Progress {
+    /// Takes an event of a schedule that exists into account.
+    pub fn take(&mut self, event: &ScheduleEvent) {
+        match event {
+            ScheduleEvent::Fired(e) => {
+                self.fired += 1;
+                self.drop_occurrence(e.due_at);
+            }
+            ScheduleEvent::Skipped(e) if e.count == 1 => self.drop_occurrence(e.first_due_at),
+            ScheduleEvent::Buffered(e) => {
+                self.waiting.push(Waiting { origin: e.origin, overlap: e.overlap });
+            }
+            ScheduleEvent::Triggered(e) => self.drop_trigger(e.task_id),
+            ScheduleEvent::TriggerDropped(e) => self.drop_trigger(e.task_id),
+            ScheduleEvent::BackfillStarted(e) => {
+                self.last_backfill = e.number;
+                self.backfills.push(Backfill::of(e));
+            }
+            ScheduleEvent::Backfilled(e) => {
+                let this = self.backfills.iter_mut().find(|backfill| backfill.number == e.number);
+                if let Some(backfill) = this {
+                    backfill.left.retain(|due_at| *due_at != e.due_at);
+                }
+            }
+            ScheduleEvent::BackfillEnded(e) => {
+                self.backfills.retain(|backfill| backfill.number != e.number);
+            }
+            ScheduleEvent::TaskEnded(e) => self.failures = e.failures,
+            ScheduleEvent::Paused(e) => {
+                e.dropped.iter().for_each(|due_at| self.drop_occurrence(*due_at));
+                // Whoever resumes it has looked at the failures.
+                self.failures = 0;
+            }
+            ScheduleEvent::Completed(e) => {
+                e.dropped.iter().for_each(|due_at| self.drop_occurrence(*due_at));
+            }
+            ScheduleEvent::Created(_)
+            | ScheduleEvent::Edited(_)
+            | ScheduleEvent::Skipped(_)
+            | ScheduleEvent::Resumed(_)
+            | ScheduleEvent::Deleted(_) => {}
+        }
+    }
 }

@@ -67,6 +67,15 @@ pub enum Trigger {
         /// The schedule.
         schedule_id: ScheduleId,
     },
+    /// A due instant of the past, made up for by a backfill of a schedule.
+    Backfill {
+        /// The schedule.
+        schedule_id: ScheduleId,
+        /// The due instant.
+        due_at: Timestamp,
+        /// The backfill's number within the schedule.
+        number: u32,
+    },
     /// A person, to try an ended task again.
     RetryOf {
         /// The ended task.
@@ -79,9 +88,9 @@ impl Trigger {
     #[must_use]
     pub fn schedule_id(&self) -> Option<ScheduleId> {
         match self {
-            Self::Occurrence { schedule_id, .. } | Self::ScheduleTriggered { schedule_id } => {
-                Some(*schedule_id)
-            }
+            Self::Occurrence { schedule_id, .. }
+            | Self::ScheduleTriggered { schedule_id }
+            | Self::Backfill { schedule_id, .. } => Some(*schedule_id),
             Self::Manual | Self::RetryOf { .. } => None,
         }
     }
