@@ -59,7 +59,7 @@ impl ScheduleSpec {
     pub fn default_catch_up_ms(recurrence: &Recurrence) -> u64 {
         let interval_ms = match recurrence {
             Recurrence::Interval { every_ms, .. } => *every_ms,
-            Recurrence::Cron { .. } | Recurrence::Once { .. } => 0,
+            Recurrence::Cron { .. } | Recurrence::Calendar { .. } | Recurrence::Once { .. } => 0,
         };
         limits::CATCH_UP_MS_DEFAULT.max(interval_ms).min(limits::CATCH_UP_MS_MAX)
     }
@@ -238,7 +238,7 @@ impl Schedule {
         }
         let next_due_at = match &spec.recurrence {
             Recurrence::Once { at } => Some(*at),
-            Recurrence::Cron { .. } | Recurrence::Interval { .. } => {
+            Recurrence::Cron { .. } | Recurrence::Calendar { .. } | Recurrence::Interval { .. } => {
                 spec.recurrence.next_after(now).map(|due| due.at)
             }
         };
