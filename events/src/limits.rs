@@ -105,6 +105,17 @@ pub const CRON_EXPRESSION_BYTES_MAX: usize = 256;
 /// How far ahead a cron expression's next match is searched. A 29 February on a given weekday is up
 /// to 40 years away.
 pub const CRON_SEARCH_YEARS_MAX: i32 = 48;
+/// Recurrences that make up one timetable.
+pub const TIMETABLE_SPECS_MAX: usize = 16;
+/// Exclusions of one timetable.
+pub const TIMETABLE_EXCLUSIONS_MAX: usize = 64;
+/// Excluded instants, or whole excluded stretches where they can be told, that one search for an
+/// occurrence passes over. Beyond it nothing comes any more.
+pub const EXCLUDED_SKIPS_MAX: usize = 100_000;
+/// How far a start may be moved behind its due instant.
+pub const JITTER_MS_MAX: u64 = 24 * 3_600_000;
+/// Occurrences counted one by one; what goes beyond is estimated.
+pub const COUNTED_MAX: u64 = 1_000_000;
 /// The shortest catch-up window.
 pub const CATCH_UP_MS_MIN: u64 = 10_000;
 /// Our default catch-up window: this or one interval, whichever is longer.

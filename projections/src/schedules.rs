@@ -349,6 +349,21 @@ fn described(recurrence: &Recurrence) -> (Option<&str>, String) {
         Recurrence::Cron { expression, timezone, .. } => {
             (Some(timezone), format!("cron {expression} ({timezone})"))
         }
+        Recurrence::Calendar {
+            second,
+            minute,
+            hour,
+            day_of_month,
+            month,
+            year,
+            day_of_week,
+            timezone,
+            ..
+        } => {
+            let fields = [second, minute, hour, day_of_month, month, day_of_week, year];
+            let fields = fields.map(String::as_str).join(" ");
+            (Some(timezone), format!("calendar {fields} ({timezone})"))
+        }
         Recurrence::Interval { every_ms, .. } => (None, format!("every {}", span(*every_ms))),
         Recurrence::Once { at } => {
             let at = at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);

@@ -20,6 +20,7 @@
 mod cron;
 mod dst;
 mod error;
+mod exclusion;
 mod pattern;
 #[cfg(test)]
 mod properties;
@@ -33,8 +34,9 @@ use crate::clock::Timestamp;
 use crate::limits;
 use dst::LocalPlan;
 pub use error::RecurrenceError;
+pub use exclusion::Exclusion;
 pub use text::{parse_at, parse_every};
-pub use timetable::{Exclusion, Occurrence, Timetable, TimetablePlanner};
+pub use timetable::{Count, Occurrence, Timetable, TimetablePlanner, Walk};
 
 /// The version of the time zone data that due instants are computed with, for example `2025b`.
 #[must_use]
@@ -57,6 +59,37 @@ pub enum Recurrence {
         #[serde(default)]
         dst: DstRule,
     },
+    /// Clock times in a time zone, each part a field as in a cron expression. Day of month and day
+    /// of week must both match, while a cron expression that restricts both takes either.
+    Calendar {
+        /// 0 to 59.
+        #[serde(default = "zero")]
+        second: String,
+        /// 0 to 59.
+        #[serde(default = "zero")]
+        minute: String,
+        /// 0 to 23.
+        #[serde(default = "zero")]
+        hour: String,
+        /// 1 to 31, `L`, `LW`, `15W`.
+        #[serde(default = "any")]
+        day_of_month: String,
+        /// 1 to 12 or a name.
+        #[serde(default = "any")]
+        month: String,
+        /// 1970 to 2999.
+        #[serde(default = "any")]
+        year: String,
+        /// 0 to 7 or a name, `5L`, `MON#2`.
+        #[serde(default = "any")]
+        day_of_week: String,
+        /// The IANA name of the time zone.
+        #[serde(default = "utc")]
+        timezone: String,
+        /// What happens when the clock changes.
+        #[serde(default)]
+        dst: DstRule,
+    },
     /// A fixed distance in real time, aligned to the epoch: no drift, no effect of clock changes.
     Interval {
         /// The distance between two instants.
@@ -69,6 +102,18 @@ pub enum Recurrence {
         /// The instant.
         at: Timestamp,
     },
+}
+
+fn zero() -> String {
+    "0".to_owned()
+}
+
+fn any() -> String {
+    "*".to_owned()
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
 }
 
 /// What a clock change does to the times of a cron expression; see the module's text.
@@ -118,6 +163,33 @@ impl Recurrence {
         Self::Interval { every_ms, phase_ms: phase.unwrap_or(0) }
     }
 
+    /// Reads what may stand where a cron expression is expected: everything that
+    /// [`Recurrence::parse_cron`] takes, and an interval `@every D` or `@every D/PHASE`. With a
+    /// phase it is aligned to the epoch (`@every 90m/15m` is due 15 minutes after every 90th minute
+    /// of it), without one it counts from `now`. Of six fields the first is the seconds.
+    ///
+    /// # Errors
+    /// As [`Recurrence::parse_cron`], an interval that cannot be read or is out of bounds, a phase
+    /// that is not less than its interval, or an interval with a `CRON_TZ=`.
+    pub fn parse(
+        text: &str,
+        timezone: &str,
+        dst: DstRule,
+        now: Timestamp,
+    ) -> Result<Self, RecurrenceError> {
+        let (prefix, expression) = cron::split_zone(text);
+        let Some(every) = cron::strip_every(expression) else {
+            return Self::parse_cron(text, timezone, dst);
+        };
+        if let Some(timezone) = prefix {
+            return Err(RecurrenceError::EveryHasNoZone { timezone: error::excerpt(timezone) });
+        }
+        Ok(match text::parse_every_phase(every)? {
+            (every_ms, Some(phase_ms)) => Self::Interval { every_ms, phase_ms },
+            (every_ms, None) => Self::interval(every_ms, now),
+        })
+    }
+
     /// Reads a cron expression: five to seven fields, a name such as `@daily`, and optionally a
     /// leading `CRON_TZ=Zone`. An empty `timezone` is UTC.
     ///
@@ -139,19 +211,13 @@ impl Recurrence {
     /// of bounds, or a single instant before `now`.
     pub fn validate(&self, now: Timestamp) -> Result<(), RecurrenceError> {
         match self {
-            Self::Cron { .. } => match self.planner()?.next_after(now) {
+            Self::Cron { .. } | Self::Calendar { .. } => match self.planner()?.next_after(now) {
                 Some(_) => Ok(()),
                 None => Err(RecurrenceError::NeverMatches),
             },
             Self::Interval { every_ms, phase_ms } => {
                 text::check_interval(*every_ms)?;
-                if phase_ms >= every_ms {
-                    return Err(RecurrenceError::PhaseTooLong {
-                        phase_ms: *phase_ms,
-                        every_ms: *every_ms,
-                    });
-                }
-                Ok(())
+                text::check_phase(*every_ms, *phase_ms)
             }
             Self::Once { at } if *at < now => Err(RecurrenceError::InstantPast { at: *at, now }),
             Self::Once { .. } => Ok(()),
@@ -166,6 +232,21 @@ impl Recurrence {
         Ok(Planner(match self {
             Self::Cron { expression, timezone, dst } => {
                 let pattern = cron::compile(expression)?;
+                Plan::Cron(Box::new(LocalPlan::new(pattern, zone::parse(timezone)?, *dst)))
+            }
+            Self::Calendar {
+                second,
+                minute,
+                hour,
+                day_of_month,
+                month,
+                year,
+                day_of_week,
+                timezone,
+                dst,
+            } => {
+                let fields = [second, minute, hour, day_of_month, month, day_of_week, year];
+                let pattern = cron::compile_calendar(fields.map(String::as_str))?;
                 Plan::Cron(Box::new(LocalPlan::new(pattern, zone::parse(timezone)?, *dst)))
             }
             Self::Interval { every_ms, phase_ms } => {
@@ -207,6 +288,17 @@ impl Planner {
         };
         // A walk that asks again from its last answer must end, whatever the zone data holds.
         (due.at > after).then_some(due)
+    }
+
+    /// How many instants of an interval lie from `from` to `to`, both included.
+    fn count_interval(&self, from: Timestamp, to: Timestamp) -> Option<u64> {
+        let Plan::Interval { every_ms, phase_ms } = self.0 else {
+            return None;
+        };
+        let (every, phase) = (i128::from(every_ms) * 1_000, i128::from(phase_ms) * 1_000);
+        let index = |micros: i64| (i128::from(micros) - phase).checked_div_euclid(every);
+        let count = index(to.timestamp_micros())? - index(from.timestamp_micros() - 1)?;
+        u64::try_from(count).ok()
     }
 
     /// The next `n` due instants after `after`, at most [`limits::PREVIEW_MAX`].
