@@ -21,6 +21,7 @@ mod spark {
     pub(crate) mod latency;
     pub(crate) mod machine;
     pub(crate) mod many;
+    pub(crate) mod planning;
     pub(crate) mod process;
     pub(crate) mod rebuild;
     pub(crate) mod start;
@@ -28,12 +29,13 @@ mod spark {
     pub(crate) mod world;
 }
 
-use spark::{due, latency, machine, many, process, rebuild, start, throughput};
+use spark::{due, latency, machine, many, planning, process, rebuild, start, throughput};
 
 type Benchmark = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// In the order in which they run: `rebuild` reads what `throughput` left.
-const BENCHMARKS: [(&str, Benchmark); 6] = [
+const BENCHMARKS: [(&str, Benchmark); 7] = [
+    ("planning", || Box::pin(planning::run())),
     ("start", || Box::pin(start::run())),
     ("latency", || Box::pin(latency::run())),
     ("throughput", || Box::pin(throughput::run())),

@@ -18,6 +18,8 @@
 //! repeated times run twice.
 
 mod cron;
+#[cfg(test)]
+mod croniter;
 mod dst;
 mod error;
 mod exclusion;
@@ -26,6 +28,8 @@ mod pattern;
 mod properties;
 mod text;
 mod timetable;
+#[cfg(test)]
+mod timetable_properties;
 mod zone;
 
 use serde::{Deserialize, Serialize};
@@ -567,5 +571,73 @@ mod tests {
             serde_json::to_string(&due).unwrap(),
             r#"{"at":"1970-01-01T00:00:00Z","dst":"gap"}"#
         );
+    }
+
+    #[test]
+    fn a_calendar_asks_for_both_days_and_has_defaults() {
+        let json = r#"{"kind":"calendar","hour":"9","day_of_month":"15","day_of_week":"MON"}"#;
+        let both: Recurrence = serde_json::from_str(json).unwrap();
+        let dues = both.planner().unwrap().preview(at("2026-01-01T00:00:00Z"), 3);
+        let shown: Vec<_> = dues.iter().map(|due| due.at.to_rfc3339()).collect();
+        let expected =
+            ["2026-06-15T09:00:00+00:00", "2027-02-15T09:00:00+00:00", "2027-03-15T09:00:00+00:00"];
+        assert_eq!(shown, expected);
+        let written = r#"{"kind":"calendar","second":"0","minute":"0","hour":"9","day_of_month":"15","month":"*","year":"*","day_of_week":"MON","timezone":"UTC","dst":"once"}"#;
+        assert_eq!(serde_json::to_string(&both).unwrap(), written);
+        let daily: Recurrence = serde_json::from_str(r#"{"kind":"calendar"}"#).unwrap();
+        let midnight = daily.next_after(at("2026-01-01T12:00:00Z"));
+        assert_eq!(midnight, Some(Due::plain(at("2026-01-02T00:00:00Z"))));
+    }
+
+    #[test]
+    fn a_calendar_knows_zones_years_and_clock_changes_and_refuses_what_never_comes() {
+        let read = |json: &str| serde_json::from_str::<Recurrence>(json).unwrap();
+        let gap = read(
+            r#"{"kind":"calendar","hour":"2","minute":"30","year":"2026-2027","month":"3","day_of_week":"SUN","day_of_month":"8-14","timezone":"America/New_York"}"#,
+        );
+        let dues = gap.planner().unwrap().preview(at("2026-01-01T00:00:00Z"), 5);
+        let note = Some(DstNote::Gap);
+        let expected = ["2026-03-08T07:00:00Z", "2027-03-14T07:00:00Z"].map(at);
+        assert_eq!(dues, expected.map(|at| Due { at, dst: note }));
+        let now = at("2026-01-01T00:00:00Z");
+        assert_eq!(gap.validate(now), Ok(()));
+        for (json, part) in [
+            (r#"{"kind":"calendar","month":"2","day_of_month":"30"}"#, "never matches"),
+            (r#"{"kind":"calendar","year":"2020"}"#, "never matches"),
+            (r#"{"kind":"calendar","minute":"60"}"#, "minute field"),
+            (r#"{"kind":"calendar","month":""}"#, "month field"),
+            (r#"{"kind":"calendar","hour":"1 2"}"#, "hour field"),
+            (r#"{"kind":"calendar","timezone":"berlin"}"#, "Europe/Berlin"),
+        ] {
+            let refused = read(json).validate(now).unwrap_err().to_string();
+            assert!(refused.contains(part), "{json}: {refused}");
+        }
+    }
+
+    #[test]
+    fn an_interval_may_stand_where_a_cron_expression_does() {
+        let now = at("2026-05-05T10:07:13Z");
+        let parse = |text: &str| Recurrence::parse(text, "", DstRule::Once, now);
+        let interval = |every_ms, phase_ms| Ok(Recurrence::Interval { every_ms, phase_ms });
+        assert_eq!(parse("@every 90m/15m"), interval(5_400_000, 900_000));
+        assert_eq!(parse(" @EVERY  1h30m / 0s "), interval(5_400_000, 0));
+        assert_eq!(parse("@every 30m"), Ok(Recurrence::interval(1_800_000, now)));
+        let first = parse("@every 90m/15m").unwrap().next_after(Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(first.at, at("1970-01-01T00:15:00Z"));
+        for text in ["@daily", "30 9 * * *", "15 30 9 * * *", "CRON_TZ=Asia/Tokyo 0 9 * * *"] {
+            assert_eq!(parse(text), Recurrence::parse_cron(text, "", DstRule::Once), "{text}");
+        }
+        for (text, part) in [
+            ("@every 90m/90m", "not less than the interval"),
+            ("@every 90", "has no unit"),
+            ("@every", "@every"),
+            ("@every 5m/soon", "cannot be read"),
+            ("@every 10ms", "too short"),
+            ("CRON_TZ=Asia/Tokyo @every 5m", "remove `CRON_TZ=Asia/Tokyo`"),
+            ("61 * * * *", "minute field"),
+        ] {
+            let refused = parse(text).unwrap_err().to_string();
+            assert!(refused.contains(part), "{text:?}: {refused}");
+        }
     }
 }

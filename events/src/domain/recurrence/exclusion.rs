@@ -145,3 +145,82 @@ impl Excluded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_whole_days_of_the_zone() {
+        for (text, timezone, from, until) in [
+            ("2026-12-25", "UTC", "2026-12-25T00:00:00Z", "2026-12-26T00:00:00Z"),
+            ("2026-12-25", "", "2026-12-25T00:00:00Z", "2026-12-26T00:00:00Z"),
+            (
+                " 2026-12-24/2026-12-26 ",
+                "Asia/Tokyo",
+                "2026-12-23T15:00:00Z",
+                "2026-12-26T15:00:00Z",
+            ),
+            // 23 and 25 hours.
+            ("2026-03-08", "America/New_York", "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
+            ("2026-11-01", "America/New_York", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"),
+            // A day without a midnight, and a range over a day that was left out.
+            ("2018-11-04", "America/Sao_Paulo", "2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z"),
+            (
+                "2011-12-29/2011-12-30",
+                "Pacific/Apia",
+                "2011-12-29T10:00:00Z",
+                "2011-12-30T10:00:00Z",
+            ),
+            (
+                "2026-12-24T18:00:00Z/2026-12-27T06:00:00+01:00",
+                "Asia/Tokyo",
+                "2026-12-24T18:00:00Z",
+                "2026-12-27T05:00:00Z",
+            ),
+        ] {
+            let expected =
+                Exclusion::Span { from: from.parse().unwrap(), until: until.parse().unwrap() };
+            assert_eq!(Exclusion::parse(text, timezone), Ok(expected), "{text} in {timezone}");
+        }
+    }
+
+    #[test]
+    fn cron_expressions_carry_their_zone() {
+        for (text, timezone, expression, expected) in [
+            ("* *  25 12 *", "Europe/Berlin", "* * 25 12 *", "Europe/Berlin"),
+            ("CRON_TZ=Asia/Tokyo * * 25 12 *", "", "* * 25 12 *", "Asia/Tokyo"),
+            ("@daily", "", "@daily", "UTC"),
+        ] {
+            let (expression, zone) = (expression.to_owned(), expected.to_owned());
+            let expected = Exclusion::Cron { expression, timezone: zone };
+            assert_eq!(Exclusion::parse(text, timezone), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_is_allowed() {
+        for (text, part) in [
+            ("christmas", "allowed: a date `2026-12-25`"),
+            ("", "allowed: a date"),
+            ("2026-02-30", "it is no date"),
+            ("2026-12-26/2026-12-24", "ends before it begins"),
+            ("2026-12-24/2026-12-25T00:00:00Z", "both ends must be dates"),
+            ("2026-12-24/soon", "both ends must be dates"),
+            ("2026-12-24T00:00:00Z", "a single instant is no range"),
+            ("2026-12-24T00:00:00/2026-12-25T00:00:00", "append `Z`"),
+            ("2026-12-24T00:00:00Z/2026-12-24T00:00:00Z", "holds no instant"),
+            ("@every 5m", "an interval cannot be excluded"),
+            ("@every", "an interval cannot be excluded"),
+            ("@christmas", "@daily"),
+            ("* * 32 12 *", "day-of-month field"),
+        ] {
+            let refused = Exclusion::parse(text, "UTC").unwrap_err().to_string();
+            assert!(refused.contains(part), "{text:?}: {refused}");
+        }
+        let missing = Exclusion::parse("2011-12-30", "Pacific/Apia").unwrap_err().to_string();
+        assert!(missing.contains("leaves that day out"), "{missing}");
+        let unknown = Exclusion::parse("2026-12-25", "Mars/Olympus").unwrap_err();
+        assert!(matches!(unknown, RecurrenceError::UnknownZone { .. }));
+    }
+}

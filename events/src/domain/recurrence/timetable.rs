@@ -294,3 +294,6 @@ impl Iterator for Walk<'_> {
         Some(Occurrence { due_at, starts_at, dst })
     }
 }
+
+#[cfg(test)]
+mod tests;
