@@ -11,7 +11,7 @@ use spark_events::FlowId;
 use spark_events::domain::component::MASK;
 use spark_events::domain::flow::{FlowEvent, RemoteDrift};
 use spark_events::domain::task::TaskStatus;
-use spark_events::limits::{DRIFT_EVERY_MS_DEFAULT, READ_EVENTS_MAX};
+use spark_events::limits::{DRIFT_EVERY_MS_DEFAULT, DRIFT_EVERY_MS_MIN, READ_EVENTS_MAX};
 use spark_events::log::Direction;
 use spark_tests::eventually;
 use spark_tests::fake_langflow::{Options, Profile, SECRET, Trouble};
@@ -46,9 +46,8 @@ async fn count(world: &World, flow: FlowId, event_type: &str) -> usize {
     world.names(&flow.stream()).await.iter().filter(|name| *name == event_type).count()
 }
 
-/// Waits for so many events of a type, letting time pass until they are there.
+/// Waits for so many events of a type.
 async fn drift_events(world: &World, flow: FlowId, event_type: &str, wanted: usize) {
-    let_time_pass().await;
     eventually(PATIENCE, || async {
         (count(world, flow, event_type).await == wanted).then_some(())
     })
@@ -61,13 +60,17 @@ fn lists(world: &World) -> usize {
     world.langflow.requests().iter().filter(|(_, path)| is_list(path)).count()
 }
 
-/// Waits until a further look at the source has ended: two lists later the first one is worked off.
+/// Waits until a further look at the source has ended: with the second list from now on.
 async fn looked(world: &World) {
-    for _ in 0..2 {
-        let before = lists(world);
-        let_time_pass().await;
-        eventually(PATIENCE, || async { (lists(world) > before).then_some(()) }).await;
-    }
+    let before = lists(world);
+    eventually(PATIENCE, || async { (lists(world) > before + 1).then_some(()) }).await;
+}
+
+/// A world whose sources are looked at as often as may be.
+async fn watchful(options: Options) -> World {
+    let world = World::start(options).await;
+    world.spark.set_drift_every(Some(Duration::from_millis(DRIFT_EVERY_MS_MIN)));
+    world
 }
 
 async fn sync(world: &World, name: &str) -> spark_actors::SyncOutcome {
@@ -124,8 +127,9 @@ async fn drift_is_found_once_and_ends_with_a_sync() {
     let mut world = World::start(Options::default()).await;
     let flow = world.flow("echo").await;
     rename_sender(&world, "Ana");
+    let_time_pass().await;
     drift_events(&world, flow, "flow.drift_detected", 1).await;
-    looked(&world).await;
+    world.spark.check_flow(flow).await.unwrap();
     assert_eq!(count(&world, flow, "flow.drift_detected").await, 1, "once for one state");
     let events: Vec<FlowEvent> = world.decoded(&flow.stream()).await;
     let Some(FlowEvent::DriftDetected(drift)) = events.last() else { panic!("{events:?}") };
@@ -142,7 +146,7 @@ async fn drift_is_found_once_and_ends_with_a_sync() {
 #[tokio::test]
 async fn moving_a_node_is_no_drift_and_going_back_ends_it() {
     for profile in [Profile::V1_13, Profile::V1_7] {
-        let world = World::start(Options { profile, ..Options::default() }).await;
+        let world = watchful(Options { profile, ..Options::default() }).await;
         let flow = world.flow("echo").await;
         let before = world.langflow.flow("echo");
         move_nodes(&world);
@@ -158,7 +162,7 @@ async fn moving_a_node_is_no_drift_and_going_back_ends_it() {
 
 #[tokio::test]
 async fn what_cannot_have_changed_is_not_fetched_again() {
-    let world = World::start(Options::default()).await;
+    let world = watchful(Options::default()).await;
     let flow = world.flow("echo").await;
     let remote = spark_tests::fake_langflow::FakeLangFlow::flow_id("echo");
     let fetched = || world.langflow.requests().iter().filter(|(_, p)| p.contains(&remote)).count();
@@ -176,6 +180,7 @@ async fn a_flow_that_is_gone_at_the_source_has_drifted() {
     let world = World::start(Options::default()).await;
     let flow = world.flow("echo").await;
     world.langflow.remove_flow("echo");
+    let_time_pass().await;
     drift_events(&world, flow, "flow.drift_detected", 1).await;
     let drift = world.spark.check_flow(flow).await.unwrap().unwrap();
     assert_eq!(drift.remote, RemoteDrift::Missing);
@@ -339,9 +344,9 @@ async fn what_is_no_flow_is_not_stored() {
 async fn tweaks_are_checked_against_types_and_secrets() {
     let world = World::start(Options::default()).await;
     let flow = world.flow("slow").await;
-    let run = |tweaks: Value| {
+    let run = async |tweaks: Value| {
         let options = RunOptions { tweaks: Some(tweaks), ..RunOptions::default() };
-        world.spark.create_task(NewTask { flow_id: flow, options }, &who())
+        world.spark.create_task(NewTask { flow_id: flow, options }, &who()).await
     };
     for (tweaks, part) in [
         (json!({ "SlowEcho-00001": { "seconds": "soon" } }), "takes a number"),
