@@ -42,7 +42,12 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     pub(crate) fn new(http: reqwest::Client, sealer: Sealer) -> Self {
-        Self { http, sealer, entries: RwLock::default(), flow_changes: tokio::sync::Mutex::default() }
+        Self {
+            http,
+            sealer,
+            entries: RwLock::default(),
+            flow_changes: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(crate) fn http(&self) -> &reqwest::Client {

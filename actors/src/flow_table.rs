@@ -51,9 +51,8 @@ impl FlowTable {
                 self.local.insert(id, local.content.name.clone());
             }
             Flow::Synced(flow) => {
-                let same = |entry: &FlowEntry| {
-                    entry.synced.definition_hash == flow.flow.definition_hash
-                };
+                let same =
+                    |entry: &FlowEntry| entry.synced.definition_hash == flow.flow.definition_hash;
                 let known = before.filter(same).map(|entry| entry.known).unwrap_or_default();
                 let (drift, settings) = (flow.drift.clone(), flow.settings);
                 let entry = FlowEntry { synced: flow.flow.clone().into(), drift, settings, known };

@@ -90,8 +90,7 @@ impl Spark {
         let drift = DriftWatch::start(context.clone());
         let admission = Semaphore::new(COMMANDS_IN_FLIGHT_MAX);
         let stopping = AtomicBool::new(false);
-        let spark =
-            Self(Arc::new(Inner { context, tree, sources, drift, admission, stopping }));
+        let spark = Self(Arc::new(Inner { context, tree, sources, drift, admission, stopping }));
         spark.apply_flow_limits();
         Ok(spark)
     }

@@ -61,11 +61,7 @@ pub async fn row(
 ///
 /// # Errors
 /// Where the value has no JSON form.
-pub fn with(
-    row: &RawValue,
-    name: &str,
-    value: &impl Serialize,
-) -> Result<Box<RawValue>, ApiError> {
+pub fn with(row: &RawValue, name: &str, value: &impl Serialize) -> Result<Box<RawValue>, ApiError> {
     let mut fields: Fields<'_> = serde_json::from_str(row.get()).map_err(no_json)?;
     let value = serde_json::value::to_raw_value(value).map_err(no_json)?;
     fields.0.push((name.into(), Cow::Owned(value)));

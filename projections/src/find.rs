@@ -63,11 +63,8 @@ impl Finder {
         {
             return Ok(Found::One(id));
         }
-        let sorts = if self.keeps_deleted {
-            &[" AND deleted = 0", " AND deleted = 1"][..]
-        } else {
-            &[""]
-        };
+        let sorts =
+            if self.keeps_deleted { &[" AND deleted = 0", " AND deleted = 1"][..] } else { &[""] };
         for sort in sorts {
             if let Some(found) = self.find_among(conn, text, sort)? {
                 return Ok(found);
@@ -110,12 +107,7 @@ impl Finder {
         conn.prepare_cached(&sql)?.exists([id.into_bytes()])
     }
 
-    fn named(
-        &self,
-        conn: &Connection,
-        condition: &str,
-        text: &str,
-    ) -> rusqlite::Result<Vec<Uuid>> {
+    fn named(&self, conn: &Connection, condition: &str, text: &str) -> rusqlite::Result<Vec<Uuid>> {
         let sql = format!(
             "SELECT id FROM {} WHERE {condition} ORDER BY seq LIMIT {}",
             self.table, FIND_CANDIDATES_MAX

@@ -139,7 +139,9 @@ fn apply(tx: &Connection, event: &Event<'_>, flow: &FlowEvent) -> Result<(), Pro
         FlowEvent::DriftDetected(drift) => set(tx, event, "drift = ?4", &json(drift)?),
         FlowEvent::DriftCleared(_) => set(tx, event, "drift = ?4", &None::<String>),
         // Settings end with the flow.
-        FlowEvent::Deleted(_) => set(tx, event, "deleted = 1, drift = NULL, runs_max = ?4", &None::<u32>),
+        FlowEvent::Deleted(_) => {
+            set(tx, event, "deleted = 1, drift = NULL, runs_max = ?4", &None::<u32>)
+        }
     }
 }
 
@@ -151,20 +153,19 @@ fn set(
     value: &dyn ToSql,
 ) -> Result<(), ProjectionError> {
     let sql = format!("UPDATE flows SET {columns}, updated_at = ?2, revision = ?3 WHERE id = ?1");
-    let changed = tx
-        .prepare_cached(&sql)?
-        .execute(params![blob(event.id), event.at(), event.revision(), value])?;
+    let changed = tx.prepare_cached(&sql)?.execute(params![
+        blob(event.id),
+        event.at(),
+        event.revision(),
+        value
+    ])?;
     if changed == 0 {
         return Err(event.unfit("its flow was never synced or made"));
     }
     Ok(())
 }
 
-fn at_source(
-    tx: &Connection,
-    event: &Event<'_>,
-    flow: &FlowSynced,
-) -> Result<(), ProjectionError> {
+fn at_source(tx: &Connection, event: &Event<'_>, flow: &FlowSynced) -> Result<(), ProjectionError> {
     content_of(tx, event, &FlowContent::from(flow), Some(flow))
 }
 

@@ -18,10 +18,7 @@ impl Spark {
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
-    pub async fn flow_components(
-        &self,
-        id: FlowId,
-    ) -> Result<Vec<ComponentFields>, DispatchError> {
+    pub async fn flow_components(&self, id: FlowId) -> Result<Vec<ComponentFields>, DispatchError> {
         let _permit = self.admit()?;
         let context = self.context();
         match context.catalog.flow_entry(id) {

@@ -36,8 +36,7 @@ pub(crate) struct DriftWatch {
 
 impl DriftWatch {
     pub(crate) fn start(context: Shared) -> Self {
-        let (every, receiver) =
-            watch::channel(Some(Duration::from_millis(DRIFT_EVERY_MS_DEFAULT)));
+        let (every, receiver) = watch::channel(Some(Duration::from_millis(DRIFT_EVERY_MS_DEFAULT)));
         #[expect(clippy::disallowed_methods, reason = "the handle is kept and aborted at the end")]
         let looper = tokio::spawn(look_for_ever(context, receiver)).abort_handle();
         Self { looper, every }
@@ -168,9 +167,8 @@ fn next_look(seen: Option<&Seen>, entry: &FlowEntry, updated_at: Option<&str>) -
     // Before 1.13 the list does not say when a flow was changed.
     let Some(updated_at) = updated_at else { return Look::Fetch(None) };
     let definition_hash = &entry.synced.definition_hash;
-    let same = seen.filter(|seen| {
-        seen.updated_at == updated_at && seen.definition_hash == *definition_hash
-    });
+    let same = seen
+        .filter(|seen| seen.updated_at == updated_at && seen.definition_hash == *definition_hash);
     // One that was missing and is listed again has to be looked at, whatever its time.
     let missing = matches!(&entry.drift, Some(Drift { remote: RemoteDrift::Missing, .. }));
     if same.is_some_and(|seen| seen.twice) && !missing {

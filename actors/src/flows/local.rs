@@ -83,7 +83,9 @@ impl Spark {
         let context = self.context();
         let imported = read(&request.definition)?;
         let name = request.name.or(imported.name).ok_or_else(|| {
-            DispatchError::Invalid("the file has no name for the flow; give one: --name NAME".into())
+            DispatchError::Invalid(
+                "the file has no name for the flow; give one: --name NAME".into(),
+            )
         })?;
         let about = About {
             name,
@@ -284,8 +286,7 @@ fn missing(id: FlowId) -> DispatchError {
 }
 
 async fn load(context: &Shared, id: FlowId) -> Result<Flow, DispatchError> {
-    let mut shell =
-        Shell::<Flow>::new(context.log.clone(), context.clock.clone(), id.stream());
+    let mut shell = Shell::<Flow>::new(context.log.clone(), context.clock.clone(), id.stream());
     let recovered = shell.recover(Patience::FailFast).await;
     recovered.map_err(|error| DispatchError::of(error, "flow", id))?;
     Ok(shell.state().clone())

@@ -105,7 +105,8 @@ impl Spark {
         match which {
             SyncWhich::All { folder, force } => {
                 for flow in in_folder(remote, folder.as_deref())? {
-                    let request = SyncFlow { remote: flow.id.clone(), force, ..SyncFlow::default() };
+                    let request =
+                        SyncFlow { remote: flow.id.clone(), force, ..SyncFlow::default() };
                     wanted.push((flow, request));
                 }
             }
@@ -151,11 +152,8 @@ async fn sync_one(
         before: before.as_ref().map(|entry| &*entry.synced),
     };
     let folder = remote.folder;
-    let fetched = RemoteDefinition {
-        name: remote.name,
-        description: remote.description,
-        ..fetched
-    };
+    let fetched =
+        RemoteDefinition { name: remote.name, description: remote.description, ..fetched };
     let flow = describe(context, source_id, fetched, folder, asked, who).await?;
     let changes = match &before {
         Some(before) => Some(changes(context, before, &flow).await?),

@@ -8,9 +8,7 @@ use spark_events::domain::flow::diff::{FlowDiff, diff};
 use spark_events::domain::flow::{FlowContent, FlowEvent};
 use spark_events::limits::{READ_EVENTS_MAX, VERSION_PREFIX_DIGITS_MIN};
 use spark_events::log::Direction;
-use spark_events::{
-    FlowId, LogError, Payload, RecordedEvent, Revision, Timestamp, payload,
-};
+use spark_events::{FlowId, LogError, Payload, RecordedEvent, Revision, Timestamp, payload};
 
 use crate::context::Shared;
 use crate::error::DispatchError;

@@ -62,9 +62,7 @@ impl Paint {
         match status {
             "completed" | "active" | "up" | "ok" | "success" | "healthy" | "fired" => Self::Good,
             "running" | "waiting" | "pending" | "paused" | "degraded" | "skipped" | "drifted"
-            | "edited" | "local" => {
-                Self::Watch
-            },
+            | "edited" | "local" => Self::Watch,
             "failed" | "down" | "lost" | "error" | "unhealthy" | "missed" => Self::Bad,
             "cancelled" | "stopped" | "removed" | "deleted" => Self::Faint,
             _ => Self::Plain,

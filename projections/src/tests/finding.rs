@@ -62,7 +62,11 @@ async fn what_is_deleted_answers_where_nothing_living_does() {
     assert_eq!(find("gone").await, Found::One(GONE));
     assert_eq!(find("abcd3333").await, Found::One(GONE));
     assert_eq!(find("abcd-4444").await, Found::One(same_name));
-    assert_eq!(find("Gon").await, Found::None { suggestions: vec![] }, "no deleted name is proposed");
+    assert_eq!(
+        find("Gon").await,
+        Found::None { suggestions: vec![] },
+        "no deleted name is proposed"
+    );
     assert_eq!(model.reads().find_schedule("hourly").await.unwrap(), Found::One(SCHEDULE));
 }
 

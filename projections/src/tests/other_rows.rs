@@ -70,7 +70,8 @@ async fn a_flow_shows_its_versions_its_drift_and_its_limit() {
     let summary = vec!["ChatInput-1 changed: sender".to_owned()];
     let remote = RemoteDrift::Changed { remote_hash: "ef".into(), summary };
     story.add(FLOW.stream(), FlowEvent::DriftDetected(Drift { remote, at: at(3) }));
-    let content = FlowContent { definition_hash: "xy".into(), ..FlowContent::from(&flow("Daily report")) };
+    let content =
+        FlowContent { definition_hash: "xy".into(), ..FlowContent::from(&flow("Daily report")) };
     story.add(FLOW.stream(), FlowEvent::Edited(Box::new(content)));
     let mut model = Model::of(&story);
     let row = model.reads().flow(FLOW).await.unwrap().unwrap();

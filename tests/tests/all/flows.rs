@@ -319,8 +319,7 @@ async fn secrets_stay_at_the_source_and_never_come_into_the_log() {
         assert!(!text.contains(SECRET), "{}", event.event_type);
     }
     for id in [flow, copy] {
-        let (_, definition) =
-            world.spark.flow_version(id, &VersionRef::Number(1)).await.unwrap();
+        let (_, definition) = world.spark.flow_version(id, &VersionRef::Number(1)).await.unwrap();
         let text = definition.to_string();
         assert!(text.contains(MASK) && !text.contains(SECRET));
     }

@@ -56,10 +56,10 @@ impl TryFrom<SyncBody> for SyncWhat {
     fn try_from(body: SyncBody) -> Result<Self, Self::Error> {
         let mut wrong = Wrong::default();
         let chosen = [
+            ("all", body.all),
             ("flow", body.flow.is_some()),
             ("flows", body.flows.is_some()),
-            ("folder", body.folder.is_some() && !body.all),
-            ("all", body.all),
+            ("folder", body.folder.is_some()),
         ];
         let mut given = chosen.iter().filter(|(_, given)| *given).map(|(field, _)| *field);
         let first = given.next();

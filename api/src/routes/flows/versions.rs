@@ -101,12 +101,7 @@ pub(super) async fn diff(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
     }))
 }
 
-fn side(
-    call: &Call<'_>,
-    key: &str,
-    id: FlowId,
-    default: VersionRef,
-) -> Result<DiffSide, ApiError> {
+fn side(call: &Call<'_>, key: &str, id: FlowId, default: VersionRef) -> Result<DiffSide, ApiError> {
     match call.query.text(key) {
         None => Ok(DiffSide::Version(id, default)),
         Some("remote") => Ok(DiffSide::Remote(id)),

@@ -130,9 +130,8 @@ pub(super) async fn edit(edit: Edit, context: &Context<'_>) -> Result<Exit> {
 
 pub(super) async fn push(push: Push, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
-    let body = Body::default()
-        .with("source", push.source)
-        .with("force", push.force.then_some(true));
+    let body =
+        Body::default().with("source", push.source).with("force", push.force.then_some(true));
     let row = client.post(&["flows", &push.flow, "push"], body.json()).await?;
     out.data(&row, |look| views::flow::show(&row, look))?;
     let name = text_or_dash(&row, &["name", "id"]);

@@ -24,11 +24,11 @@ pub(crate) struct Export {
 /// Compare two versions.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  automagik flow diff report               the version before and the newest
-  automagik flow diff report 2             version 2 and the newest
+  automagik flow diff report                 the version before and the newest
+  automagik flow diff report 2               version 2 and the newest
   automagik flow diff report 2 5
-  automagik flow diff report remote        the newest and what the source has
-  automagik flow diff report --with other  two flows
+  automagik flow diff report remote          the newest and what the source has
+  automagik flow diff report --with other    two flows
 Exit codes: 0 no difference, 3 a difference.")]
 pub(crate) struct Diff {
     /// Its name, its id, or the start of its id
@@ -126,7 +126,10 @@ mod tests {
         let diff = |from: Option<&str>, to: Option<&str>| {
             let own = |text: Option<&str>| text.map(str::to_owned);
             let diff = Diff { flow: "f".into(), from: own(from), to: own(to), with: None };
-            diff.query().into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
+            diff.query()
+                .into_iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect::<Vec<_>>()
         };
         assert_eq!(diff(Some("remote"), None), ["from=current", "to=remote"]);
         assert_eq!(diff(Some("remote"), Some("2")), ["from=remote", "to=2"]);

@@ -111,11 +111,7 @@ fn values(name: &str, change: &Value, look: &Look) -> String {
     };
     let name = cut(name, 16);
     let (old, new) = (value("old"), value("new"));
-    format!(
-        "    {name}: {} -> {}\n",
-        look.paint(Paint::Bad, &old),
-        look.paint(Paint::Good, &new)
-    )
+    format!("    {name}: {} -> {}\n", look.paint(Paint::Bad, &old), look.paint(Paint::Good, &new))
 }
 
 fn sign(change: &str) -> char {

@@ -219,8 +219,10 @@ fn masks_are_filled_with_the_secrets_of_the_same_place_and_never_sent() {
 
 #[test]
 fn a_secret_never_comes_to_stand_in_another_row() {
-    let rows = |rows: Value| json!({ "nodes": [{ "id": "A-1", "data": { "type": "A", "node": {
-        "template": { "headers": { "type": "table", "value": rows } } } } }] });
+    let rows = |rows: Value| {
+        json!({ "nodes": [{ "id": "A-1", "data": { "type": "A", "node": {
+        "template": { "headers": { "type": "table", "value": rows } } } } }] })
+    };
     let real = rows(json!([
         { "key": "Authorization", "value": "first" }, { "key": "X-Api-Key", "value": "second" }
     ]));
@@ -262,7 +264,11 @@ fn values_of_tweaks_must_fit_their_fields() {
     assert_eq!(check(&echo, json!({ "ChatInput-00001": { "sender": "Machine" } })), Ok(()));
     assert_eq!(check(&echo, json!({ "ChatInput-00001": { "files": ["a.txt"] } })), Ok(()));
     for (components, tweaks, part) in [
-        (&model, json!({ "Language Model": { "temperature": "hot" } }), "takes a number, not a text"),
+        (
+            &model,
+            json!({ "Language Model": { "temperature": "hot" } }),
+            "takes a number, not a text",
+        ),
         (&model, json!({ "temperature": true }), "takes a number, not true or false"),
         (&model, json!({ "Language Model": { "stream": "yes" } }), "takes true or false"),
         (&model, json!({ "Language Model": { "api_key": "sk-x" } }), "api_key of component"),

@@ -89,12 +89,9 @@ fn a_deleted_flow_comes_back_with_the_next_sync_without_its_settings() {
 #[test]
 fn what_is_not_there_takes_no_command_but_sync_and_create() {
     for flow in [Flow::Absent, Flow::Deleted] {
-        for command in [
-            FlowCommand::Edit(content("a")),
-            push("a"),
-            limit(RunsLimit::None),
-            look("a", None),
-        ] {
+        for command in
+            [FlowCommand::Edit(content("a")), push("a"), limit(RunsLimit::None), look("a", None)]
+        {
             assert_eq!(decide(&flow, command.clone()), Err(FlowRejection::Absent), "{command:?}");
         }
     }
@@ -141,8 +138,7 @@ fn drift_is_recorded_once_for_each_state_of_the_source() {
     assert_eq!((found, again, other), (1, 0, 1));
     let stale = then(flow.clone(), look("older", None));
     assert_eq!(stale.1, 0, "it was compared with another definition than this one");
-    let missing =
-        || FlowCommand::Compare { with: "a".into(), found: Some(RemoteDrift::Missing) };
+    let missing = || FlowCommand::Compare { with: "a".into(), found: Some(RemoteDrift::Missing) };
     let (flow, gone) = then(flow, missing());
     let (flow, still_gone) = then(flow, missing());
     let (flow, back) = then(flow, look("a", None));

@@ -127,7 +127,8 @@ fn an_export_and_its_data_alone_are_read() {
     assert_eq!(whole.name.as_deref(), Some("e2e-echo"));
     assert_eq!(whole.description.as_deref(), Some("Returns what it is given."));
     assert_eq!(whole.definition, export["data"]);
-    let bare = read(&json!({ "name": "not its own", "nodes": export["data"]["nodes"], "edges": [] }));
+    let bare =
+        read(&json!({ "name": "not its own", "nodes": export["data"]["nodes"], "edges": [] }));
     assert_eq!(bare.unwrap().name, None);
 }
 
