@@ -48,7 +48,11 @@ fn check(component: &ComponentFields, field: &Field, value: &Value) -> Result<()
     let legal = match value {
         Value::Null => true,
         Value::Array(items) if field.list => items.iter().all(one),
-        other => one(other),
+        Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => one(value),
     };
     if !legal {
         let mut wanted = wanted(&field.kind).to_owned();

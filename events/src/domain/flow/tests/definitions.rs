@@ -214,7 +214,7 @@ fn what(diff: &FlowDiff, swap: bool) -> BTreeMap<String, Change> {
     let turn = |change: Change| match change {
         Change::Added if swap => Change::Removed,
         Change::Removed if swap => Change::Added,
-        other => other,
+        Change::Added | Change::Removed | Change::Changed => change,
     };
     let components = diff.components.iter().map(|c| (c.id.clone(), turn(c.change)));
     let connections = diff.connections.iter().map(|c| (c.connection.clone(), turn(c.change)));
