@@ -31,6 +31,7 @@ mod stub;
 mod tests;
 mod traces;
 
+pub(crate) use catalog::FlowUpload;
 pub use catalog::{RemoteDefinition, RemoteFlow};
 pub use http::{HttpClientError, http_client};
 

@@ -9,7 +9,8 @@
 //! - `aggregate.rs`: the shell around every aggregate: recover, decide, append, adopt.
 //! - `tasks.rs`, `task.rs`, `dispatch.rs`, `open_tasks.rs`: tasks, their attempts and their queue.
 //! - `schedules.rs`, `schedule.rs`: timetable and timers.
-//! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`: sources and their flows.
+//! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`, `flow_table.rs`: sources and their
+//!   flows.
 //! - `langflow.rs`: the client, one file per API generation. `seal.rs`: source keys at rest.
 //! - `index.rs`: what is open or scheduled, folded from the log for a quick start.
 
@@ -18,6 +19,7 @@ mod catalog;
 mod context;
 mod dispatch;
 mod error;
+mod flow_table;
 mod flows;
 mod index;
 pub mod langflow;
@@ -35,6 +37,10 @@ mod tasks;
 mod worker;
 
 pub use error::{DispatchError, Rejection};
+pub use flows::{
+    CreateFlow, DiffAsked, DiffSide, EditFlow, FlowVersion, PushFlow, Pushed, SyncFailure,
+    SyncOutcome, SyncReport, SyncWhich, VersionRef,
+};
 pub use requests::{
     AddSource, Done, NewSchedule, NewTask, RemoteListing, RunOptions, SparkHealth, SyncFlow,
     TaskEnd, UpdateSource, Who,

@@ -88,6 +88,8 @@ pub struct SyncFlow {
     pub input_component: Option<String>,
     /// The node that gives the output; detected when absent.
     pub output_component: Option<String>,
+    /// Give up an edit that was not pushed.
+    pub force: bool,
 }
 
 /// What a task and the tasks of a schedule have in common.
@@ -153,6 +155,8 @@ pub struct RemoteListing {
     pub folder: Option<String>,
     /// The flow's id here, when it is synced.
     pub synced_as: Option<FlowId>,
+    /// Whether it is synced and known to have changed at the source since.
+    pub drifted: bool,
 }
 
 /// How Spark itself is doing.
@@ -166,6 +170,8 @@ pub struct SparkHealth {
     pub running_tasks: u64,
     /// Schedules that have a next occurrence.
     pub active_schedules: u64,
+    /// Flows whose source is known to have something else than was synced.
+    pub drifted_flows: u64,
     /// Actors that crashed (panicked) since the start.
     pub crashes: u64,
     /// What the last crash said.

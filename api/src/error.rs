@@ -320,6 +320,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
         Rejection::Task(T::Exists)
         | Rejection::Schedule(S::Exists)
         | Rejection::Source(O::Exists)
+        | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
         | Rejection::Worker(W::Exists) => Row::CONFLICT,
         Rejection::Task(T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_))
         | Rejection::Schedule(S::Completed) => Row::STAGE,

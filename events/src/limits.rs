@@ -41,6 +41,29 @@ pub const PAYLOAD_CHUNK_BYTES_MAX: usize = 512 * 1024;
 /// The largest payload of any kind (flow definition, run output), before compression.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The largest file that a flow may be made from here.
+pub const FLOW_FILE_BYTES_MAX: usize = 1536 * 1024;
+/// Nodes of a flow that is made here.
+pub const FLOW_NODES_MAX: usize = 1_000;
+/// Flows that one request may name to be synced.
+pub const FLOWS_NAMED_MAX: usize = 100;
+/// Lines in which a flow's changes are summed up.
+pub const FLOW_SUMMARY_LINES_MAX: usize = 20;
+/// Characters of a value that the answer to a sync shows.
+pub const FLOW_VALUE_CHARS_MAX: usize = 200;
+/// The highest limit of runs at once that a flow may be given.
+pub const FLOW_RUNS_MAX: u32 = SOURCE_RUNS_MAX;
+/// How often synced flows are compared with what their sources have.
+pub const DRIFT_EVERY_MS_DEFAULT: u64 = 5 * 60_000;
+/// The shortest time between two such comparisons.
+pub const DRIFT_EVERY_MS_MIN: u64 = 1_000;
+/// How long the comparison of one flow right before its run may take.
+pub const DRIFT_CHECK_MS_MAX: u64 = 5_000;
+/// The longest pause between two flows that are fetched only to be compared.
+pub const DRIFT_PAUSE_MS_MAX: u64 = 1_000;
+/// The shortest start of a version's hash that may stand for it, in hexadecimal digits.
+pub const VERSION_PREFIX_DIGITS_MIN: usize = 4;
+
 /// The longest input of a task.
 pub const TASK_INPUT_BYTES_MAX: usize = 1024 * 1024;
 /// The largest answer read from a LangFlow server.
@@ -241,6 +264,8 @@ const _: () = assert!(PAYLOAD_CHUNK_BYTES_MAX * 4 / 3 < EVENT_BYTES_MAX);
 const _: () = assert!(EVENT_BYTES_MAX < APPEND_BYTES_MAX);
 const _: () = assert!(SUBSCRIPTION_BATCH_EVENTS_MAX < LOG_TAIL_EVENTS_MAX);
 const _: () = assert!(TASK_INPUT_BYTES_MAX < REQUEST_BODY_BYTES_MAX as usize);
+const _: () = assert!(FLOW_FILE_BYTES_MAX < REQUEST_BODY_BYTES_MAX as usize);
+const _: () = assert!(DRIFT_EVERY_MS_MIN <= DRIFT_EVERY_MS_DEFAULT);
 const _: () = assert!(RESPONSE_BYTES_MAX <= PAYLOAD_BYTES_MAX);
 const _: () = assert!(GROUP_COMMIT_MAX <= LOG_QUEUE_MAX);
 const _: () = assert!(JOB_POLL_MS_MIN < JOB_POLL_MS_MAX && JOB_POLL_MS_MAX < JOB_STOP_MS_MAX);

@@ -179,7 +179,7 @@ pub(crate) async fn handle(route: SourceRoute<'_>, call: &Call<'_>) -> Result<Re
             Reply::written(row, read::known(id), done.position)
         }
         SourceRoute::Flows(id) => {
-            call.query.only(&[])?;
+            call.query.only(&["folder"])?;
             let id = read::source_id(app, &id).await?;
             remote_flows(call, id).await
         }
@@ -201,7 +201,7 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 /// All flows of the source in one page: LangFlow lists them in one answer too.
 async fn remote_flows(call: &Call<'_>, id: SourceId) -> Result<Reply, ApiError> {
-    let items = call.app.spark.remote_flows(id).await?;
+    let items = call.app.spark.remote_flows(id, call.query.text("folder")).await?;
     let (total, limit) = (items.len() as u64, items.len());
     Reply::ok(&Page { items, total, limit, offset: 0, has_more: false, next_cursor: None })
 }
