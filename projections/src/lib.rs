@@ -38,5 +38,5 @@ pub use runner::{Halt, ProjectionHealth, Projections};
 pub use schedules::{Outcome, OutcomeKind, ScheduleFilter, ScheduleRow};
 pub use sources::{SourceFilter, SourceRow};
 pub use store::{Listing, Page, Reads};
-pub use tasks::{AttemptRow, TaskCounts, TaskDetail, TaskFilter, TaskRow};
+pub use tasks::{AttemptRow, TaskCounts, TaskDetail, TaskFilter, TaskRow, TaskSort};
 pub use workers::{WorkerFilter, WorkerRow};
