@@ -18,6 +18,7 @@ mod error;
 mod find;
 pub mod flows;
 mod follow;
+mod idle;
 pub mod projection;
 pub mod runner;
 pub mod schedules;

@@ -41,6 +41,9 @@ pub use rows::{AttemptRow, ComponentRow, TaskCounts, TaskDetail, TaskRow};
 use record::Record;
 use schema::{DELETED, TIMES_MICROS};
 
+/// The name of the projection.
+pub(crate) const TASKS: &str = "tasks";
+
 /// Builds the tables `tasks`, `tasks_texts`, `tasks_attempts`, `tasks_logs` and `tasks_counts`.
 #[derive(Default)]
 pub struct Tasks {
@@ -109,7 +112,7 @@ type Span = (i64, i64);
 
 impl Projection for Tasks {
     fn name(&self) -> &'static str {
-        "tasks"
+        TASKS
     }
 
     fn version(&self) -> u32 {

@@ -135,13 +135,14 @@ pub(crate) async fn handle(route: FlowRoute<'_>, call: &Call<'_>) -> Result<Repl
 
 async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (app, query) = (call.app, &call.query);
-    query.only(&["source", "folder", "deleted", "limit", "offset", "cursor"])?;
+    query.only(&["source", "name", "folder", "deleted", "limit", "offset", "cursor"])?;
     let paging = query.paging()?;
     let include_deleted = query.flag("deleted")?;
     call.ready_to_read().await?;
     let source = read::given(query.text("source").map(|text| read::source_id(app, text)));
     let filter = FlowFilter {
         source_id: source.await?,
+        name: query.text("name").map(str::to_owned),
         folder: query.text("folder").map(str::to_owned),
         include_deleted,
     };

@@ -13,7 +13,7 @@ use super::{class_number, status_number, stored_ref};
 use crate::error::QueryError;
 use crate::store::Where;
 
-/// Which tasks are wanted. Every part narrows the list.
+/// Which tasks are wanted, and in which order. Every part but the order narrows the list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaskFilter {
     /// In one of these statuses; empty means any.
@@ -36,6 +36,8 @@ pub struct TaskFilter {
     pub text: Option<String>,
     /// Deleted ones too.
     pub include_deleted: bool,
+    /// The order.
+    pub sort: TaskSort,
 }
 
 impl TaskFilter {

@@ -46,11 +46,10 @@ const ATTEMPTS: &str = "SELECT a.*, wr.id AS worker_id, d.hash AS definition_has
 fn list(
     conn: &Connection,
     filter: &TaskFilter,
-    sort: TaskSort,
     page: &Page,
 ) -> Result<Listing<TaskRow>, QueryError> {
     let start = page.start()?;
-    let filter = filter.narrow(conn)?;
+    let (sort, filter) = (filter.sort, filter.narrow(conn)?);
     let (sql, values) = keys(&filter, sort, page, start);
     let mut statement = conn.prepare_cached(&sql)?;
     let keys = statement.query_map(params_from_iter(values), |row| row.get::<_, i64>(0))?;
@@ -186,10 +185,9 @@ fn detail(conn: &Connection, id: TaskId) -> Result<Option<TaskDetail>, QueryErro
 pub(crate) fn plan(
     conn: &Connection,
     filter: &TaskFilter,
-    sort: TaskSort,
     page: &Page,
 ) -> Result<Vec<String>, QueryError> {
-    let (sql, values) = keys(&filter.narrow(conn)?, sort, page, page.start()?);
+    let (sql, values) = keys(&filter.narrow(conn)?, filter.sort, page, page.start()?);
     let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
     let steps = explain.query_map(params_from_iter(values), |row| row.get("detail"))?;
     Ok(steps.collect::<rusqlite::Result<_>>()?)
@@ -205,10 +203,9 @@ impl Reads {
     pub async fn list_tasks(
         &self,
         filter: TaskFilter,
-        sort: TaskSort,
         page: Page,
     ) -> Result<Listing<TaskRow>, QueryError> {
-        self.read(move |conn| list(conn, &filter, sort, &page)).await
+        self.read(move |conn| list(conn, &filter, &page)).await
     }
 
     /// One task with its attempts.

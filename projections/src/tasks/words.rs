@@ -135,7 +135,7 @@ mod tests {
     fn the_start_of_a_text_is_searched() {
         let mut found = Words::default();
         let long = format!("first {} last", "-".repeat(SEARCH_TEXT_BYTES_MAX));
-        found.add_json(&serde_json::json!({ "name": [long], "more": "unseen" }));
+        found.add_json(&serde_json::json!([{ "text": long }, "unseen"]));
         assert_eq!(found.joined().as_deref(), Some("first"));
     }
 }
