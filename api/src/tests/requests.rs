@@ -63,7 +63,7 @@ async fn what_is_not_understood_is_refused_with_its_name() {
         ("/tasks?limit=1&limit=2", "given twice"),
         ("/tasks?flow=%ff", "UTF-8"),
         ("/tasks?min_position=x", "position"),
-        ("/schedules?status=active,paused", "one status at a time"),
+        ("/schedules?status=active,gone", "is not one of active, paused"),
         ("/workers?status=gone", "active, stopped, lost"),
         ("/sources?deleted=maybe", "true or false"),
         ("/schedules/x/next?n=0", "from 1 to"),

@@ -16,7 +16,7 @@ pub(crate) struct BulkArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// The newest of them, at most N
-    #[arg(long, value_name = "N", help_heading = "Which tasks")]
+    #[arg(long, value_name = "N", help_heading = super::filter::WHICH)]
     limit: Option<usize>,
     /// Show which they are, do nothing
     #[arg(long)]

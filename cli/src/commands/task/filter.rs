@@ -4,36 +4,38 @@
 use clap::Args;
 use serde_json::{Map, Value};
 
+/// Above the options that narrow down tasks.
+pub(super) const WHICH: &str = "Which tasks";
+
 /// Options that narrow down tasks.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Which tasks")]
 pub(crate) struct FilterArgs {
     /// Only these: pending, running, waiting, completed, failed, cancelled
-    #[arg(long, value_name = "STATUS")]
+    #[arg(help_heading = WHICH, long, value_name = "STATUS")]
     status: Option<String>,
     /// Only those of this flow
-    #[arg(long, alias = "flow-id", alias = "workflow-id")]
+    #[arg(help_heading = WHICH, long, alias = "flow-id", alias = "workflow-id")]
     flow: Option<String>,
     /// Only those of this schedule
-    #[arg(long)]
+    #[arg(help_heading = WHICH, long)]
     schedule: Option<String>,
     /// Only those of this source
-    #[arg(long)]
+    #[arg(help_heading = WHICH, long)]
     source: Option<String>,
     /// Only those made so: manual, occurrence, schedule_triggered, retry_of
-    #[arg(long, value_name = "KIND")]
+    #[arg(help_heading = WHICH, long, value_name = "KIND")]
     trigger: Option<String>,
     /// Only those whose last failure is of this class, such as timeout
-    #[arg(long, value_name = "CLASS")]
+    #[arg(help_heading = WHICH, long, value_name = "CLASS")]
     class: Option<String>,
     /// Only those made since: 1h, 7d, or 2030-01-31T09:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(help_heading = WHICH, long, value_name = "TIME")]
     since: Option<String>,
     /// Only those made before: as --since
-    #[arg(long, value_name = "TIME")]
+    #[arg(help_heading = WHICH, long, value_name = "TIME")]
     until: Option<String>,
     /// Only those with all these words in input, output or error; word* for a start
-    #[arg(long, visible_alias = "q", value_name = "WORDS")]
+    #[arg(help_heading = WHICH, long, visible_alias = "q", value_name = "WORDS")]
     search: Option<String>,
 }
 

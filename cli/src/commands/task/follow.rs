@@ -31,7 +31,7 @@ impl Told for States {
 pub(crate) struct Parts {
     pub(crate) attempt: Option<u32>,
     pub(crate) component: Option<String>,
-    seen: usize,
+    pub(crate) seen: usize,
 }
 
 impl Told for Parts {
