@@ -68,7 +68,11 @@ pub fn health(app: &App) -> ReadsHealth {
     let trouble = app.projections.trouble();
     let projections = app.projections.health();
     let healthy = trouble.is_none() && projections.iter().all(|one| one.halted.is_none());
-    let read_models = ReadModels { position: app.projections.position(), searchable: app.projections.searchable(), trouble };
+    let read_models = ReadModels {
+        position: app.projections.position(),
+        searchable: app.projections.searchable(),
+        trouble,
+    };
     ReadsHealth { healthy, read_models, projections }
 }
 

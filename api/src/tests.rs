@@ -3,6 +3,6 @@
 
 mod commands;
 mod http;
-mod requests;
 mod lists;
+mod requests;
 mod world;

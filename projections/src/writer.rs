@@ -117,13 +117,12 @@ impl Writer {
             return;
         };
         let reached = tasks.state.position;
-        let indexed = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).and_then(
-            |tx| {
+        let indexed =
+            self.conn.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
                 let indexed = search::advance(&tx)?;
                 tx.commit()?;
                 Ok(indexed)
-            },
-        );
+            });
         match indexed {
             Ok(indexed) => {
                 self.turns.taken(indexed.more);

@@ -31,9 +31,17 @@ async fn a_list_is_narrowed_by_every_key_and_sorted() {
     let world = world().await;
     let made = failed(&world, &["red apple", "green pear", "red pear"]).await;
     let newest_first: Vec<Value> = made.iter().rev().cloned().collect();
-    for all in ["", "&status=failed", "&trigger=manual", "&class=unreachable", "&since=1h",
-        "&flow=hourly", "&source=home", "&q=unreachable", "&sort=-created"]
-    {
+    for all in [
+        "",
+        "&status=failed",
+        "&trigger=manual",
+        "&class=unreachable",
+        "&since=1h",
+        "&flow=hourly",
+        "&source=home",
+        "&q=unreachable",
+        "&sort=-created",
+    ] {
         assert_eq!(ids(&world, all).await, newest_first, "{all}");
     }
     assert_eq!(ids(&world, "&sort=created").await, made);
@@ -87,11 +95,17 @@ async fn a_command_for_many_is_refused_where_it_is_not_meant_so() {
     for (body, part) in [
         (json!({ "action": "retry", "filter": {} }), "narrow it, for example by since"),
         (json!({ "action": "retry", "filter": { "deleted": true } }), "narrow it"),
-        (json!({ "action": "cancel", "filter": { "status": "failed" } }), "cancel takes tasks that are pending, running, waiting"),
+        (
+            json!({ "action": "cancel", "filter": { "status": "failed" } }),
+            "cancel takes tasks that are pending, running, waiting",
+        ),
         (json!({ "action": "burn", "filter": { "since": "1h" } }), "burn"),
         (json!({ "action": "retry", "filter": { "since": "x" } }), "neither an instant"),
         (json!({ "action": "retry", "filter": { "sort": "created" } }), "sort"),
-        (json!({ "action": "retry", "filter": { "since": "1h" }, "limit": 1_001 }), "from 1 to 1000"),
+        (
+            json!({ "action": "retry", "filter": { "since": "1h" }, "limit": 1_001 }),
+            "from 1 to 1000",
+        ),
     ] {
         let refused = world.post("/tasks/bulk", body).await;
         let text = refused.json.to_string();

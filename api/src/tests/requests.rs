@@ -55,7 +55,10 @@ async fn the_request_id_comes_back_and_stands_in_the_events() {
 async fn what_is_not_understood_is_refused_with_its_name() {
     let world = world().await;
     for (path, part) in [
-        ("/tasks?order=id", "allowed are status, flow, schedule, source, trigger, class, since, until, q, deleted, sort, limit, offset, cursor"),
+        (
+            "/tasks?order=id",
+            "allowed are status, flow, schedule, source, trigger, class, since, until, q, deleted, sort, limit, offset, cursor",
+        ),
         ("/tasks?limit=0", "from 1 to 100"),
         ("/tasks?limit=x", "from 1 to 100"),
         ("/tasks?status=done", "is not one of pending, running"),

@@ -5,12 +5,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Context, flow, watch};
-use bulk::BulkArgs;
-use filter::FilterArgs;
 use crate::client::rows;
 use crate::exit::{Exit, Trouble};
 use crate::views::{self, short_task_id, text_or_dash};
 use crate::wait::{self, WaitArgs, WaitLimit};
+use bulk::BulkArgs;
+use filter::FilterArgs;
 
 mod bulk;
 mod filter;
@@ -191,7 +191,9 @@ pub(crate) async fn run(task: Task, context: &Context<'_>) -> Result<Exit> {
             let Some(task) = retry.bulk.one(retry.task.as_deref(), "retry")? else {
                 if retry.wait.wait {
                     let what = "--wait is for one task, and many were asked for";
-                    return Err(Trouble::usage(what).then("follow them: automagik task list --watch").into());
+                    return Err(Trouble::usage(what)
+                        .then("follow them: automagik task list --watch")
+                        .into());
                 }
                 return retry.bulk.run("retry", context).await;
             };

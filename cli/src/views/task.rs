@@ -238,7 +238,8 @@ pub(crate) fn log(row: &Value, look: &Look) -> String {
 
 /// One component's part in one line.
 pub(crate) fn part(entry: &Value) -> String {
-    let error = text(entry, &["error"]).map_or_else(String::new, |error| format!("  {}", one_line(&error)));
+    let error =
+        text(entry, &["error"]).map_or_else(String::new, |error| format!("  {}", one_line(&error)));
     format!(
         "try {}  {}  {}  {}{error}",
         text_or_dash(entry, &["attempt"]),

@@ -9,9 +9,9 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
+use spark_events::Payload;
 use spark_events::domain::failure::Failure;
 use spark_events::limits::{SEARCH_PIECE_TEXTS_MAX, SEARCH_TEXT_BYTES_MAX};
-use spark_events::Payload;
 
 use super::words::Words;
 use crate::columns::signed;

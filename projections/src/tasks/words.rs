@@ -126,7 +126,8 @@ mod tests {
         ] {
             assert_eq!(search_expression(text).unwrap(), expression);
         }
-        for text in ["", "  ", "*", "--", &"w ".repeat(SEARCH_WORDS_MAX + 1).replace("w ", "w x ")] {
+        for text in ["", "  ", "*", "--", &"w ".repeat(SEARCH_WORDS_MAX + 1).replace("w ", "w x ")]
+        {
             assert!(search_expression(text).is_err(), "{text:?}");
         }
     }

@@ -28,7 +28,12 @@ struct Made {
 fn made() -> impl Strategy<Value = Made> {
     (0_u8..3, 0_u8..4, 0_u8..5, 0_u8..5, 0_u8..5, any::<bool>()).prop_map(
         |(flow, trigger, input, fate, answer, class)| Made {
-            flow, trigger, input, fate, answer, class,
+            flow,
+            trigger,
+            input,
+            fate,
+            answer,
+            class,
         },
     )
 }
@@ -124,24 +129,36 @@ fn filter() -> impl Strategy<Value = TaskFilter> {
     let statuses = prop::sample::subsequence(TaskStatus::ALL.to_vec(), 0..3);
     let of = || prop::option::of(0_u8..3);
     let time = || prop::option::of(0_u64..120);
-    (statuses, of(), of(), prop::option::of(0_usize..4), of(), time(), time(), prop::option::of(0_u8..6))
-        .prop_map(|(statuses, flow, schedule, trigger, class, since, until, words)| TaskFilter {
-            statuses,
-            flow_id: flow.map(flow_of),
-            schedule_id: schedule.map(schedule_of),
-            source_id: None,
-            trigger: trigger.map(|at| TaskFilter::TRIGGERS[at]),
-            class: class.map(|n| {
-                [FailureClass::Timeout, FailureClass::Component, FailureClass::Gone][usize::from(n)]
-            }),
-            since: since.map(at),
-            until: until.map(at),
-            text: words.map(|n| match n {
-                5 => "ALPHA*".to_owned(),
-                n => format!("{}, {}", word(n), word(n / 2)),
-            }),
-            include_deleted: false,
-            sort: TaskSort::default(),
+    (
+        statuses,
+        of(),
+        of(),
+        prop::option::of(0_usize..4),
+        of(),
+        time(),
+        time(),
+        prop::option::of(0_u8..6),
+    )
+        .prop_map(|(statuses, flow, schedule, trigger, class, since, until, words)| {
+            TaskFilter {
+                statuses,
+                flow_id: flow.map(flow_of),
+                schedule_id: schedule.map(schedule_of),
+                source_id: None,
+                trigger: trigger.map(|at| TaskFilter::TRIGGERS[at]),
+                class: class.map(|n| {
+                    [FailureClass::Timeout, FailureClass::Component, FailureClass::Gone]
+                        [usize::from(n)]
+                }),
+                since: since.map(at),
+                until: until.map(at),
+                text: words.map(|n| match n {
+                    5 => "ALPHA*".to_owned(),
+                    n => format!("{}, {}", word(n), word(n / 2)),
+                }),
+                include_deleted: false,
+                sort: TaskSort::default(),
+            }
         })
 }
 
@@ -256,8 +273,7 @@ async fn a_text_that_is_stored_apart_is_not_searched_and_does_no_harm() {
     model.index_texts();
     for (text, total) in [("needle", 0), ("found", 1)] {
         let filter = TaskFilter { text: Some(text.into()), ..TaskFilter::default() };
-        let list =
-            model.reads().list_tasks(filter, Page::default()).await.unwrap();
+        let list = model.reads().list_tasks(filter, Page::default()).await.unwrap();
         assert_eq!(list.total, total, "{text}");
     }
 }

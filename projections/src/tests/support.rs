@@ -259,8 +259,10 @@ impl Model {
 pub(super) fn dump(path: &std::path::Path) -> Vec<String> {
     let conn = Connection::open(path).unwrap();
     let mut find = conn
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'projection_state'
-             AND name NOT GLOB 'tasks_words*' AND name <> 'tasks_search' ORDER BY name")
+        .prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'projection_state'
+             AND name NOT GLOB 'tasks_words*' AND name <> 'tasks_search' ORDER BY name",
+        )
         .unwrap();
     let tables = find.query_map([], |row| row.get::<_, String>(0)).unwrap();
     let mut lines = Vec::new();

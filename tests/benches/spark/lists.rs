@@ -88,12 +88,20 @@ pub(crate) async fn run() {
         ("  of a class of failure", "&class=timeout".into(), &list),
         ("  of a trigger", "&trigger=manual".into(), &list),
         ("  of the last hour", format!("&since={since}"), &list),
-        ("  of a flow, status and hour", format!("&flow={flow}&status=failed&since={since}"), &list),
+        (
+            "  of a flow, status and hour",
+            format!("&flow={flow}&status=failed&since={since}"),
+            &list,
+        ),
         ("search: a rare word", "&q=needle77".into(), &search),
         ("  a frequent word", format!("&q={}", word(3)), &search),
         ("  two words, one frequent", format!("&q={}%20{}", word(3), word(900)), &search),
         ("  the start of a word", "&q=need*".into(), &search),
-        ("  a frequent word of a flow's failures", format!("&q={}&flow={flow}&status=failed", word(3)), &search),
+        (
+            "  a frequent word of a flow's failures",
+            format!("&q={}&flow={flow}&status=failed", word(3)),
+            &search,
+        ),
         ("  a word of no task", "&q=haystack".into(), &search),
     ] {
         measure(&mut connection, what, &query, target).await;
@@ -156,7 +164,8 @@ struct Told(AtomicI64);
 
 impl Clock for Told {
     fn now(&self) -> Timestamp {
-        DateTime::from_timestamp_micros(self.0.load(Ordering::Relaxed)).expect("an instant of today")
+        DateTime::from_timestamp_micros(self.0.load(Ordering::Relaxed))
+            .expect("an instant of today")
     }
 }
 
@@ -266,10 +275,8 @@ fn life(filled: &Filled, n: u64, worker_id: WorkerId, at: Timestamp) -> Vec<NewE
         definition_hash: Some(format!("{flow:064x}")),
         at,
     };
-    let mut events = vec![
-        encoded(&TaskEvent::Created(Box::new(spec))),
-        encoded(&TaskEvent::Started(started)),
-    ];
+    let mut events =
+        vec![encoded(&TaskEvent::Created(Box::new(spec))), encoded(&TaskEvent::Started(started))];
     if n.is_multiple_of(FAILS_EVERY) {
         let class = [FailureClass::Component, FailureClass::Timeout][pick(2, &mut dice)];
         let failure = Failure::new(class, dice.words(20));

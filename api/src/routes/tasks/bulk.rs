@@ -125,12 +125,10 @@ pub(super) async fn handle(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 /// Of the statuses that the filter lets through, those in which the action makes sense.
 fn statuses(action: BulkAction, filter: &TaskFilter) -> Result<Vec<TaskStatus>, ApiError> {
-    let asked = |status: &TaskStatus| {
-        filter.statuses.is_empty() || filter.statuses.contains(status)
-    };
+    let asked =
+        |status: &TaskStatus| filter.statuses.is_empty() || filter.statuses.contains(status);
     let takes = |status: &TaskStatus| action.takes(*status);
-    let left: Vec<TaskStatus> =
-        TaskStatus::ALL.into_iter().filter(asked).filter(takes).collect();
+    let left: Vec<TaskStatus> = TaskStatus::ALL.into_iter().filter(asked).filter(takes).collect();
     if left.is_empty() {
         let names: Vec<&str> =
             TaskStatus::ALL.into_iter().filter(takes).map(TaskStatus::as_str).collect();
@@ -195,9 +193,11 @@ async fn carry_out(
     let mut answers = stream::iter(ids.iter().copied())
         .map(|id| async move {
             let done = match action {
-                BulkAction::Retry => {
-                    app.spark.retry_task(id, who).await.map(|done| (Some(done.value), done.position))
-                }
+                BulkAction::Retry => app
+                    .spark
+                    .retry_task(id, who)
+                    .await
+                    .map(|done| (Some(done.value), done.position)),
                 BulkAction::Cancel => {
                     app.spark.cancel_task(id, who).await.map(|done| (None, done.position))
                 }

@@ -164,9 +164,8 @@ impl FilterBody {
 
     /// Everything but what has to be looked up.
     fn checked(&self, place: Place, now: Timestamp) -> Result<TaskFilter, ApiError> {
-        let status = |part: &str| {
-            place.choose("status", part, &TaskStatus::ALL, TaskStatus::as_str)
-        };
+        let status =
+            |part: &str| place.choose("status", part, &TaskStatus::ALL, TaskStatus::as_str);
         let parts = self.status.as_ref().map(Several::parts).unwrap_or_default();
         let instant = |key, text: &Option<String>| {
             text.as_deref().map(|text| place.instant(key, text, now)).transpose()
@@ -177,11 +176,9 @@ impl FilterBody {
         {
             return Err(place.wrong("until", "it must be later than since"));
         }
-        let trigger = |text: &String| {
-            place.choose("trigger", text, &TaskFilter::TRIGGERS, |name| name)
-        };
-        let class =
-            |text: &String| place.choose("class", text, &CLASSES, FailureClass::as_str);
+        let trigger =
+            |text: &String| place.choose("trigger", text, &TaskFilter::TRIGGERS, |name| name);
+        let class = |text: &String| place.choose("class", text, &CLASSES, FailureClass::as_str);
         Ok(TaskFilter {
             statuses: parts.into_iter().map(status).collect::<Result<_, _>>()?,
             trigger: self.trigger.as_ref().map(trigger).transpose()?,

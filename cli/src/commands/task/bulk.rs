@@ -28,13 +28,17 @@ pub(crate) struct BulkArgs {
 impl BulkArgs {
     /// Whether this is about one task, which is named, or many. Both or neither is refused.
     pub(crate) fn one<'a>(&self, task: Option<&'a str>, verb: &str) -> Result<Option<&'a str>> {
-        let usage = |what: String| Trouble::usage(what).then(format!("see: automagik task {verb} --help"));
+        let usage =
+            |what: String| Trouble::usage(what).then(format!("see: automagik task {verb} --help"));
         match (task, self.filter.is_empty()) {
-            (Some(_), false) => Err(usage("a task was named, and options that choose tasks".into())
-                .because("they would not agree")
-                .into()),
+            (Some(_), false) => {
+                Err(usage("a task was named, and options that choose tasks".into())
+                    .because("they would not agree")
+                    .into())
+            }
             (Some(_), true) if self.dry_run || self.limit.is_some() => {
-                Err(usage("--dry-run and --limit are for many tasks, and one was named".into()).into())
+                Err(usage("--dry-run and --limit are for many tasks, and one was named".into())
+                    .into())
             }
             (Some(task), true) => Ok(Some(task)),
             (None, false) => Ok(None),
@@ -58,6 +62,13 @@ impl BulkArgs {
     /// Does it.
     pub(crate) async fn run(&self, verb: &str, context: &Context<'_>) -> Result<Exit> {
         let Context { client, out } = context;
+        if !self.dry_run && !self.consent.is_possible() {
+            return Err(Trouble::usage(format!("{verb}: no task was touched"))
+                .because("this needs a consent, and there is no terminal to ask on")
+                .then("look first: add --dry-run")
+                .then("then add --yes")
+                .into());
+        }
         if self.dry_run || !self.consent.yes {
             let found = client.post(&["tasks", "bulk"], self.body(verb, true)).await?;
             let count = views::entries(&found, &["items"]).len();

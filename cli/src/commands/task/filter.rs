@@ -61,7 +61,9 @@ impl FilterArgs {
     /// The same as an object.
     pub(crate) fn json(&self) -> Value {
         let pairs = self.pairs().into_iter();
-        Value::Object(pairs.map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>())
+        Value::Object(
+            pairs.map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>(),
+        )
     }
 
     /// Whether nothing was given.

@@ -78,10 +78,8 @@ pub(crate) async fn task(id: &str, mut told: impl Told, context: &Context<'_>) -
 /// The task once it is no longer at this revision.
 async fn changed(client: &crate::client::Client, id: &str, revision: &str) -> Result<Value> {
     loop {
-        let query = [
-            ("after_revision", revision.to_owned()),
-            ("timeout_ms", TASK_WAIT_MS_MAX.to_string()),
-        ];
+        let query =
+            [("after_revision", revision.to_owned()), ("timeout_ms", TASK_WAIT_MS_MAX.to_string())];
         let task = client.get_within(&["tasks", id, "wait"], &query, TASK_WAIT_MS_MAX).await?;
         if views::text_or_dash(&task, &["revision"]) != revision {
             return Ok(task);
