@@ -84,6 +84,7 @@ pub async fn page<T: Serialize>(
     Ok(Page {
         items,
         total: listing.total,
+        total_is_capped: listing.total_is_capped,
         limit: listing.limit,
         offset: listing.offset as u64,
         has_more: listing.has_more,

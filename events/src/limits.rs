@@ -192,6 +192,26 @@ pub const INDEX_EVENTS_MAX: u64 = 50_000;
 pub const PAGE_MAX: usize = 100;
 /// Rows of one page when the caller does not say.
 pub const PAGE_DEFAULT: usize = 50;
+/// Tasks that are counted one by one for the total of a list; where there are more, the list says so.
+pub const TASKS_COUNTED_MAX: u64 = 10_000;
+/// How much of the start of each text of a task (input, output, failure) can be found by its words.
+pub const SEARCH_TEXT_BYTES_MAX: usize = 4 * 1024;
+/// How much of the start of a word is searched.
+pub const SEARCH_WORD_BYTES_MAX: usize = 40;
+/// Words in one search.
+pub const SEARCH_WORDS_MAX: usize = 16;
+/// Texts that are made searchable in one transaction of the read models.
+pub const SEARCH_PIECE_TEXTS_MAX: usize = 512;
+/// How long the read models must have had nothing else to do before texts are made searchable.
+pub const SEARCH_IDLE_MS: u64 = 20;
+/// While there is always something else to do, how long until the next texts have their turn.
+pub const SEARCH_TURN_MS_MAX: u64 = 500;
+/// Newer tasks named by a task that was tried again by hand.
+pub const RETRIES_SHOWN_MAX: usize = 100;
+/// Tasks that one request may retry or cancel.
+pub const BULK_TASKS_MAX: usize = 1_000;
+/// Tasks of such a request that are under way at once.
+pub const BULK_AT_ONCE_MAX: usize = 16;
 /// How long a read waits for the position it asked for.
 pub const READ_WAIT_MS_MAX: u64 = 10_000;
 /// Connections that read the read models at once.

@@ -66,6 +66,8 @@ pub struct FlowRow {
 pub struct FlowFilter {
     /// Of this source only.
     pub source_id: Option<SourceId>,
+    /// With exactly this name only.
+    pub name: Option<String>,
     /// In this folder only.
     pub folder: Option<String>,
     /// Only those that are known to have drifted, or those that are not.
@@ -291,6 +293,7 @@ impl Reads {
         self.read(move |conn| {
             let mut conditions = Where::default();
             conditions.and("f.source_id = ?", filter.source_id.map(|id| blob(id.0).to_vec()));
+            conditions.and("f.name = ?", filter.name);
             conditions.and("f.folder = ?", filter.folder);
             match filter.drifted {
                 Some(true) => conditions.and_plain("f.drift IS NOT NULL"),

@@ -125,14 +125,17 @@ async fn check(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
 }
 
 async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
+    const KEYS: [&str; 8] =
+        ["source", "name", "folder", "drifted", "deleted", "limit", "offset", "cursor"];
     let (app, query) = (call.app, &call.query);
-    query.only(&["source", "folder", "drifted", "deleted", "limit", "offset", "cursor"])?;
+    query.only(&KEYS)?;
     let paging = query.paging()?;
     let include_deleted = query.flag("deleted")?;
     call.ready_to_read().await?;
     let source = read::given(query.text("source").map(|text| read::source_id(app, text)));
     let filter = FlowFilter {
         source_id: source.await?,
+        name: query.text("name").map(str::to_owned),
         folder: query.text("folder").map(str::to_owned),
         drifted: query.text("drifted").map(|_| query.flag("drifted")).transpose()?,
         include_deleted,

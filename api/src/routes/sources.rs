@@ -202,6 +202,5 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
 /// All flows of the source in one page: LangFlow lists them in one answer too.
 async fn remote_flows(call: &Call<'_>, id: SourceId) -> Result<Reply, ApiError> {
     let items = call.app.spark.remote_flows(id, call.query.text("folder")).await?;
-    let (total, limit) = (items.len() as u64, items.len());
-    Reply::ok(&Page { items, total, limit, offset: 0, has_more: false, next_cursor: None })
+    Reply::ok(&Page::whole(items))
 }
