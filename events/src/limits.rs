@@ -55,6 +55,18 @@ pub const SOURCE_LIST_MS_MAX: u64 = 60_000;
 pub const SOURCE_REDIRECTS_MAX: usize = 3;
 /// How long an unused connection to a source is kept. LangFlow's own server closes it after 5 s.
 pub const SOURCE_IDLE_MS_MAX: u64 = 4_000;
+/// The longest path of a request to a source of the kind `http`.
+pub const HTTP_PATH_BYTES_MAX: usize = 2_000;
+/// The longest name of a header that is sent to such a source.
+pub const HEADER_NAME_BYTES_MAX: usize = 100;
+/// The longest value of a header that is sent to such a source.
+pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
+/// The most headers of a request to such a source, beside our own.
+pub const HTTP_HEADERS_MAX: usize = 32;
+/// The largest body template of a request to such a source.
+pub const HTTP_BODY_TEMPLATE_BYTES_MAX: usize = 256 * 1024;
+/// The largest body that a template may become with its input filled in.
+pub const HTTP_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The first pause between two looks at a background job.
 pub const JOB_POLL_MS_MIN: u64 = 50;
 /// The longest pause between two looks at a background job.
