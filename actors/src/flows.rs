@@ -133,7 +133,7 @@ fn pick(flows: Vec<RemoteFlow>, wanted: &str) -> Result<RemoteFlow, DispatchErro
     }
 }
 
-fn hash(definition: &serde_json::Value) -> String {
+pub(crate) fn hash(definition: &serde_json::Value) -> String {
     let digest = Sha256::digest(definition.to_string().as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

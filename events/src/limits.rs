@@ -142,6 +142,12 @@ pub const OPEN_TASKS_MAX: usize = 1_000_000;
 pub const LIVE_TASK_ACTORS_MAX: usize = 4_096;
 /// How long a command may take before its caller is told it timed out (it may still happen).
 pub const COMMAND_TIMEOUT_MS: u64 = 30_000;
+/// How often every source is probed unless it is said otherwise.
+pub const PROBE_EVERY_MS_DEFAULT: u64 = 60_000;
+/// The shortest time between two probes of a source.
+pub const PROBE_EVERY_MS_MIN: u64 = 1_000;
+/// The longest time between two probes of a source.
+pub const PROBE_EVERY_MS_MAX: u64 = 24 * 3_600_000;
 /// Runs at once against one source unless it says otherwise.
 pub const SOURCE_RUNS_DEFAULT: u32 = 4;
 /// The highest limit of runs at once that a source may be given.
