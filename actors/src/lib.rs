@@ -11,20 +11,27 @@
 //! - `schedules.rs`, `schedule.rs`: timetable and timers.
 //! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`, `flow_table.rs`: sources and their
 //!   flows.
-//! - `langflow.rs`: the client, one file per API generation. `seal.rs`: source keys at rest.
+//! - `client.rs`: the client of a source of any kind. `langflow.rs`: LangFlow's, one file per API
+//!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
+//!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
 //! - `index.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
 mod catalog;
+mod client;
+mod connection;
 mod context;
 mod dispatch;
 mod error;
 mod flow_table;
 mod flows;
+mod http_flows;
+mod http_source;
 mod index;
 pub mod langflow;
 mod open_tasks;
 mod requests;
+mod reseal;
 mod root;
 mod schedule;
 mod schedules;
@@ -42,7 +49,7 @@ pub use flows::{
     SyncOutcome, SyncReport, SyncWhich, VersionRef,
 };
 pub use requests::{
-    AddSource, Done, NewSchedule, NewTask, RemoteListing, RunOptions, SparkHealth, SyncFlow,
-    TaskEnd, UpdateSource, Who,
+    AddRequest, AddSource, Done, KeyChange, NewSchedule, NewTask, RemoteListing, Resealed,
+    RunOptions, SparkHealth, SyncFlow, TaskEnd, UpdateSource, Who,
 };
 pub use spark::{Spark, SparkConfig};

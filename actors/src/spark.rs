@@ -46,6 +46,8 @@ pub struct SparkConfig {
     pub data_dir: PathBuf,
     /// Runs at once of the built-in worker.
     pub worker_slots: u32,
+    /// How often every source is probed.
+    pub probe_every: Duration,
     /// This machine's name, for the worker's record.
     pub hostname: String,
 }
@@ -86,7 +88,7 @@ impl Spark {
         let built_in = BuiltIn { hostname: config.hostname, slots: config.worker_slots };
         let index_path = config.data_dir.join("index.bin");
         let tree = Tree::start(&context, built_in, index_path).await?;
-        let sources = Sources::start(context.clone(), tree.tasks.clone());
+        let sources = Sources::start(context.clone(), tree.tasks.clone(), config.probe_every);
         let drift = DriftWatch::start(context.clone());
         let admission = Semaphore::new(COMMANDS_IN_FLIGHT_MAX);
         let stopping = AtomicBool::new(false);

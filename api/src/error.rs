@@ -328,7 +328,9 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Schedule(
             S::Recurrence(_) | S::BadRetryPolicy(_) | S::BadCatchUp(_) | S::BadTimeout(_),
         )
-        | Rejection::Source(O::BadName | O::BadRunsMax(_)) => Row::RULE,
+        | Rejection::Source(
+            O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
+        ) => Row::RULE,
     }
 }
 

@@ -78,6 +78,18 @@ pub const SOURCE_LIST_MS_MAX: u64 = 60_000;
 pub const SOURCE_REDIRECTS_MAX: usize = 3;
 /// How long an unused connection to a source is kept. LangFlow's own server closes it after 5 s.
 pub const SOURCE_IDLE_MS_MAX: u64 = 4_000;
+/// The longest path of a request to a source of the kind `http`.
+pub const HTTP_PATH_BYTES_MAX: usize = 2_000;
+/// The longest name of a header that is sent to such a source.
+pub const HEADER_NAME_BYTES_MAX: usize = 100;
+/// The longest value of a header that is sent to such a source.
+pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
+/// The most headers of a request to such a source, beside our own.
+pub const HTTP_HEADERS_MAX: usize = 32;
+/// The largest body template of a request to such a source.
+pub const HTTP_BODY_TEMPLATE_BYTES_MAX: usize = 256 * 1024;
+/// The largest body that a template may become with its input filled in.
+pub const HTTP_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The first pause between two looks at a background job.
 pub const JOB_POLL_MS_MIN: u64 = 50;
 /// The longest pause between two looks at a background job.
@@ -169,6 +181,12 @@ pub const OPEN_TASKS_MAX: usize = 1_000_000;
 pub const LIVE_TASK_ACTORS_MAX: usize = 4_096;
 /// How long a command may take before its caller is told it timed out (it may still happen).
 pub const COMMAND_TIMEOUT_MS: u64 = 30_000;
+/// How often every source is probed unless it is said otherwise.
+pub const PROBE_EVERY_MS_DEFAULT: u64 = 60_000;
+/// The shortest time between two probes of a source.
+pub const PROBE_EVERY_MS_MIN: u64 = 1_000;
+/// The longest time between two probes of a source.
+pub const PROBE_EVERY_MS_MAX: u64 = 24 * 3_600_000;
 /// Runs at once against one source unless it says otherwise.
 pub const SOURCE_RUNS_DEFAULT: u32 = 4;
 /// The highest limit of runs at once that a source may be given.

@@ -11,7 +11,7 @@ use spark_events::domain::flow::{FlowEvent, FlowSynced};
 use spark_events::domain::recurrence::Recurrence;
 use spark_events::domain::retry::RetryPolicy;
 use spark_events::domain::schedule::{ScheduleCreated, ScheduleEvent, ScheduleSpec};
-use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent};
+use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent, SourceKind};
 use spark_events::domain::task::*;
 use spark_events::{
     DomainEvent, FlowId, Metadata, Payload, Position, RecordedEvent, Revision, ScheduleId,
@@ -146,6 +146,7 @@ pub(super) fn source(name: &str) -> SourceAdded {
     SourceAdded {
         name: name.into(),
         url: format!("http://{name}:7860"),
+        kind: SourceKind::Langflow,
         api_key: None,
         runs_max: 4,
         probe: Probe::Up { capabilities },
