@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use spark_events::domain::flow::FlowSynced;
+use spark_events::domain::flow::{Drift, Flow, FlowSynced};
 use spark_events::domain::source::{Probe, SourceAdded};
 use spark_events::{FlowId, SourceId};
 
+use crate::client::SourceClient;
 use crate::error::DispatchError;
-use crate::langflow::LangFlow;
+use crate::flow_table::{FlowEntry, FlowTable};
 use crate::seal::Sealer;
 
 /// A source, ready to be called.
@@ -18,13 +19,13 @@ pub(crate) struct SourceEntry {
     /// As the log has it.
     pub(crate) source: SourceAdded,
     /// The client; an error text when the URL or the sealed key cannot be used.
-    pub(crate) client: Result<LangFlow, String>,
+    pub(crate) client: Result<SourceClient, String>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
     sources: HashMap<SourceId, SourceEntry>,
-    flows: HashMap<FlowId, std::sync::Arc<FlowSynced>>,
+    flows: FlowTable,
 }
 
 /// All sources and flows.
@@ -34,11 +35,19 @@ pub(crate) struct Catalog {
     sealer: Sealer,
     // A std lock: it is held for map look-ups only, never across an await.
     entries: RwLock<Entries>,
+    /// Held while a flow is changed in the log and then here, so that two changes of one flow
+    /// arrive here in the order in which the log has them.
+    flow_changes: tokio::sync::Mutex<()>,
 }
 
 impl Catalog {
     pub(crate) fn new(http: reqwest::Client, sealer: Sealer) -> Self {
-        Self { http, sealer, entries: RwLock::default() }
+        Self {
+            http,
+            sealer,
+            entries: RwLock::default(),
+            flow_changes: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(crate) fn http(&self) -> &reqwest::Client {
@@ -64,7 +73,7 @@ impl Catalog {
         });
     }
 
-    fn client(&self, source: &SourceAdded) -> Result<LangFlow, String> {
+    fn client(&self, source: &SourceAdded) -> Result<SourceClient, String> {
         let key = match &source.api_key {
             None => None,
             Some(sealed) => Some(self.sealer.open_key(sealed).ok_or(
@@ -72,7 +81,8 @@ impl Catalog {
                  replaced; give the source its key again: automagik source update NAME --api-key KEY",
             )?),
         };
-        LangFlow::new(self.http.clone(), &source.url, key).map_err(|error| error.to_string())
+        SourceClient::new(self.http.clone(), &source.kind, &source.url, key)
+            .map_err(|error| error.to_string())
     }
 
     pub(crate) fn drop_source(&self, id: SourceId) {
@@ -81,16 +91,14 @@ impl Catalog {
         });
     }
 
-    pub(crate) fn put_flow(&self, id: FlowId, flow: FlowSynced) {
-        self.write(|entries| {
-            entries.flows.insert(id, flow.into());
-        });
+    /// Takes the state of a flow.
+    pub(crate) fn put_flow(&self, id: FlowId, flow: &Flow) {
+        self.write(|entries| entries.flows.put(id, flow));
     }
 
-    pub(crate) fn drop_flow(&self, id: FlowId) {
-        self.write(|entries| {
-            entries.flows.remove(&id);
-        });
+    /// The right to change flows. See [`crate::flows::change_flow`].
+    pub(crate) async fn changing_flows(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.flow_changes.lock().await
     }
 
     pub(crate) fn source(&self, id: SourceId) -> Result<SourceEntry, DispatchError> {
@@ -99,8 +107,26 @@ impl Catalog {
     }
 
     pub(crate) fn flow(&self, id: FlowId) -> Result<std::sync::Arc<FlowSynced>, DispatchError> {
-        self.read(|entries| entries.flows.get(&id).cloned())
-            .ok_or_else(|| DispatchError::NotFound { kind: "flow", id: id.to_string() })
+        Ok(self.flow_entry(id)?.synced)
+    }
+
+    pub(crate) fn flow_entry(&self, id: FlowId) -> Result<FlowEntry, DispatchError> {
+        self.read(|entries| entries.flows.get(id))
+    }
+
+    /// What a flow's source has in its place, as far as is known. Asks nobody.
+    pub(crate) fn drift(&self, id: FlowId) -> Option<Drift> {
+        self.flow_entry(id).ok()?.drift
+    }
+
+    /// How many flows are known to have drifted.
+    pub(crate) fn drifted_flows(&self) -> usize {
+        self.read(|entries| entries.flows.drifted())
+    }
+
+    /// The flows that have a limit of runs at once.
+    pub(crate) fn flow_limits(&self) -> Vec<(FlowId, u32)> {
+        self.read(|entries| entries.flows.limits())
     }
 
     pub(crate) fn sources(&self) -> Vec<(SourceId, SourceAdded)> {
@@ -119,11 +145,20 @@ impl Catalog {
         })
     }
 
+    /// Names of the flows of a source, in order.
+    pub(crate) fn names_of_flows(&self, source: SourceId) -> Vec<String> {
+        let mut names: Vec<String> = self.read(|entries| {
+            entries.flows.of(source).map(|(_, flow)| flow.synced.name.clone()).collect()
+        });
+        names.sort();
+        names
+    }
+
     /// Ids of the flows of a source, by their id there.
     pub(crate) fn flows_of(&self, source: SourceId) -> HashMap<String, FlowId> {
         self.read(|entries| {
-            let flows = entries.flows.iter().filter(|(_, flow)| flow.source_id == source);
-            flows.map(|(id, flow)| (flow.remote_id.clone(), *id)).collect()
+            let flows = entries.flows.of(source);
+            flows.map(|(id, flow)| (flow.synced.remote_id.clone(), id)).collect()
         })
     }
 }

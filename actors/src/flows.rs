@@ -1,96 +1,92 @@
-//! Flows from LangFlow: browsing, syncing, forgetting. See `sources.rs` for why they need no actor.
+//! Flows: browsing what sources have, forgetting, settings. See `sources.rs` for why they need no
+//! actor.
+//!
+//! - `flows/sync.rs`: taking flows from a source. `flows/local.rs`: flows made or edited here, and
+//!   pushing them. `flows/drift.rs`: noticing that a source has something else.
+//! - `flows/versions.rs`: what a flow was, and what differs. `flows/details.rs`: what follows from
+//!   a definition.
 
-use sha2::{Digest, Sha256};
-use spark_events::domain::component;
-use spark_events::domain::flow::{Flow, FlowCommand, FlowSynced};
-use spark_events::{FlowId, SourceId, payload};
+use spark_events::domain::flow::{Flow, FlowCommand, FlowUpdated, RunsLimit};
+use spark_events::limits::FLOW_RUNS_MAX;
+use spark_events::{FlowId, Position, SourceId};
 
 use crate::catalog::SourceEntry;
+use crate::context::Shared;
 use crate::error::DispatchError;
 use crate::langflow::RemoteFlow;
-use crate::requests::{Done, RemoteListing, SyncFlow, Who};
+use crate::requests::{Done, RemoteListing, Who};
 use crate::sources::{change, client, refused};
 use crate::spark::Spark;
 
+mod details;
+pub(crate) mod drift;
+mod local;
+mod sync;
+mod versions;
+
+pub(crate) use details::check_tweaks;
+pub(crate) use drift::DriftWatch;
+pub use local::{CreateFlow, EditFlow, PushFlow, Pushed};
+pub use sync::{SyncFailure, SyncOutcome, SyncReport, SyncWhich};
+pub use versions::{DiffAsked, DiffSide, FlowVersion, VersionRef};
+
 impl Spark {
-    /// The flows that a source has now, and which of them are synced.
+    /// The flows that a source has now, or those in one folder there, and which are synced.
     ///
     /// # Errors
     /// `NotFound`, `Source`.
-    pub async fn remote_flows(&self, id: SourceId) -> Result<Vec<RemoteListing>, DispatchError> {
+    pub async fn remote_flows(
+        &self,
+        id: SourceId,
+        folder: Option<&str>,
+    ) -> Result<Vec<RemoteListing>, DispatchError> {
         let _permit = self.admit()?;
         let catalog = &self.context().catalog;
         let entry = catalog.source(id)?;
         let synced = catalog.flows_of(id);
-        let mut flows: Vec<RemoteListing> = list(&entry)
-            .await?
+        let mut flows: Vec<RemoteListing> = in_folder(list(&entry).await?, folder)?
             .into_iter()
-            .map(|flow| RemoteListing {
-                synced_as: synced.get(&flow.id).copied(),
-                id: flow.id,
-                name: flow.name,
-                description: flow.description,
-                folder: flow.folder,
+            .map(|flow| {
+                let synced_as = synced.get(&flow.id).copied();
+                RemoteListing {
+                    synced_as,
+                    drifted: synced_as.is_some_and(|id| catalog.drift(id).is_some()),
+                    id: flow.id,
+                    name: flow.name,
+                    description: flow.description,
+                    folder: flow.folder,
+                }
             })
             .collect();
         flows.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
         Ok(flows)
     }
 
-    /// Syncs one flow, given by its id or its exact name at the source. Syncing it again records
-    /// what has changed, if anything has.
+    /// Sets how many runs of a flow there may be at once; `None`: as many as its source allows.
     ///
     /// # Errors
-    /// `NotFound` (source, or flow at the source), `Conflict` (several flows of that name),
-    /// `Invalid` (components), `Source`, `Unavailable`, `ShuttingDown`.
-    pub async fn sync_flow(
+    /// `NotFound`, `Invalid`, `Unavailable`, `ShuttingDown`.
+    pub async fn limit_flow(
         &self,
-        source_id: SourceId,
-        request: SyncFlow,
+        id: FlowId,
+        runs_max: Option<u32>,
         who: &Who,
-    ) -> Result<Done<FlowId>, DispatchError> {
+    ) -> Result<Done<()>, DispatchError> {
         let _permit = self.admit()?;
-        let context = self.context();
-        let entry = context.catalog.source(source_id)?;
-        let remote = pick(list(&entry).await?, &request.remote)?;
-        let client = client(&entry)?;
-        let definition = client
-            .fetch_flow(&remote.id)
-            .await
-            .map_err(|failure| refused(&entry.source.name, failure))?;
-        // Secrets are masked before anything is analysed, hashed or stored.
-        let masked = component::mask_secrets(&definition.data);
-        let components = component::analyse(&masked);
-        let input_component =
-            component::choose_input(&components, request.input_component.as_deref())
-                .map_err(|error| DispatchError::Invalid(error.to_string()))?;
-        let output_component =
-            component::choose_output(&components, request.output_component.as_deref())
-                .map_err(|error| DispatchError::Invalid(error.to_string()))?;
-        let definition_hash = hash(&masked);
-        let log = context.log.as_ref();
-        let definition = payload::store(log, masked, who.metadata()).await?;
-        let id = FlowId::of_remote(source_id, &remote.id);
-        let synced = FlowSynced {
-            source_id,
-            remote_id: remote.id,
-            name: remote.name,
-            description: remote.description,
-            folder: remote.folder,
-            input_component,
-            output_component,
-            components,
-            definition,
-            definition_hash,
+        let limit = match runs_max {
+            None => RunsLimit::None,
+            Some(number) if (1..=FLOW_RUNS_MAX).contains(&number) => RunsLimit::AtMost(number),
+            Some(_) => {
+                return Err(DispatchError::Invalid(format!(
+                    "a flow's limit of runs at once is from 1 to {FLOW_RUNS_MAX}, or none; to run \
+                     nothing, pause its schedules"
+                )));
+            }
         };
-        let command = FlowCommand::Sync(Box::new(synced));
-        let (flow, position) = change::<Flow>(context, id.stream(), command, who)
-            .await
-            .map_err(|error| DispatchError::of(error, "flow", id))?;
-        if let Flow::Synced(flow) = flow {
-            context.catalog.put_flow(id, *flow);
-        }
-        Ok(Done { value: id, position })
+        let command = FlowCommand::Update(FlowUpdated { runs_max: Some(limit) });
+        let (_, position) = change_flow(self.context(), id, command, who).await?;
+        self.apply_flow_limit(id, runs_max);
+        Ok(Done { value: (), position })
     }
 
     /// Forgets a flow; its history and its tasks stay.
@@ -99,13 +95,38 @@ impl Spark {
     /// `NotFound`, `Unavailable`, `ShuttingDown`.
     pub async fn delete_flow(&self, id: FlowId, who: &Who) -> Result<Done<()>, DispatchError> {
         let _permit = self.admit()?;
-        let context = self.context();
-        let (_, position) = change::<Flow>(context, id.stream(), FlowCommand::Delete, who)
-            .await
-            .map_err(|error| DispatchError::of(error, "flow", id))?;
-        context.catalog.drop_flow(id);
+        let (_, position) = change_flow(self.context(), id, FlowCommand::Delete, who).await?;
+        self.apply_flow_limit(id, None);
         Ok(Done { value: (), position })
     }
+
+    /// Brings the limits of all flows to whoever gives slots; once, at the start.
+    pub(crate) fn apply_flow_limits(&self) {
+        for (id, runs_max) in self.context().catalog.flow_limits() {
+            self.apply_flow_limit(id, Some(runs_max));
+        }
+    }
+
+    /// Brings the limit of one flow to whoever gives slots.
+    #[expect(clippy::unused_self, reason = "the tasks' supervisor is reached through it")]
+    fn apply_flow_limit(&self, flow: FlowId, runs_max: Option<u32>) {
+        tracing::debug!(%flow, ?runs_max, "the limit of a flow's runs is as follows");
+    }
+}
+
+/// Changes a flow, in the log and then in the catalog.
+pub(crate) async fn change_flow(
+    context: &Shared,
+    id: FlowId,
+    command: FlowCommand,
+    who: &Who,
+) -> Result<(Flow, Option<Position>), DispatchError> {
+    let _one_at_a_time = context.catalog.changing_flows().await;
+    let (flow, position) = change::<Flow>(context, id.stream(), command, who)
+        .await
+        .map_err(|error| DispatchError::of(error, "flow", id))?;
+    context.catalog.put_flow(id, &flow);
+    Ok((flow, position))
 }
 
 async fn list(entry: &SourceEntry) -> Result<Vec<RemoteFlow>, DispatchError> {
@@ -113,27 +134,19 @@ async fn list(entry: &SourceEntry) -> Result<Vec<RemoteFlow>, DispatchError> {
     listed.map_err(|failure| refused(&entry.source.name, failure))
 }
 
-/// Finds a flow by its id, or by its exact name when only one has it.
-fn pick(flows: Vec<RemoteFlow>, wanted: &str) -> Result<RemoteFlow, DispatchError> {
-    let mut found: Vec<RemoteFlow> =
-        flows.into_iter().filter(|flow| flow.id == wanted || flow.name == wanted).collect();
-    match (found.pop(), found.len()) {
-        (Some(flow), 0) => Ok(flow),
-        (None, _) => {
-            Err(DispatchError::NotFound { kind: "flow at the source", id: wanted.to_owned() })
-        }
-        (Some(last), _) => {
-            let ids: Vec<String> = found.into_iter().chain([last]).map(|flow| flow.id).collect();
-            Err(DispatchError::Conflict(format!(
-                "{} flows at the source have the name {wanted:?}; give one of their ids: {}",
-                ids.len(),
-                ids.join(", ")
-            )))
-        }
+/// The flows of a folder, given by its name or its id at the source.
+fn in_folder(
+    flows: Vec<RemoteFlow>,
+    folder: Option<&str>,
+) -> Result<Vec<RemoteFlow>, DispatchError> {
+    let Some(folder) = folder else { return Ok(flows) };
+    let is_there = |flow: &RemoteFlow| {
+        [&flow.folder, &flow.folder_id].into_iter().any(|name| name.as_deref() == Some(folder))
+    };
+    let inside: Vec<RemoteFlow> = flows.into_iter().filter(is_there).collect();
+    if inside.is_empty() {
+        let id = folder.to_owned();
+        return Err(DispatchError::NotFound { kind: "folder with flows at the source", id });
     }
-}
-
-fn hash(definition: &serde_json::Value) -> String {
-    let digest = Sha256::digest(definition.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(inside)
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use spark_events::codec::DomainEvent;
-use spark_events::domain::flow::FlowEvent;
+use spark_events::domain::flow::{Flow, FlowEvent};
 use spark_events::domain::schedule::ScheduleEvent;
 use spark_events::domain::source::{Source, SourceEvent};
 use spark_events::domain::task::TaskEvent;
@@ -73,8 +73,8 @@ pub(crate) struct Index {
     position: u64,
     /// Events of each source, as JSON with their types: a source has few.
     sources: BTreeMap<SourceId, Vec<(String, u16, Vec<u8>)>>,
-    /// The last `flow.synced` of each flow.
-    flows: BTreeMap<FlowId, (u16, Vec<u8>)>,
+    /// Events of each flow that still count, as JSON with their types: a handful.
+    flows: BTreeMap<FlowId, Vec<(String, u16, Vec<u8>)>>,
     schedules: HashMap<ScheduleId, ScheduleNote>,
     pub(crate) tasks: BTreeMap<TaskId, OpenTask>,
     pub(crate) hand_overs: BTreeMap<TaskId, HandOver>,
@@ -131,10 +131,12 @@ impl Index {
         })
     }
 
-    pub(crate) fn flows(&self) -> impl Iterator<Item = (FlowId, FlowEvent)> + '_ {
-        self.flows.iter().filter_map(|(id, (version, data))| {
-            let synced = FlowEvent::TYPES[0].0;
-            FlowEvent::decode(synced, *version, data).ok().map(|event| (*id, event))
+    pub(crate) fn flows(&self) -> impl Iterator<Item = (FlowId, Flow)> + '_ {
+        self.flows.iter().map(|(id, events)| {
+            let events = events.iter().filter_map(|(event_type, version, data)| {
+                FlowEvent::decode(event_type, *version, data).ok()
+            });
+            (*id, events.fold(Flow::default(), |state, event| state.evolve(&event)))
         })
     }
 
@@ -174,15 +176,7 @@ impl Index {
                     }
                 }
             }
-            FlowId::CATEGORY => match FlowEvent::from_recorded(event)? {
-                FlowEvent::Synced(_) => {
-                    let stored = (event.schema_version, event.data.to_vec());
-                    self.flows.insert(FlowId(id), stored);
-                }
-                FlowEvent::Deleted(_) => {
-                    self.flows.remove(&FlowId(id));
-                }
-            },
+            FlowId::CATEGORY => self.flow(FlowId(id), event)?,
             WorkerId::CATEGORY => match WorkerEvent::from_recorded(event)? {
                 WorkerEvent::Started(_) => {
                     self.workers.insert(WorkerId(id));
@@ -193,6 +187,22 @@ impl Index {
             },
             _ => {}
         }
+        Ok(())
+    }
+
+    fn flow(&mut self, id: FlowId, event: &RecordedEvent) -> Result<(), CodecError> {
+        let decoded = FlowEvent::from_recorded(event)?;
+        if matches!(decoded, FlowEvent::Deleted(_)) {
+            self.flows.remove(&id);
+            return Ok(());
+        }
+        let known = self.flows.entry(id).or_default();
+        // Only what the state is still made of is kept.
+        known.retain(|(event_type, version, data)| {
+            FlowEvent::decode(event_type, *version, data)
+                .is_ok_and(|earlier| !decoded.supersedes(&earlier))
+        });
+        known.push((event.event_type.to_string(), event.schema_version, event.data.to_vec()));
         Ok(())
     }
 

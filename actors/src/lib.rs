@@ -9,20 +9,29 @@
 //! - `aggregate.rs`: the shell around every aggregate: recover, decide, append, adopt.
 //! - `tasks.rs`, `task.rs`, `dispatch.rs`, `open_tasks.rs`: tasks, their attempts and their queue.
 //! - `schedules.rs`, `schedule.rs`: timetable and timers.
-//! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`: sources and their flows.
-//! - `langflow.rs`: the client, one file per API generation. `seal.rs`: source keys at rest.
+//! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`, `flow_table.rs`: sources and their
+//!   flows.
+//! - `client.rs`: the client of a source of any kind. `langflow.rs`: LangFlow's, one file per API
+//!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
+//!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
 //! - `index.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
 mod catalog;
+mod client;
+mod connection;
 mod context;
 mod dispatch;
 mod error;
+mod flow_table;
 mod flows;
+mod http_flows;
+mod http_source;
 mod index;
 pub mod langflow;
 mod open_tasks;
 mod requests;
+mod reseal;
 mod root;
 mod schedule;
 mod schedules;
@@ -35,8 +44,12 @@ mod tasks;
 mod worker;
 
 pub use error::{DispatchError, Rejection};
+pub use flows::{
+    CreateFlow, DiffAsked, DiffSide, EditFlow, FlowVersion, PushFlow, Pushed, SyncFailure,
+    SyncOutcome, SyncReport, SyncWhich, VersionRef,
+};
 pub use requests::{
-    AddSource, Done, NewSchedule, NewTask, RemoteListing, RunOptions, SparkHealth, SyncFlow,
-    TaskEnd, UpdateSource, Who,
+    AddRequest, AddSource, Done, KeyChange, NewSchedule, NewTask, RemoteListing, Resealed,
+    RunOptions, SparkHealth, SyncFlow, TaskEnd, UpdateSource, Who,
 };
 pub use spark::{Spark, SparkConfig};

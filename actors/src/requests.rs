@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use spark_events::domain::http_request::HttpRequest;
 use spark_events::domain::overlap::Overlap;
 use spark_events::domain::recurrence::Recurrence;
 use spark_events::domain::retry::RetryPolicy;
+use spark_events::domain::source::SourceKind;
 use spark_events::domain::task::TaskStatus;
 use spark_events::{FlowId, Metadata, Position, TaskId};
 use uuid::Uuid;
@@ -54,12 +56,16 @@ pub struct Done<T> {
 }
 
 /// Connect a source.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AddSource {
     /// Its name; the URL's host and port when absent.
     pub name: Option<String>,
     /// Base URL.
     pub url: String,
+    /// What kind of server it is.
+    pub kind: SourceKind,
+    /// A first request of a source of the kind `http`: a flow with the source's name.
+    pub request: Option<HttpRequest>,
     /// API key.
     pub api_key: Option<Secret>,
     /// Runs at once; [`spark_events::limits::SOURCE_RUNS_DEFAULT`] when absent.
@@ -73,10 +79,42 @@ pub struct UpdateSource {
     pub name: Option<String>,
     /// New base URL.
     pub url: Option<String>,
-    /// New API key.
-    pub api_key: Option<Secret>,
+    /// What becomes of the API key.
+    pub api_key: KeyChange,
     /// New limit of runs at once.
     pub runs_max: Option<u32>,
+}
+
+/// What becomes of a source's key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum KeyChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// This one is sent from now on.
+    Set(Secret),
+    /// None is sent from now on.
+    Remove,
+}
+
+/// What sealing all keys anew came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Resealed {
+    /// How many keys were sealed anew.
+    pub resealed: u64,
+    /// Names of sources whose key could not be opened; they must be given theirs again.
+    pub unreadable: Vec<String>,
+}
+
+/// Save a request of a source of the kind `http` as a flow.
+#[derive(Debug, Clone, Default)]
+pub struct AddRequest {
+    /// The flow's name, which is also its id at the source.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The request.
+    pub request: HttpRequest,
 }
 
 /// Sync one flow.
@@ -88,6 +126,8 @@ pub struct SyncFlow {
     pub input_component: Option<String>,
     /// The node that gives the output; detected when absent.
     pub output_component: Option<String>,
+    /// Give up an edit that was not pushed.
+    pub force: bool,
 }
 
 /// What a task and the tasks of a schedule have in common.
@@ -153,6 +193,8 @@ pub struct RemoteListing {
     pub folder: Option<String>,
     /// The flow's id here, when it is synced.
     pub synced_as: Option<FlowId>,
+    /// Whether it is synced and known to have changed at the source since.
+    pub drifted: bool,
 }
 
 /// How Spark itself is doing.
@@ -166,6 +208,8 @@ pub struct SparkHealth {
     pub running_tasks: u64,
     /// Schedules that have a next occurrence.
     pub active_schedules: u64,
+    /// Flows whose source is known to have something else than was synced.
+    pub drifted_flows: u64,
     /// Actors that crashed (panicked) since the start.
     pub crashes: u64,
     /// What the last crash said.

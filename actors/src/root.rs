@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use spark_events::domain::flow::FlowEvent;
 use spark_events::domain::source::Source;
 use spark_events::domain::worker::{Worker, WorkerCommand, WorkerStarted};
 use spark_events::limits::{DRAIN_MS_MAX, INDEX_EVENTS_MAX};
@@ -160,10 +159,8 @@ fn fill_catalog(context: &Shared, index: &Index) {
             context.catalog.put_source(id, *source);
         }
     }
-    for (id, event) in index.flows() {
-        if let FlowEvent::Synced(flow) = event {
-            context.catalog.put_flow(id, *flow);
-        }
+    for (id, flow) in index.flows() {
+        context.catalog.put_flow(id, &flow);
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use ractor::{ActorRef, Message, RpcReplyPort};
 use spark_events::codec::DomainEvent;
-use spark_events::domain::component;
 use spark_events::domain::schedule::{ScheduleCommand, ScheduleSpec};
 use spark_events::domain::task::{Task, TaskSpec, TaskStatus, Trigger};
 use spark_events::limits::{
@@ -23,6 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::catalog::Catalog;
 use crate::context::{Context, Shared};
 use crate::error::DispatchError;
+use crate::flows::DriftWatch;
 use crate::langflow::http_client;
 use crate::open_tasks::OpenTasks;
 use crate::requests::{Done, NewSchedule, NewTask, RunOptions, SparkHealth, TaskEnd, Who};
@@ -46,6 +46,8 @@ pub struct SparkConfig {
     pub data_dir: PathBuf,
     /// Runs at once of the built-in worker.
     pub worker_slots: u32,
+    /// How often every source is probed.
+    pub probe_every: Duration,
     /// This machine's name, for the worker's record.
     pub hostname: String,
 }
@@ -58,6 +60,7 @@ struct Inner {
     context: Shared,
     tree: Tree,
     sources: Sources,
+    drift: DriftWatch,
     admission: Semaphore,
     stopping: AtomicBool,
 }
@@ -85,10 +88,13 @@ impl Spark {
         let built_in = BuiltIn { hostname: config.hostname, slots: config.worker_slots };
         let index_path = config.data_dir.join("index.bin");
         let tree = Tree::start(&context, built_in, index_path).await?;
-        let sources = Sources::start(context.clone(), tree.tasks.clone());
+        let sources = Sources::start(context.clone(), tree.tasks.clone(), config.probe_every);
+        let drift = DriftWatch::start(context.clone());
         let admission = Semaphore::new(COMMANDS_IN_FLIGHT_MAX);
         let stopping = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner { context, tree, sources, admission, stopping })))
+        let spark = Self(Arc::new(Inner { context, tree, sources, drift, admission, stopping }));
+        spark.apply_flow_limits();
+        Ok(spark)
     }
 
     /// The event log.
@@ -112,6 +118,7 @@ impl Spark {
             open_tasks: context.open_tasks.count() as u64,
             running_tasks: context.running_tasks.load(Ordering::Relaxed),
             active_schedules: context.active_schedules.load(Ordering::Relaxed),
+            drifted_flows: context.catalog.drifted_flows() as u64,
             crashes: context.crashes.count(),
             last_crash: context.crashes.last(),
         }
@@ -122,6 +129,7 @@ impl Spark {
     pub async fn shutdown(&self) {
         if !self.0.stopping.swap(true, Ordering::SeqCst) {
             self.0.sources.stop();
+            self.0.drift.stop();
             self.0.tree.stop(&self.0.context).await;
         }
     }
@@ -286,6 +294,10 @@ impl Spark {
         &self.0.sources
     }
 
+    pub(crate) fn drift_watch(&self) -> &DriftWatch {
+        &self.0.drift
+    }
+
     pub(crate) fn context(&self) -> &Shared {
         &self.0.context
     }
@@ -351,9 +363,7 @@ impl Spark {
             )));
         }
         if let Some(tweaks) = &options.tweaks {
-            let flow = context.catalog.flow(flow_id)?;
-            component::check_tweaks(&flow.components, tweaks)
-                .map_err(|error| DispatchError::Invalid(error.to_string()))?;
+            crate::flows::check_tweaks(context, flow_id, tweaks).await?;
         }
         let input = options.input.into();
         let input = payload::store(context.log.as_ref(), input, who.metadata()).await?;

@@ -21,6 +21,7 @@ use spark_events::{Metadata, Position, TaskId, ids};
 
 use crate::aggregate::{Executed, Patience, Shell, ShellError};
 use crate::catalog::SourceEntry;
+use crate::client::Runner;
 use crate::context::{Shared, jitter_ppm};
 use crate::error::DispatchError;
 use crate::langflow::{self, RunEnd, RunRequest};
@@ -265,7 +266,7 @@ impl TaskState {
                 let assignment = Assignment {
                     task_id: self.id,
                     attempt: number,
-                    client,
+                    client: Runner::new(client, &flow, &spec, (self.id, number)),
                     capabilities: capabilities_of(&source),
                     request,
                     input: spec.input.clone(),
@@ -422,12 +423,7 @@ fn mode_of(source: &SourceEntry) -> CallMode {
 fn capabilities_of(source: &SourceEntry) -> Capabilities {
     match &source.source.probe {
         Probe::Up { capabilities } => capabilities.clone(),
-        Probe::Down { .. } => Capabilities {
-            version: String::new(),
-            background_jobs: false,
-            traces: false,
-            stream: false,
-        },
+        Probe::Down { .. } => Capabilities::least(),
     }
 }
 

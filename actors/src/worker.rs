@@ -16,8 +16,9 @@ use spark_events::payload::{self, Payload};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::client::Runner;
 use crate::context::Shared;
-use crate::langflow::{LangFlow, RunEnd, RunRequest};
+use crate::langflow::{RunEnd, RunRequest};
 use crate::task::TaskMessage;
 
 /// How long a run that reached its time limit may take to stop at the source.
@@ -27,7 +28,7 @@ const STOP_AFTER_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) struct Assignment {
     pub(crate) task_id: TaskId,
     pub(crate) attempt: u32,
-    pub(crate) client: LangFlow,
+    pub(crate) client: Runner,
     pub(crate) capabilities: Capabilities,
     /// The request; its input is filled in from `input`.
     pub(crate) request: RunRequest,
@@ -184,7 +185,7 @@ async fn make(
         // The run goes on whatever came of the record: the idempotency key finds the job again.
         let _ = task.call(message, Some(STOP_AFTER_TIMEOUT)).await;
     };
-    let run = client.run(&capabilities, &request, stopped, submitted);
+    let run = client.run(context.log.as_ref(), &capabilities, &request, stopped, submitted);
     let timed = async {
         tokio::pin!(run);
         match tokio::time::timeout(timeout, &mut run).await {

@@ -320,6 +320,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
         Rejection::Task(T::Exists)
         | Rejection::Schedule(S::Exists)
         | Rejection::Source(O::Exists)
+        | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
         | Rejection::Worker(W::Exists) => Row::CONFLICT,
         Rejection::Task(T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_))
         | Rejection::Schedule(S::Completed) => Row::STAGE,
@@ -327,7 +328,9 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Schedule(
             S::Recurrence(_) | S::BadRetryPolicy(_) | S::BadCatchUp(_) | S::BadTimeout(_),
         )
-        | Rejection::Source(O::BadName | O::BadRunsMax(_)) => Row::RULE,
+        | Rejection::Source(
+            O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
+        ) => Row::RULE,
     }
 }
 

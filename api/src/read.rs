@@ -24,6 +24,7 @@ impl From<QueryError> for ApiError {
             QueryError::Behind { wanted, .. } => Self::behind(wanted),
             QueryError::BadCursor(_) => invalid("cursor", &error),
             QueryError::BadLimit { .. } => invalid("limit", &error),
+            QueryError::BadSearch { .. } => invalid("q", &error),
             QueryError::CursorAndOffset => invalid("offset", &error),
             QueryError::Store(_) | QueryError::Stopped => Self::ReadModel(error.to_string()),
         }
@@ -45,8 +46,8 @@ pub async fn schedule_name_is_free(app: &App, name: &str) -> Result<(), ApiError
 /// Refuses to let a flow go that a schedule would still run.
 pub async fn flow_is_unused(app: &App, flow_id: FlowId) -> Result<(), ApiError> {
     for status in [ScheduleStatus::Active, ScheduleStatus::Paused] {
-        let status = Some(status.as_str().to_owned());
-        let filter = ScheduleFilter { flow_id: Some(flow_id), status, ..ScheduleFilter::default() };
+        let (flow_id, statuses) = (Some(flow_id), vec![status]);
+        let filter = ScheduleFilter { flow_id, statuses, ..ScheduleFilter::default() };
         let page = Page { limit: 1, ..Page::default() };
         let used = app.reads().list_schedules(filter, page).await?;
         if let Some(first) = used.items.first() {
@@ -67,7 +68,11 @@ pub fn health(app: &App) -> ReadsHealth {
     let trouble = app.projections.trouble();
     let projections = app.projections.health();
     let healthy = trouble.is_none() && projections.iter().all(|one| one.halted.is_none());
-    let read_models = ReadModels { position: app.projections.position(), trouble };
+    let read_models = ReadModels {
+        position: app.projections.position(),
+        searchable: app.projections.searchable(),
+        trouble,
+    };
     ReadsHealth { healthy, read_models, projections }
 }
 
@@ -84,6 +89,8 @@ pub struct ReadsHealth {
 #[derive(Debug, Serialize)]
 struct ReadModels {
     position: Position,
+    /// How far the words of texts are found.
+    searchable: Position,
     trouble: Option<String>,
 }
 

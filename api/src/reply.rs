@@ -36,6 +36,9 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// How many there are on all pages.
     pub total: u64,
+    /// Whether there are more than `total`: they were not counted to their end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub total_is_capped: bool,
     /// How many a page has at most.
     pub limit: usize,
     /// How many were passed over.
@@ -44,6 +47,21 @@ pub struct Page<T> {
     pub has_more: bool,
     /// What to send as `cursor` for the next page.
     pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The only page of a list that is never long.
+    pub fn whole(items: Vec<T>) -> Self {
+        Self {
+            total: items.len() as u64,
+            total_is_capped: false,
+            limit: items.len(),
+            offset: 0,
+            has_more: false,
+            next_cursor: None,
+            items,
+        }
+    }
 }
 
 impl Reply {

@@ -54,7 +54,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
     let unknown = || ApiError::PathUnknown { path: path.chars().take(200).collect() };
     let trimmed = path.strip_prefix('/').ok_or_else(unknown)?;
     let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
-    // No endpoint has more than five segments, "api" and "v1" included.
+    // No endpoint has more than six segments, "api" and "v1" included.
     let mut segments = [""; 6];
     let mut count = 0;
     for segment in trimmed.split('/') {

@@ -57,6 +57,17 @@ pub async fn row(
     serde_json::value::to_raw_value(&fields).map_err(no_json)
 }
 
+/// A row with one field more at its end.
+///
+/// # Errors
+/// Where the value has no JSON form.
+pub fn with(row: &RawValue, name: &str, value: &impl Serialize) -> Result<Box<RawValue>, ApiError> {
+    let mut fields: Fields<'_> = serde_json::from_str(row.get()).map_err(no_json)?;
+    let value = serde_json::value::to_raw_value(value).map_err(no_json)?;
+    fields.0.push((name.into(), Cow::Owned(value)));
+    serde_json::value::to_raw_value(&fields).map_err(no_json)
+}
+
 /// A page of rows; large payloads are not loaded. `without` names a field that is left out.
 ///
 /// # Errors
@@ -73,6 +84,7 @@ pub async fn page<T: Serialize>(
     Ok(Page {
         items,
         total: listing.total,
+        total_is_capped: listing.total_is_capped,
         limit: listing.limit,
         offset: listing.offset as u64,
         has_more: listing.has_more,

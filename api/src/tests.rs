@@ -3,5 +3,6 @@
 
 mod commands;
 mod http;
+mod lists;
 mod requests;
 mod world;

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+pub(crate) mod bulk;
 pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod schedule;

@@ -137,6 +137,12 @@ event_types!(SourceEvent {
 
 event_types!(FlowEvent {
     Synced => "flow.synced" v 1,
+    Created => "flow.created" v 1,
+    Edited => "flow.edited" v 1,
+    Pushed => "flow.pushed" v 1,
+    Updated => "flow.updated" v 1,
+    DriftDetected => "flow.drift_detected" v 1,
+    DriftCleared => "flow.drift_cleared" v 1,
     Deleted => "flow.deleted" v 1,
 });
 

@@ -41,6 +41,29 @@ pub const PAYLOAD_CHUNK_BYTES_MAX: usize = 512 * 1024;
 /// The largest payload of any kind (flow definition, run output), before compression.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The largest file that a flow may be made from here.
+pub const FLOW_FILE_BYTES_MAX: usize = 1536 * 1024;
+/// Nodes of a flow that is made here.
+pub const FLOW_NODES_MAX: usize = 1_000;
+/// Flows that one request may name to be synced.
+pub const FLOWS_NAMED_MAX: usize = 100;
+/// Lines in which a flow's changes are summed up.
+pub const FLOW_SUMMARY_LINES_MAX: usize = 20;
+/// Characters of a value that the answer to a sync shows.
+pub const FLOW_VALUE_CHARS_MAX: usize = 200;
+/// The highest limit of runs at once that a flow may be given.
+pub const FLOW_RUNS_MAX: u32 = SOURCE_RUNS_MAX;
+/// How often synced flows are compared with what their sources have.
+pub const DRIFT_EVERY_MS_DEFAULT: u64 = 5 * 60_000;
+/// The shortest time between two such comparisons.
+pub const DRIFT_EVERY_MS_MIN: u64 = 1_000;
+/// How long the comparison of one flow right before its run may take.
+pub const DRIFT_CHECK_MS_MAX: u64 = 5_000;
+/// The longest pause between two flows that are fetched only to be compared.
+pub const DRIFT_PAUSE_MS_MAX: u64 = 1_000;
+/// The shortest start of a version's hash that may stand for it, in hexadecimal digits.
+pub const VERSION_PREFIX_DIGITS_MIN: usize = 4;
+
 /// The longest input of a task.
 pub const TASK_INPUT_BYTES_MAX: usize = 1024 * 1024;
 /// The largest answer read from a LangFlow server.
@@ -55,6 +78,18 @@ pub const SOURCE_LIST_MS_MAX: u64 = 60_000;
 pub const SOURCE_REDIRECTS_MAX: usize = 3;
 /// How long an unused connection to a source is kept. LangFlow's own server closes it after 5 s.
 pub const SOURCE_IDLE_MS_MAX: u64 = 4_000;
+/// The longest path of a request to a source of the kind `http`.
+pub const HTTP_PATH_BYTES_MAX: usize = 2_000;
+/// The longest name of a header that is sent to such a source.
+pub const HEADER_NAME_BYTES_MAX: usize = 100;
+/// The longest value of a header that is sent to such a source.
+pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
+/// The most headers of a request to such a source, beside our own.
+pub const HTTP_HEADERS_MAX: usize = 32;
+/// The largest body template of a request to such a source.
+pub const HTTP_BODY_TEMPLATE_BYTES_MAX: usize = 256 * 1024;
+/// The largest body that a template may become with its input filled in.
+pub const HTTP_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The first pause between two looks at a background job.
 pub const JOB_POLL_MS_MIN: u64 = 50;
 /// The longest pause between two looks at a background job.
@@ -157,6 +192,12 @@ pub const OPEN_TASKS_MAX: usize = 1_000_000;
 pub const LIVE_TASK_ACTORS_MAX: usize = 4_096;
 /// How long a command may take before its caller is told it timed out (it may still happen).
 pub const COMMAND_TIMEOUT_MS: u64 = 30_000;
+/// How often every source is probed unless it is said otherwise.
+pub const PROBE_EVERY_MS_DEFAULT: u64 = 60_000;
+/// The shortest time between two probes of a source.
+pub const PROBE_EVERY_MS_MIN: u64 = 1_000;
+/// The longest time between two probes of a source.
+pub const PROBE_EVERY_MS_MAX: u64 = 24 * 3_600_000;
 /// Runs at once against one source unless it says otherwise.
 pub const SOURCE_RUNS_DEFAULT: u32 = 4;
 /// The highest limit of runs at once that a source may be given.
@@ -180,6 +221,26 @@ pub const INDEX_EVENTS_MAX: u64 = 50_000;
 pub const PAGE_MAX: usize = 100;
 /// Rows of one page when the caller does not say.
 pub const PAGE_DEFAULT: usize = 50;
+/// Tasks that are counted one by one for the total of a list; where there are more, the list says so.
+pub const TASKS_COUNTED_MAX: u64 = 10_000;
+/// How much of the start of each text of a task (input, output, failure) can be found by its words.
+pub const SEARCH_TEXT_BYTES_MAX: usize = 4 * 1024;
+/// How much of the start of a word is searched.
+pub const SEARCH_WORD_BYTES_MAX: usize = 40;
+/// Words in one search.
+pub const SEARCH_WORDS_MAX: usize = 16;
+/// Texts that are made searchable in one transaction of the read models.
+pub const SEARCH_PIECE_TEXTS_MAX: usize = 512;
+/// How long the read models must have had nothing else to do before texts are made searchable.
+pub const SEARCH_IDLE_MS: u64 = 20;
+/// While there is always something else to do, how long until the next texts have their turn.
+pub const SEARCH_TURN_MS_MAX: u64 = 500;
+/// Newer tasks named by a task that was tried again by hand.
+pub const RETRIES_SHOWN_MAX: usize = 100;
+/// Tasks that one request may retry or cancel.
+pub const BULK_TASKS_MAX: usize = 1_000;
+/// Tasks of such a request that are under way at once.
+pub const BULK_AT_ONCE_MAX: usize = 16;
 /// How long a read waits for the position it asked for.
 pub const READ_WAIT_MS_MAX: u64 = 10_000;
 /// Connections that read the read models at once.
@@ -252,6 +313,8 @@ const _: () = assert!(PAYLOAD_CHUNK_BYTES_MAX * 4 / 3 < EVENT_BYTES_MAX);
 const _: () = assert!(EVENT_BYTES_MAX < APPEND_BYTES_MAX);
 const _: () = assert!(SUBSCRIPTION_BATCH_EVENTS_MAX < LOG_TAIL_EVENTS_MAX);
 const _: () = assert!(TASK_INPUT_BYTES_MAX < REQUEST_BODY_BYTES_MAX as usize);
+const _: () = assert!(FLOW_FILE_BYTES_MAX < REQUEST_BODY_BYTES_MAX as usize);
+const _: () = assert!(DRIFT_EVERY_MS_MIN <= DRIFT_EVERY_MS_DEFAULT);
 const _: () = assert!(RESPONSE_BYTES_MAX <= PAYLOAD_BYTES_MAX);
 const _: () = assert!(GROUP_COMMIT_MAX <= LOG_QUEUE_MAX);
 const _: () = assert!(JOB_POLL_MS_MIN < JOB_POLL_MS_MAX && JOB_POLL_MS_MAX < JOB_STOP_MS_MAX);

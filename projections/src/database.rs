@@ -135,11 +135,13 @@ pub(crate) fn prepare(
 pub(crate) fn reset(conn: &Connection, projection: &dyn Projection) -> rusqlite::Result<State> {
     let mut find = conn.prepare(
         "SELECT name FROM sqlite_schema
-         WHERE type = 'table' AND (name = ?1 OR name GLOB ?1 || '_*')",
+         WHERE type = 'table' AND (name = ?1 OR name GLOB ?1 || '_*')
+         ORDER BY sql LIKE 'CREATE VIRTUAL%' DESC",
     )?;
     let tables = find.query_map([projection.name()], |row| row.get::<_, String>(0))?;
     for table in tables.collect::<rusqlite::Result<Vec<_>>>()? {
-        conn.execute_batch(&format!("DROP TABLE \"{table}\""))?;
+        // A virtual table goes first and takes the tables behind it along.
+        conn.execute_batch(&format!("DROP TABLE IF EXISTS \"{table}\""))?;
     }
     conn.execute_batch(projection.schema())?;
     conn.execute(

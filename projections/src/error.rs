@@ -93,6 +93,15 @@ pub enum QueryError {
     /// Two ways of paging at once.
     #[error("a page is named by a cursor or by an offset, not by both")]
     CursorAndOffset,
+    /// Nothing can be searched for by this text.
+    #[error(
+        "a search needs from 1 to {max} words of letters or digits, got {words}; a star behind a word finds all that begin like it",
+        max = spark_events::limits::SEARCH_WORDS_MAX
+    )]
+    BadSearch {
+        /// The words it has.
+        words: usize,
+    },
     /// The file cannot be read.
     #[error("the read models' file cannot be read: {0}")]
     Store(#[from] rusqlite::Error),

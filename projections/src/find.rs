@@ -48,13 +48,14 @@ pub(crate) struct Finder {
     pub(crate) table: &'static str,
     /// Columns that a name is compared with, the first one also for near misses.
     pub(crate) names: &'static [&'static str],
-    /// Whether the table marks deleted rows, which answer to their full id only.
+    /// Whether the table marks deleted rows.
     pub(crate) keeps_deleted: bool,
 }
 
 impl Finder {
     /// In this order, the first that fits something decides: the full id, each name as it is, each
-    /// name in other letter case, the start of an id.
+    /// name in other letter case, the start of an id. What is deleted is thought of only where
+    /// nothing living fits.
     pub(crate) fn find(&self, conn: &Connection, text: &str) -> Result<Found<Uuid>, QueryError> {
         let text = text.trim();
         if let Ok(id) = Uuid::parse_str(text)
@@ -62,28 +63,39 @@ impl Finder {
         {
             return Ok(Found::One(id));
         }
-        for comparison in ["", " COLLATE NOCASE"] {
-            for name in self.names {
-                let condition = format!("{name} = ?1{comparison}");
-                if let Some(found) = Found::of(self.living(conn, &condition, text)?) {
-                    return Ok(found);
-                }
-            }
-        }
-        if let Some((low, high)) = prefix_range(text) {
-            let sql = format!(
-                "SELECT id FROM {} WHERE id BETWEEN ?1 AND ?2{} ORDER BY id LIMIT {}",
-                self.table,
-                self.and_living(),
-                FIND_CANDIDATES_MAX
-            );
-            let mut statement = conn.prepare_cached(&sql)?;
-            let ids = statement.query_map(params![low, high], |row| row.id(0))?;
-            if let Some(found) = Found::of(ids.collect::<rusqlite::Result<Vec<_>>>()?) {
+        let sorts =
+            if self.keeps_deleted { &[" AND deleted = 0", " AND deleted = 1"][..] } else { &[""] };
+        for sort in sorts {
+            if let Some(found) = self.find_among(conn, text, sort)? {
                 return Ok(found);
             }
         }
         Ok(Found::None { suggestions: self.near_misses(conn, text)? })
+    }
+
+    /// By name, then by the start of an id, among the rows of one sort.
+    fn find_among(
+        &self,
+        conn: &Connection,
+        text: &str,
+        sort: &str,
+    ) -> Result<Option<Found<Uuid>>, QueryError> {
+        for comparison in ["", " COLLATE NOCASE"] {
+            for name in self.names {
+                let condition = format!("{name} = ?1{comparison}{sort}");
+                if let Some(found) = Found::of(self.named(conn, &condition, text)?) {
+                    return Ok(Some(found));
+                }
+            }
+        }
+        let Some((low, high)) = prefix_range(text) else { return Ok(None) };
+        let sql = format!(
+            "SELECT id FROM {} WHERE id BETWEEN ?1 AND ?2{sort} ORDER BY id LIMIT {}",
+            self.table, FIND_CANDIDATES_MAX
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
+        let ids = statement.query_map(params![low, high], |row| row.id(0))?;
+        Ok(Found::of(ids.collect::<rusqlite::Result<Vec<_>>>()?))
     }
 
     fn and_living(&self) -> &'static str {
@@ -95,17 +107,10 @@ impl Finder {
         conn.prepare_cached(&sql)?.exists([id.into_bytes()])
     }
 
-    fn living(
-        &self,
-        conn: &Connection,
-        condition: &str,
-        text: &str,
-    ) -> rusqlite::Result<Vec<Uuid>> {
+    fn named(&self, conn: &Connection, condition: &str, text: &str) -> rusqlite::Result<Vec<Uuid>> {
         let sql = format!(
-            "SELECT id FROM {} WHERE {condition}{} ORDER BY seq LIMIT {}",
-            self.table,
-            self.and_living(),
-            FIND_CANDIDATES_MAX
+            "SELECT id FROM {} WHERE {condition} ORDER BY seq LIMIT {}",
+            self.table, FIND_CANDIDATES_MAX
         );
         let mut statement = conn.prepare_cached(&sql)?;
         let ids = statement.query_map([text], |row| row.id(0))?;

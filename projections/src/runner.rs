@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) restart: watch::Sender<Restart>,
     /// The position up to which every projection that goes on is visible to readers.
     pub(crate) reached: watch::Sender<Position>,
+    /// The position up to which the texts of tasks are found by their words.
+    pub(crate) searchable: watch::Sender<Position>,
     /// Set when the end is not waited for any longer.
     pub(crate) aborting: AtomicBool,
     health: Mutex<Vec<ProjectionHealth>>,
@@ -63,6 +65,7 @@ impl Shared {
         Self {
             restart: watch::Sender::new(Restart::default()),
             reached: watch::Sender::new(Position::START),
+            searchable: watch::Sender::new(Position::START),
             aborting: AtomicBool::new(false),
             health: Mutex::default(),
             log_trouble: Mutex::default(),
@@ -186,18 +189,26 @@ impl Projections {
     /// # Errors
     /// `Behind` after `timeout`, or after [`READ_WAIT_MS_MAX`] where that is shorter.
     pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), QueryError> {
-        let mut reached = self.0.shared.reached.subscribe();
-        if *reached.borrow_and_update() >= position {
-            return Ok(());
-        }
-        let timeout = timeout.min(Duration::from_millis(READ_WAIT_MS_MAX));
-        let waited = tokio::time::timeout(timeout, reached.wait_for(|at| *at >= position)).await;
-        match waited {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => {
-                Err(QueryError::Behind { wanted: position, reached: self.position() })
-            }
-        }
+        wait(&self.0.shared.reached, position, timeout).await
+    }
+
+    /// The position up to which the texts of tasks are found by their words: behind
+    /// [`position`](Self::position) while there is much else to do.
+    #[must_use]
+    pub fn searchable(&self) -> Position {
+        *self.0.shared.searchable.borrow()
+    }
+
+    /// As [`wait_for`](Self::wait_for), for a search in the texts of tasks.
+    ///
+    /// # Errors
+    /// As [`wait_for`](Self::wait_for).
+    pub async fn wait_for_search(
+        &self,
+        position: Position,
+        timeout: Duration,
+    ) -> Result<(), QueryError> {
+        wait(&self.0.shared.searchable, position, timeout).await
     }
 
     /// How each projection is doing. Does no I/O.
@@ -268,6 +279,24 @@ impl Projections {
             let _ = joined.await;
         }
         self.0.reads.close().await;
+    }
+}
+
+/// Waits, bounded, until a position is reached.
+async fn wait(
+    at: &watch::Sender<Position>,
+    position: Position,
+    timeout: Duration,
+) -> Result<(), QueryError> {
+    let mut reached = at.subscribe();
+    if *reached.borrow_and_update() >= position {
+        return Ok(());
+    }
+    let timeout = timeout.min(Duration::from_millis(READ_WAIT_MS_MAX));
+    let waited = tokio::time::timeout(timeout, reached.wait_for(|at| *at >= position)).await;
+    match waited {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(QueryError::Behind { wanted: position, reached: *at.borrow() }),
     }
 }
 

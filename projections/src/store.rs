@@ -92,6 +92,9 @@ pub struct Listing<T> {
     pub items: Vec<T>,
     /// Rows in all pages together.
     pub total: u64,
+    /// Whether there are more than `total`: they were not counted to their end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub total_is_capped: bool,
     /// The page's bound.
     pub limit: usize,
     /// Rows passed over.
@@ -128,6 +131,7 @@ impl Page {
             next_cursor: last.filter(|_| has_more).map(|key| format!("k{key:x}")),
             items: rows.into_iter().map(|(_, row)| row).collect(),
             total,
+            total_is_capped: false,
             limit: self.limit,
             offset: self.offset,
             has_more,

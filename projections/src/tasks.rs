@@ -2,6 +2,8 @@
 //! The tables are in `tasks/schema.rs`, the queries in `tasks/query.rs`, the row types in
 //! `tasks/rows.rs`.
 //!
+//! Texts become searchable behind the lists, by `tasks/search.rs`.
+//!
 //! The events of one task that come in one batch are folded in memory and written once. Texts
 //! (input, output, failures, logs) are written once and never rewritten: a task's own row stays
 //! small, and each table grows at its end.
@@ -10,7 +12,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use spark_events::domain::failure::Failure;
+use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::task::{
     CallMode, ComponentLog, RemoteStop, TaskEvent, TaskLogRecorded, TaskSpec, TaskStarted,
     TaskStatus, Trigger,
@@ -23,17 +25,24 @@ use crate::columns::{blob, json, signed};
 use crate::error::ProjectionError;
 use crate::projection::{Domain, Event, Projection, micros};
 
+mod filter;
 mod query;
 mod record;
 mod rows;
 mod schema;
+pub(crate) mod search;
+mod words;
 
-pub use query::TaskFilter;
+pub use filter::{TaskFilter, TaskSort};
 #[cfg(test)]
 pub(crate) use query::plan;
 pub use rows::{AttemptRow, ComponentRow, TaskCounts, TaskDetail, TaskRow};
 
 use record::Record;
+use schema::{DELETED, TIMES_MICROS};
+
+/// The name of the projection.
+pub(crate) const TASKS: &str = "tasks";
 
 /// Builds the tables `tasks`, `tasks_texts`, `tasks_attempts`, `tasks_logs` and `tasks_counts`.
 #[derive(Default)]
@@ -41,6 +50,27 @@ pub struct Tasks {
     /// Tasks of this batch that are not written yet.
     dirty: HashMap<Uuid, Record>,
     refs: Refs,
+    definitions: Definitions,
+}
+
+/// Short numbers for the hashes of definitions.
+#[derive(Default)]
+struct Definitions(HashMap<String, i64>);
+
+impl Definitions {
+    fn of(&mut self, tx: &Connection, hash: &str) -> rusqlite::Result<i64> {
+        if let Some(number) = self.0.get(hash) {
+            return Ok(*number);
+        }
+        let sql = "INSERT INTO tasks_definitions (hash) VALUES (?1)
+             ON CONFLICT DO UPDATE SET hash = hash RETURNING ref";
+        let number = tx.prepare_cached(sql)?.query_row([hash], |row| row.get(0))?;
+        if self.0.len() >= PROJECTION_REFS_MAX {
+            self.0.clear();
+        }
+        self.0.insert(hash.to_owned(), number);
+        Ok(number)
+    }
 }
 
 /// Short numbers for ids, from `tasks_refs`; remembered, because most events name the same few.
@@ -75,16 +105,18 @@ fn stored_ref(conn: &Connection, id: Uuid) -> rusqlite::Result<Option<i64>> {
         .optional()
 }
 
-/// Which tasks are counted together: schedule (0 for none), flow, source, status.
-type CountKey = (i64, i64, i64, i64);
+/// Which tasks are counted together: schedule (0 for none), flow, source, trigger, shelf.
+type CountKey = (i64, i64, i64, i64, i64);
+/// The lowest and the highest `seq` of the tasks made in a span of time.
+type Span = (i64, i64);
 
 impl Projection for Tasks {
     fn name(&self) -> &'static str {
-        "tasks"
+        TASKS
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {
@@ -116,37 +148,52 @@ impl Projection for Tasks {
                 entry.insert(stored.ok_or_else(|| event.unfit("its task was never created"))?)
             }
         };
-        take(tx, &mut self.refs, record, event, task)
+        take(tx, (&mut self.refs, &mut self.definitions), record, event, task)
     }
 
     fn flush(&mut self, tx: &Connection) -> Result<(), ProjectionError> {
         let mut records: Vec<(Uuid, Record)> = self.dirty.drain().collect();
         records.sort_unstable_by_key(|(_, record)| record.seq);
         let mut counts: HashMap<CountKey, i64> = HashMap::new();
+        let mut spans: HashMap<i64, Span> = HashMap::new();
         for (id, record) in &records {
-            if record.stored_status != Some(record.status) {
-                let mut add = |status, n| *counts.entry(record.count_key(status)).or_default() += n;
-                add(record.status, 1);
-                if let Some(before) = record.stored_status {
+            let shelf = record.shelf();
+            if record.stored_shelf != Some(shelf) {
+                let mut add = |shelf, n| *counts.entry(record.count_key(shelf)).or_default() += n;
+                add(shelf, 1);
+                if let Some(before) = record.stored_shelf {
                     add(before, -1);
                 }
             }
+            if record.stored_shelf.is_none() {
+                let span = record.created_at.div_euclid(TIMES_MICROS);
+                let (first, last) = spans.entry(span).or_insert((record.seq, record.seq));
+                (*first, *last) = ((*first).min(record.seq), (*last).max(record.seq));
+            }
             record.save(tx, *id)?;
         }
-        for ((schedule, flow, source, status), n) in counts {
+        for ((schedule, flow, source, trigger, shelf), n) in counts {
             tx.prepare_cached(
-                "INSERT INTO tasks_counts (schedule, flow, source, status, n)
-                 VALUES (?1, ?2, ?3, ?4, ?5)
+                "INSERT INTO tasks_counts (schedule, flow, source, trigger, status, n)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT DO UPDATE SET n = n + excluded.n",
             )?
-            .execute([schedule, flow, source, status, n])?;
+            .execute([schedule, flow, source, trigger, shelf, n])?;
+        }
+        for (span, (first, last)) in spans {
+            tx.prepare_cached(
+                "INSERT INTO tasks_times (span, first, last) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET first = min(first, excluded.first),
+                     last = max(last, excluded.last)",
+            )?
+            .execute([span, first, last])?;
         }
         Ok(())
     }
 
     fn discard(&mut self) {
         self.dirty.clear();
-        self.refs = Refs::default();
+        (self.refs, self.definitions) = (Refs::default(), Definitions::default());
     }
 }
 
@@ -163,7 +210,7 @@ fn created_by(
         Trigger::ScheduleTriggered { .. } => (2, None, None),
         Trigger::RetryOf { task_id } => (3, None, Some(blob(task_id.0))),
     };
-    store_text(tx, event.place(), &spec.input)?;
+    store_text(tx, event.place(), None, &spec.input)?;
     Ok(Record {
         seq: event.place(),
         flow: refs.of(tx, spec.flow_id.0)?,
@@ -183,7 +230,7 @@ fn created_by(
 /// Takes one event of a task.
 fn take(
     tx: &Connection,
-    refs: &mut Refs,
+    (refs, definitions): (&mut Refs, &mut Definitions),
     record: &mut Record,
     event: &Event<'_>,
     task: &TaskEvent,
@@ -192,7 +239,11 @@ fn take(
     record.revision = event.revision();
     match task {
         TaskEvent::Created(_) => {}
-        TaskEvent::Started(e) => record.start(e, refs.of(tx, e.worker_id.0)?),
+        TaskEvent::Started(e) => {
+            record.start(e, refs.of(tx, e.worker_id.0)?);
+            let hash = e.definition_hash.as_deref();
+            record.definition = hash.map(|hash| definitions.of(tx, hash)).transpose()?;
+        }
         TaskEvent::Submitted(e) => record.job_id = Some(e.job_id.clone()),
         TaskEvent::Reattached(e) => {
             record.worker = Some(refs.of(tx, e.worker_id.0)?);
@@ -201,21 +252,22 @@ fn take(
         TaskEvent::LogRecorded(e) => store_log(tx, record.seq, e)?,
         TaskEvent::AttemptFailed(e) => {
             record.attempt_ms = Some(signed(e.duration_ms));
-            store_failed_attempt(tx, record, event.at(), e.attempt, &e.failure)?;
+            store_failed_attempt(tx, record, event, e.attempt, &e.failure)?;
         }
         TaskEvent::RetryScheduled(e) => {
             record.status = status_number(TaskStatus::Waiting);
             record.next_attempt_at = micros(Some(e.not_before));
         }
         TaskEvent::Completed(e) => {
-            store_text(tx, event.place(), &e.output)?;
+            store_text(tx, event.place(), Some(record.seq), &e.output)?;
+            record.class = None;
             record.output_seq = Some(event.place());
             record.attempt_ms = Some(signed(e.duration_ms));
             record.end(TaskStatus::Completed, event.at());
         }
         TaskEvent::Failed(e) => {
             if record.failed_attempt != Some(e.attempts) {
-                store_failed_attempt(tx, record, event.at(), e.attempts, &e.failure)?;
+                store_failed_attempt(tx, record, event, e.attempts, &e.failure)?;
             }
             record.end(TaskStatus::Failed, event.at());
         }
@@ -256,8 +308,8 @@ impl Record {
         self.next_attempt_at = None;
     }
 
-    fn count_key(&self, status: i64) -> CountKey {
-        (self.schedule.unwrap_or(0), self.flow, self.source, status)
+    fn count_key(&self, shelf: i64) -> CountKey {
+        (self.schedule.unwrap_or(0), self.flow, self.source, self.trigger, shelf)
     }
 }
 
@@ -266,24 +318,27 @@ impl Record {
 fn store_failed_attempt(
     tx: &Connection,
     record: &mut Record,
-    at: i64,
+    event: &Event<'_>,
     attempt: u32,
     failure: &Failure,
 ) -> Result<(), ProjectionError> {
     record.failed_attempt = Some(attempt);
+    record.class = Some(class_number(failure.class));
     tx.prepare_cached(
-        "INSERT OR REPLACE INTO tasks_attempts (seq, attempt, worker, mode, job_id, started_at,
-             finished_at, attempt_ms, reattached, failure)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT OR REPLACE INTO tasks_attempts (place, seq, attempt, worker, mode, job_id, definition,
+             started_at, finished_at, attempt_ms, reattached, failure)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
+        event.place(),
         record.seq,
         attempt,
         record.worker,
         record.mode,
         record.job_id,
+        record.definition,
         record.attempt_started_at,
-        at,
+        event.at(),
         record.attempt_ms,
         record.reattached,
         json(failure)?,
@@ -291,9 +346,14 @@ fn store_failed_attempt(
     Ok(())
 }
 
-fn store_text(tx: &Connection, seq: i64, payload: &Payload) -> Result<(), ProjectionError> {
-    tx.prepare_cached("INSERT INTO tasks_texts (seq, payload) VALUES (?1, ?2)")?
-        .execute(params![seq, json(payload)?])?;
+fn store_text(
+    tx: &Connection,
+    place: i64,
+    task: Option<i64>,
+    payload: &Payload,
+) -> Result<(), ProjectionError> {
+    tx.prepare_cached("INSERT INTO tasks_texts (seq, task, payload) VALUES (?1, ?2, ?3)")?
+        .execute(params![place, task, json(payload)?])?;
     Ok(())
 }
 
@@ -325,10 +385,31 @@ pub(crate) fn status_number(status: TaskStatus) -> i64 {
     }
 }
 
-/// The way back of [`status_number`], as it stands in JSON.
+/// The way back of [`status_number`], as it stands in JSON; also for a deleted task.
 pub(crate) fn status_name(number: i64) -> &'static str {
-    let same = |status: &TaskStatus| status_number(*status) == number;
+    let same = |status: &TaskStatus| status_number(*status) == number % DELETED;
     TaskStatus::ALL.into_iter().find(same).map_or("unknown", TaskStatus::as_str)
+}
+
+/// A failure's class as it stands in a column. A number once given is never given another
+/// meaning.
+pub(crate) fn class_number(class: FailureClass) -> i64 {
+    match class {
+        FailureClass::Unreachable => 0,
+        FailureClass::Auth => 1,
+        FailureClass::RateLimit => 2,
+        FailureClass::NotFound => 3,
+        FailureClass::BadInput => 4,
+        FailureClass::Component => 5,
+        FailureClass::Timeout => 6,
+        FailureClass::BadAnswer => 7,
+        FailureClass::Upstream => 8,
+        FailureClass::TooLarge => 9,
+        FailureClass::NeedsPerson => 10,
+        FailureClass::Interrupted => 11,
+        FailureClass::Crashed => 12,
+        FailureClass::Gone => 13,
+    }
 }
 
 fn mode_number(mode: CallMode) -> i64 {

@@ -14,8 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::database::{self, State};
 use crate::error::ProjectionError;
 use crate::follow::Restart;
+use crate::idle::{Next, Turns};
 use crate::projection::{Content, Decoded, Event, Projection};
 use crate::runner::{Halt, ProjectionHealth, Shared};
+use crate::tasks::{TASKS, search};
 
 /// Something for the writer to do.
 pub(crate) enum Work {
@@ -56,6 +58,8 @@ pub(crate) struct Writer {
     generation: u64,
     /// The next pause while the file cannot be written.
     pause_ms: u64,
+    /// When texts are made searchable.
+    turns: Turns,
 }
 
 impl Writer {
@@ -70,7 +74,8 @@ impl Writer {
             let state = database::prepare(&mut conn, &*projection)?;
             slots.push(Slot { projection, state });
         }
-        let mut writer = Self { conn, slots, shared, generation: 0, pause_ms: LOG_RETRY_MS_MIN };
+        let (pause_ms, turns) = (LOG_RETRY_MS_MIN, Turns::new());
+        let mut writer = Self { conn, slots, shared, generation: 0, pause_ms, turns };
         writer.publish();
         writer.follow_anew();
         Ok(writer)
@@ -79,7 +84,19 @@ impl Writer {
     /// Works until nobody sends any more.
     pub(crate) fn run(mut self, mut work: mpsc::Receiver<Work>) {
         let mut kept = None;
-        while let Some(next) = kept.take().or_else(|| work.blocking_recv()) {
+        loop {
+            let next = match kept.take() {
+                Some(next) => Next::Work(next),
+                None => self.turns.next(&mut work),
+            };
+            let next = match next {
+                Next::Work(next) => next,
+                Next::Idle => {
+                    self.index_texts();
+                    continue;
+                }
+                Next::Ended => break,
+            };
             match next {
                 Work::Batch(batch) => kept = self.take(batch, || work.try_recv().ok()),
                 Work::Verb(verb, name, answer) => {
@@ -90,6 +107,33 @@ impl Writer {
         }
         // Leaves one tidy file behind; without it the next start reads the write-ahead log.
         let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+
+    /// Makes the next texts searchable. Trouble with that is told and tried again; it does not
+    /// stop the lists.
+    pub(crate) fn index_texts(&mut self) {
+        let Some(tasks) = self.slots.iter().find(|slot| slot.projection.name() == TASKS) else {
+            self.turns.taken(false);
+            return;
+        };
+        let reached = tasks.state.position;
+        let indexed =
+            self.conn.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
+                let indexed = search::advance(&tx)?;
+                tx.commit()?;
+                Ok(indexed)
+            });
+        match indexed {
+            Ok(indexed) => {
+                self.turns.taken(indexed.more);
+                let place = Position(crate::columns::unsigned(indexed.place));
+                self.shared.searchable.send_replace(if indexed.more { place } else { reached });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the texts of tasks cannot be made searchable");
+                self.turns.failed();
+            }
+        }
     }
 
     /// Applies a batch, and those that wait already, in one transaction. Gives back the first work
@@ -224,7 +268,7 @@ impl Writer {
             .send_replace(Restart { generation: self.generation, after: self.reached() });
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let health = self.slots.iter().map(|slot| ProjectionHealth {
             name: slot.projection.name(),
             position: slot.state.position,
@@ -237,6 +281,7 @@ impl Writer {
         });
         self.shared.set_health(health.collect());
         self.shared.reached.send_replace(self.reached());
+        self.turns.waiting = true;
     }
 }
 

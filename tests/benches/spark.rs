@@ -19,6 +19,7 @@ mod spark {
     pub(crate) mod figures;
     pub(crate) mod http;
     pub(crate) mod latency;
+    pub(crate) mod lists;
     pub(crate) mod machine;
     pub(crate) mod many;
     pub(crate) mod planning;
@@ -29,12 +30,14 @@ mod spark {
     pub(crate) mod world;
 }
 
-use spark::{due, latency, machine, many, planning, process, rebuild, start, throughput};
+use spark::{
+    due, latency, lists, machine, many, planning, process, rebuild, start, throughput,
+};
 
 type Benchmark = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// In the order in which they run: `rebuild` reads what `throughput` left.
-const BENCHMARKS: [(&str, Benchmark); 7] = [
+const BENCHMARKS: [(&str, Benchmark); 8] = [
     ("planning", || Box::pin(planning::run())),
     ("start", || Box::pin(start::run())),
     ("latency", || Box::pin(latency::run())),
@@ -42,6 +45,7 @@ const BENCHMARKS: [(&str, Benchmark); 7] = [
     ("rebuild", || Box::pin(rebuild::run())),
     ("due", || Box::pin(due::run())),
     ("schedules", || Box::pin(many::run())),
+    ("lists", || Box::pin(lists::run())),
 ];
 
 fn main() {

@@ -233,6 +233,21 @@ impl FakeLangFlow {
         self.state.flows.rename(&wire_name(flow_name), &wire_name(new_name));
     }
 
+    /// Changes a flow, as a user would in the editor. `change` gets all that
+    /// `GET /api/v1/flows/{id}` shows.
+    pub fn edit_flow(&self, flow_name: &str, change: impl FnOnce(&mut serde_json::Value)) {
+        self.state.flows.edit(&wire_name(flow_name), change);
+    }
+
+    /// All that the server itself knows of a flow, secrets included.
+    ///
+    /// # Panics
+    /// When it has no such flow.
+    #[must_use]
+    pub fn flow(&self, flow_name: &str) -> serde_json::Value {
+        self.state.flows.full(&wire_name(flow_name)).expect("the server has the flow")
+    }
+
     /// Deletes a flow.
     pub fn remove_flow(&self, flow_name: &str) {
         self.state.flows.remove_named(&wire_name(flow_name));

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use reqwest::{Method, RequestBuilder};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::limits::SOURCE_LIST_MS_MAX;
@@ -55,6 +56,17 @@ impl std::fmt::Debug for RemoteDefinition {
         let mut out = f.debug_struct("RemoteDefinition");
         out.field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// A flow on its way to a source. **It may hold secrets in plain text.**
+#[derive(Serialize)]
+pub(crate) struct FlowUpload<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Its description.
+    pub(crate) description: &'a str,
+    /// Nodes and edges.
+    pub(crate) data: &'a Value,
 }
 
 #[derive(Deserialize)]
@@ -137,8 +149,54 @@ impl LangFlow {
             Some(422) => Failure { status: Some(422), ..missing() },
             Some(_) | None => failure,
         })?;
-        let Whole { header, data } = whole;
-        Ok(RemoteDefinition {
+        Ok(whole.into())
+    }
+
+    /// Makes a flow at the source and gives it as the source has it since. A name that is taken
+    /// there gets a number, so look first.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from taking it.
+    pub(crate) async fn create_flow(
+        &self,
+        flow: &FlowUpload<'_>,
+    ) -> Result<RemoteDefinition, Failure> {
+        self.upload(self.request(Method::POST, "/api/v1/flows/"), flow).await
+    }
+
+    /// Changes a flow at the source and gives it as the source has it since.
+    ///
+    /// # Errors
+    /// `NotFound` where the source has no flow with this id, and whatever keeps it from taking it.
+    pub(crate) async fn update_flow(
+        &self,
+        id: &str,
+        flow: &FlowUpload<'_>,
+    ) -> Result<RemoteDefinition, Failure> {
+        let missing = || Failure::new(FailureClass::NotFound, format!("there is no flow {id:?}"));
+        let escaped = segment(id).ok_or_else(missing)?;
+        self.upload(self.request(Method::PATCH, &format!("/api/v1/flows/{escaped}")), flow).await
+    }
+
+    async fn upload(
+        &self,
+        request: RequestBuilder,
+        flow: &FlowUpload<'_>,
+    ) -> Result<RemoteDefinition, Failure> {
+        let timeout = Duration::from_millis(SOURCE_LIST_MS_MAX);
+        let whole: Whole = self.json(request.timeout(timeout).json(flow)).await?;
+        Ok(whole.into())
+    }
+
+    /// The name of a folder.
+    pub(crate) async fn folder_name(&self, id: Option<&str>) -> Option<String> {
+        self.folders().await.remove(id?)
+    }
+}
+
+impl From<Whole> for RemoteDefinition {
+    fn from(Whole { header, data }: Whole) -> Self {
+        Self {
             id: header.id,
             name: header.name,
             description: header.description.unwrap_or_default(),
@@ -146,6 +204,6 @@ impl LangFlow {
             endpoint_name: header.endpoint_name,
             updated_at: header.updated_at,
             data: data.unwrap_or(Value::Null),
-        })
+        }
     }
 }

@@ -1,21 +1,26 @@
-//! Flows: what can be run, as it was last synced from its source.
+//! Flows: what can be run, as it was last synced from its source or made here. `flows/sync.rs`:
+//! taking them from a source. `flows/local.rs`: making, changing, pushing. `flows/versions.rs`:
+//! what they were, what differs, what they are made of.
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
-use spark_actors::SyncFlow;
-use spark_events::{FlowId, Position, SourceId};
+use serde_json::json;
+use serde_json::value::RawValue;
+use spark_events::{FlowId, Position};
 use spark_projections::FlowFilter;
 use warp::http::Method;
 
 use super::{Segment, not_allowed, tasks, text};
-use crate::body;
 use crate::call::Call;
-use crate::error::{ApiError, FieldError};
-use crate::options::Wrong;
+use crate::error::ApiError;
 use crate::read;
 use crate::reply::Reply;
 use crate::shown::{self, Large};
+
+mod local;
+mod sync;
+mod versions;
+
+pub use local::{CreateBody, PushBody, UpdateBody};
+pub use sync::{SyncBody, SyncWhat};
 
 /// The field that is left out unless asked for: it may have megabytes.
 const DEFINITION: &str = "definition";
@@ -25,14 +30,30 @@ const DEFINITION: &str = "definition";
 pub enum FlowRoute<'a> {
     /// All of them.
     List,
-    /// Take one or all from a source.
+    /// Make one here.
+    Create,
+    /// Take some or all from a source.
     Sync,
     /// One.
     Get(Segment<'a>),
+    /// Change one.
+    Update(Segment<'a>),
     /// Forget one.
     Delete(Segment<'a>),
     /// Run one.
     Run(Segment<'a>),
+    /// Send one to a source.
+    Push(Segment<'a>),
+    /// Compare one with what its source has.
+    Check(Segment<'a>),
+    /// Its components with their fields.
+    Components(Segment<'a>),
+    /// What it was.
+    Versions(Segment<'a>),
+    /// What it was at one time.
+    Version(Segment<'a>, Segment<'a>),
+    /// What differs between two versions.
+    Diff(Segment<'a>),
 }
 
 pub(crate) fn route<'a>(
@@ -41,78 +62,40 @@ pub(crate) fn route<'a>(
 ) -> Result<Option<FlowRoute<'a>>, ApiError> {
     Ok(Some(match (rest, method) {
         ([], &Method::GET) => FlowRoute::List,
-        ([], _) => return not_allowed(method, "GET, HEAD"),
+        ([], &Method::POST) => FlowRoute::Create,
+        ([], _) => return not_allowed(method, "GET, HEAD, POST"),
         (["sync"], &Method::POST) => FlowRoute::Sync,
         ([id], &Method::GET) => FlowRoute::Get(text(id)?),
+        ([id], &Method::PATCH | &Method::PUT) => FlowRoute::Update(text(id)?),
         ([id], &Method::DELETE) => FlowRoute::Delete(text(id)?),
-        ([_], _) => return not_allowed(method, "GET, HEAD, DELETE"),
+        ([_], _) => return not_allowed(method, "GET, HEAD, PATCH, PUT, DELETE"),
         ([id, "run"], &Method::POST) => FlowRoute::Run(text(id)?),
-        ([_, "run"], _) => return not_allowed(method, "POST"),
+        ([id, "push"], &Method::POST) => FlowRoute::Push(text(id)?),
+        ([id, "check"], &Method::POST) => FlowRoute::Check(text(id)?),
+        ([_, "run" | "push" | "check"], _) => return not_allowed(method, "POST"),
+        ([id, "components"], &Method::GET) => FlowRoute::Components(text(id)?),
+        ([id, "versions"], &Method::GET) => FlowRoute::Versions(text(id)?),
+        ([id, "diff"], &Method::GET) => FlowRoute::Diff(text(id)?),
+        ([_, "components" | "versions" | "diff"], _) => return not_allowed(method, "GET, HEAD"),
+        ([id, "versions", which], &Method::GET) => FlowRoute::Version(text(id)?, text(which)?),
+        ([_, "versions", _], _) => return not_allowed(method, "GET, HEAD"),
         _ => return Ok(None),
     }))
-}
-
-/// Sync one flow of a source, or all of them.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SyncBody {
-    /// The source; not needed where there is only one.
-    pub source: Option<String>,
-    /// The flow's id or name at the source.
-    pub flow: Option<String>,
-    /// The node that takes the input.
-    pub input_component: Option<String>,
-    /// The node that gives the output.
-    pub output_component: Option<String>,
-    /// Every flow of the source.
-    #[serde(default)]
-    pub all: bool,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// What is to be synced.
-#[derive(Debug)]
-pub enum SyncWhat {
-    /// One flow.
-    One(SyncFlow),
-    /// Every flow of the source.
-    All,
-}
-
-impl TryFrom<SyncBody> for SyncWhat {
-    type Error = Vec<FieldError>;
-
-    fn try_from(body: SyncBody) -> Result<Self, Self::Error> {
-        let mut wrong = Wrong::default();
-        let named = [
-            ("flow", body.flow.is_some()),
-            ("input_component", body.input_component.is_some()),
-            ("output_component", body.output_component.is_some()),
-        ];
-        if body.all {
-            for (field, _) in named.iter().filter(|(_, given)| *given) {
-                wrong.push(field, "cannot be combined with all");
-            }
-            return wrong.finish(Self::All);
-        }
-        let remote = body.flow.filter(|flow| !flow.trim().is_empty());
-        if remote.is_none() {
-            wrong.push("flow", "is missing: give the flow's id or name at the source, or all");
-        }
-        wrong.finish(Self::One(SyncFlow {
-            remote: remote.unwrap_or_default(),
-            input_component: body.input_component,
-            output_component: body.output_component,
-        }))
-    }
 }
 
 pub(crate) async fn handle(route: FlowRoute<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
     let app = call.app;
     match route {
         FlowRoute::List => list(call).await,
-        FlowRoute::Sync => sync(call).await,
+        FlowRoute::Create => local::create(call).await,
+        FlowRoute::Sync => sync::sync(call).await,
+        FlowRoute::Update(id) => local::update(call, &id).await,
+        FlowRoute::Push(id) => local::push(call, &id).await,
+        FlowRoute::Check(id) => check(call, &id).await,
+        FlowRoute::Components(id) => versions::components(call, &id).await,
+        FlowRoute::Versions(id) => versions::list(call, &id).await,
+        FlowRoute::Version(id, which) => versions::one(call, &id, &which).await,
+        FlowRoute::Diff(id) => versions::diff(call, &id).await,
         FlowRoute::Get(id) => {
             call.query.only(&["definition"])?;
             let whole = call.query.flag("definition")?;
@@ -133,77 +116,32 @@ pub(crate) async fn handle(route: FlowRoute<'_>, call: &Call<'_>) -> Result<Repl
     }
 }
 
+/// Compares a flow with what its source has now. Drift is an answer, not an error.
+async fn check(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
+    call.action()?;
+    let id = read::flow_id(call.app, id).await?;
+    let drift = call.app.spark.check_flow(id).await?;
+    Reply::ok(&json!({ "id": id, "drifted": drift.is_some(), "drift": drift }))
+}
+
 async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
+    const KEYS: [&str; 8] =
+        ["source", "name", "folder", "drifted", "deleted", "limit", "offset", "cursor"];
     let (app, query) = (call.app, &call.query);
-    query.only(&["source", "folder", "deleted", "limit", "offset", "cursor"])?;
+    query.only(&KEYS)?;
     let paging = query.paging()?;
     let include_deleted = query.flag("deleted")?;
     call.ready_to_read().await?;
     let source = read::given(query.text("source").map(|text| read::source_id(app, text)));
     let filter = FlowFilter {
         source_id: source.await?,
+        name: query.text("name").map(str::to_owned),
         folder: query.text("folder").map(str::to_owned),
+        drifted: query.text("drifted").map(|_| query.flag("drifted")).transpose()?,
         include_deleted,
     };
     let flows = read::flows(app, filter, paging).await?;
     Reply::ok(&shown::page(app, flows, Some(DEFINITION)).await?)
-}
-
-async fn sync(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let app = call.app;
-    call.query.only(&[])?;
-    let mut body: SyncBody = body::object(&call.body)?;
-    let who = call.who(body.reason.take())?;
-    let source = body.source.take();
-    let what = SyncWhat::try_from(body)?;
-    let source = match source {
-        Some(text) => read::source_id(app, &text).await?,
-        None => read::only_source(app).await?,
-    };
-    match what {
-        SyncWhat::One(request) => {
-            let done = app.spark.sync_flow(source, request, &who).await?;
-            let row = row_at(call, done.value, done.position).await;
-            Reply::written(row, read::known(done.value), done.position)
-        }
-        SyncWhat::All => sync_all(call, source, &who).await,
-    }
-}
-
-/// Syncs one flow after the other. One that fails is listed and does not stop the others.
-async fn sync_all(
-    call: &Call<'_>,
-    source: SourceId,
-    who: &spark_actors::Who,
-) -> Result<Reply, ApiError> {
-    let app = call.app;
-    let (mut synced, mut failed, mut position) = (Vec::new(), Vec::new(), None);
-    for listing in app.spark.remote_flows(source).await? {
-        let request = SyncFlow { remote: listing.id.clone(), ..SyncFlow::default() };
-        match app.spark.sync_flow(source, request, who).await {
-            Ok(done) => {
-                position = position.max(done.position);
-                synced.push(done.value);
-            }
-            Err(error) => failed.push(failure(&listing.name, &listing.id, &error.into())),
-        }
-    }
-    let mut items = Vec::with_capacity(synced.len());
-    for id in synced {
-        items.push(match row_at(call, id, position).await {
-            Ok(row) => row,
-            Err(_) => to_raw_value(&read::known(id)).unwrap_or_default(),
-        });
-    }
-    Ok(Reply::ok(&Synced { total: items.len(), items, failed })?.at(position))
-}
-
-/// What came of syncing every flow of a source.
-#[derive(Serialize)]
-struct Synced {
-    items: Vec<Box<RawValue>>,
-    total: usize,
-    failed: Vec<Value>,
 }
 
 async fn row_at(
@@ -213,13 +151,4 @@ async fn row_at(
 ) -> Result<Box<RawValue>, ApiError> {
     let flow = read::flow_at(call.app, id, position).await?;
     shown::row(call.app, &flow, Large::Referenced, Some(DEFINITION)).await
-}
-
-fn failure(name: &str, remote_id: &str, error: &ApiError) -> Value {
-    json!({
-        "name": name,
-        "remote_id": remote_id,
-        "code": error.row().code,
-        "detail": error.to_string(),
-    })
 }

@@ -141,6 +141,7 @@ pub(crate) async fn handle(route: HistoryRoute<'_>, call: &Call<'_>) -> Result<R
     let has_more = next < total;
     let next_cursor = has_more.then(|| next.to_string());
     Reply::ok(&Page {
+        total_is_capped: false,
         items,
         total,
         limit: limit.min(limits::PAGE_MAX),

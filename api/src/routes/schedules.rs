@@ -14,7 +14,6 @@ use super::{Segment, not_allowed, text};
 use crate::body;
 use crate::call::Call;
 use crate::error::ApiError;
-use crate::query::invalid;
 use crate::read;
 use crate::reply::{Reply, rfc3339};
 use crate::shown::{self, Large};
@@ -148,17 +147,13 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (app, query) = (call.app, &call.query);
     query.only(&["flow", "source", "status", "deleted", "limit", "offset", "cursor"])?;
     let paging = query.paging()?;
-    let status = match query.choices("status", &STATUSES, ScheduleStatus::as_str)?.as_slice() {
-        [] => None,
-        [one] => Some(one.as_str().to_owned()),
-        _ => return Err(invalid("status", "it takes one status at a time")),
-    };
+    let statuses = query.choices("status", &STATUSES, ScheduleStatus::as_str)?;
     let include_deleted = query.flag("deleted")?;
     call.ready_to_read().await?;
     let filter = ScheduleFilter {
         flow_id: read::given(query.text("flow").map(|text| read::flow_id(app, text))).await?,
         source_id: read::given(query.text("source").map(|text| read::source_id(app, text))).await?,
-        status,
+        statuses,
         include_deleted,
     };
     let schedules = read::schedules(app, filter, paging).await?;

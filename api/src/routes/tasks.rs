@@ -20,6 +20,11 @@ use crate::read;
 use crate::reply::{Page, Reply, rfc3339};
 use crate::shown::{self, Large};
 
+pub mod bulk;
+pub mod filter;
+
+use filter::{FilterBody, Place};
+
 /// An endpoint of tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskRoute<'a> {
@@ -27,6 +32,8 @@ pub enum TaskRoute<'a> {
     List,
     /// Run a flow.
     Create,
+    /// Retry or cancel all that fit a filter.
+    Bulk,
     /// One, with its attempts.
     Get(Segment<'a>),
     /// One, when it has ended.
@@ -47,6 +54,7 @@ pub(crate) fn route<'a>(
         ([], &Method::GET) => TaskRoute::List,
         ([], &Method::POST) => TaskRoute::Create,
         ([], _) => return not_allowed(method, "GET, HEAD, POST"),
+        (["bulk"], &Method::POST) => TaskRoute::Bulk,
         ([id], &Method::GET) => TaskRoute::Get(text(id)?),
         ([id, "wait"], &Method::GET) => TaskRoute::Wait(text(id)?),
         ([id, "log"], &Method::GET) => TaskRoute::Log(text(id)?),
@@ -136,6 +144,7 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
     match route {
         TaskRoute::List => list(call).await,
         TaskRoute::Create => run(call, None).await,
+        TaskRoute::Bulk => bulk::handle(call).await,
         TaskRoute::Get(id) => {
             call.query.only(&[])?;
             call.ready_to_read().await?;
@@ -143,11 +152,17 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
             Reply::ok(&show(call, read::task(app, id).await?).await?)
         }
         TaskRoute::Wait(id) => {
-            call.query.only(&["timeout_ms"])?;
+            call.query.only(&["timeout_ms", "after_revision"])?;
             let ms = call.query.number("timeout_ms", 0..=u64::MAX)?;
+            let ms = ms.unwrap_or(limits::TASK_WAIT_MS_MAX);
+            let revision = call.query.number("after_revision", 0..=u64::MAX)?;
             call.ready_to_read().await?;
             let id = read::task_id(app, &id).await?;
-            let ended = wait(call, id, ms.unwrap_or(limits::TASK_WAIT_MS_MAX)).await?;
+            if let Some(revision) = revision {
+                wait_for_change(call, id, revision, ms).await?;
+                return Reply::ok(&show(call, read::task(app, id).await?).await?);
+            }
+            let ended = wait(call, id, ms).await?;
             if let Some(position) = ended {
                 app.wait_for(position).await?;
             }
@@ -169,27 +184,23 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
             Ok(Reply::written(row, known, done.position)?.as_created())
         }
         TaskRoute::Log(id) => {
-            call.query.only(&[])?;
+            call.query.only(&["attempt", "component"])?;
+            let attempt = call.query.number("attempt", 1..=u64::from(limits::ATTEMPTS_MAX))?;
             call.ready_to_read().await?;
             let id = read::task_id(app, &id).await?;
-            log(call, id).await
+            log(call, id, attempt).await
         }
     }
 }
 
 async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (app, query) = (call.app, &call.query);
-    query.only(&["status", "flow", "schedule", "source", "limit", "offset", "cursor"])?;
-    let paging = query.paging()?;
-    let statuses = query.choices("status", &TaskStatus::ALL, TaskStatus::as_str)?;
+    query.only(&filter::KEYS)?;
+    let (paging, sort) = (query.paging()?, filter::sort(query)?);
+    let body = FilterBody::of_query(query)?;
     call.ready_to_read().await?;
-    let filter = TaskFilter {
-        statuses,
-        flow_id: read::given(query.text("flow").map(|text| read::flow_id(app, text))).await?,
-        schedule_id: read::given(query.text("schedule").map(|text| read::schedule_id(app, text)))
-            .await?,
-        source_id: read::given(query.text("source").map(|text| read::source_id(app, text))).await?,
-    };
+    let filter = TaskFilter { sort, ..body.resolve(app, Place::Query).await? };
+    filter::searchable(app, &filter, call.min_position()?).await?;
     let tasks = read::tasks(app, filter, paging).await?;
     Reply::ok(&shown::page(app, tasks, None).await?)
 }
@@ -208,11 +219,14 @@ async fn show(call: &Call<'_>, task: TaskDetail) -> Result<Box<RawValue>, ApiErr
 }
 
 /// What the components did, attempt by attempt.
-async fn log(call: &Call<'_>, id: TaskId) -> Result<Reply, ApiError> {
-    let task = read::task(call.app, id).await?;
-    let items = task.log;
-    let (total, limit) = (items.len() as u64, items.len());
-    Reply::ok(&Page { items, total, limit, offset: 0, has_more: false, next_cursor: None })
+async fn log(call: &Call<'_>, id: TaskId, attempt: Option<u64>) -> Result<Reply, ApiError> {
+    let component = call.query.text("component").map(str::to_lowercase);
+    let mut items = read::task(call.app, id).await?.log;
+    items.retain(|entry| {
+        attempt.is_none_or(|number| number == u64::from(entry.attempt))
+            && component.as_ref().is_none_or(|name| *name == entry.component.to_lowercase())
+    });
+    Reply::ok(&Page::whole(items))
 }
 
 /// Runs a flow, named by the path or by the body. Answers at once with what is known, unless the
@@ -293,6 +307,30 @@ fn run_body(body: &[u8]) -> Result<RunBody, ApiError> {
 async fn wait(call: &Call<'_>, id: TaskId, ms: u64) -> Result<Option<Position>, ApiError> {
     let bound = Duration::from_millis(ms.min(limits::TASK_WAIT_MS_MAX));
     Ok(call.app.spark.wait_task(id, bound).await?.map(|end| end.position))
+}
+
+/// Waits, bounded, until the read model shows a later revision of a task, or its end.
+async fn wait_for_change(
+    call: &Call<'_>,
+    id: TaskId,
+    revision: u64,
+    ms: u64,
+) -> Result<(), ApiError> {
+    let bound = Duration::from_millis(ms.min(limits::TASK_WAIT_MS_MAX));
+    let mut positions = call.app.projections.positions();
+    let changed = async {
+        loop {
+            positions.borrow_and_update();
+            match call.app.reads().task_revision(id).await? {
+                Some((now, ended)) if now > revision || ended => return Ok(()),
+                _ => {}
+            }
+            if positions.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    };
+    tokio::time::timeout(bound, changed).await.unwrap_or(Ok(()))
 }
 
 #[cfg(test)]

@@ -233,3 +233,44 @@ async fn after_the_shutdown_commands_are_refused_and_reads_go_on() {
     assert_eq!(refused.code(503), "SPK-5004");
     world.get("/flows").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_flow_is_made_here_changed_and_compared() {
+    let world = world().await;
+    let node = json!({ "id": "ChatInput-1", "data": { "type": "ChatInput", "node": {
+        "template": { "sender_name": { "type": "str", "show": true, "value": "User" } } } } });
+    let mut export = json!({ "name": "mine", "data": { "nodes": [node], "edges": [] } });
+    let made = world.post("/flows", json!({ "definition": export })).await.expect(201);
+    assert_eq!((&made["name"], &made["source_id"]), (&json!("mine"), &Value::Null));
+    let bad = world.post("/flows", json!({ "definition": {} })).await;
+    assert!(bad.json["detail"].as_str().unwrap().contains("data is missing"), "{}", bad.json);
+    assert_eq!(bad.code(422), "SPK-3005");
+    export["data"]["nodes"][0]["data"]["node"]["template"]["sender_name"]["value"] = json!("Ana");
+    let key = [("x-api-key", KEY.as_bytes())];
+    let body = json!({ "definition": export, "runs_max": 2 }).to_string();
+    let changed = world.send("PATCH", "/flows/mine", &key, body.as_bytes()).await.expect(200);
+    assert_eq!((&changed["version"], &changed["runs_max"]), (&json!(2), &json!(2)));
+    let none = world.send("PATCH", "/flows/mine", &key, b"{\"runs_max\":null}").await.expect(200);
+    assert_eq!(none["runs_max"], Value::Null);
+    let nothing = world.send("PATCH", "/flows/mine", &key, b"{}").await;
+    assert_eq!(nothing.code(422), "SPK-1002");
+    let versions = world.get("/flows/mine/versions").await.expect(200);
+    assert_eq!((&versions["total"], &versions["items"][0]["number"]), (&json!(2), &json!(2)));
+    let first = world.get("/flows/mine/versions/1").await.expect(200);
+    assert_eq!(first["definition"]["nodes"][0]["id"], "ChatInput-1");
+    let diff = world.get("/flows/mine/diff").await.expect(200);
+    let field = &diff["components"][0]["fields"][0];
+    assert_eq!((&field["old"], &field["new"]), (&json!("User"), &json!("Ana")));
+    let same = world.get("/flows/mine/diff?from=2&to=current").await.expect(200);
+    assert_eq!(same["differs"], false);
+    assert_eq!(world.get("/flows/mine/diff?from=x").await.code(422), "SPK-1003");
+    assert_eq!(world.get("/flows/mine/versions/9").await.code(404), "SPK-3001");
+    let components = world.get("/flows/mine/components").await.expect(200);
+    assert_eq!(components["items"][0]["fields"][0]["value"], "Ana");
+    let run = world.post("/flows/mine/run", json!({ "input": "x" })).await;
+    assert!(run.json["detail"].as_str().unwrap().contains("flow push"), "{}", run.json);
+    world.send("DELETE", "/flows/mine", &key, b"").await.expect(200);
+    let history = world.get("/history/flow/mine").await.expect(200);
+    let last = history["items"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["type"], "flow.deleted", "a deleted flow answers to its name");
+}

@@ -55,7 +55,10 @@ async fn the_request_id_comes_back_and_stands_in_the_events() {
 async fn what_is_not_understood_is_refused_with_its_name() {
     let world = world().await;
     for (path, part) in [
-        ("/tasks?sort=id", "allowed are status, flow, schedule, source, limit, offset, cursor"),
+        (
+            "/tasks?order=id",
+            "allowed are status, flow, schedule, source, trigger, class, since, until, q, deleted, sort, limit, offset, cursor",
+        ),
         ("/tasks?limit=0", "from 1 to 100"),
         ("/tasks?limit=x", "from 1 to 100"),
         ("/tasks?status=done", "is not one of pending, running"),
@@ -63,7 +66,7 @@ async fn what_is_not_understood_is_refused_with_its_name() {
         ("/tasks?limit=1&limit=2", "given twice"),
         ("/tasks?flow=%ff", "UTF-8"),
         ("/tasks?min_position=x", "position"),
-        ("/schedules?status=active,paused", "one status at a time"),
+        ("/schedules?status=active,gone", "is not one of active, paused"),
         ("/workers?status=gone", "active, stopped, lost"),
         ("/sources?deleted=maybe", "true or false"),
         ("/schedules/x/next?n=0", "from 1 to"),

@@ -91,6 +91,11 @@ pub(crate) struct ConsentArgs {
 }
 
 impl ConsentArgs {
+    /// Whether the consent was given, or can be asked for.
+    pub(crate) fn is_possible(self) -> bool {
+        self.yes || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal())
+    }
+
     /// Asks on a terminal for the name; without one, `--yes` is needed.
     pub(crate) fn ask(self, what: &str, name: &str) -> Result<()> {
         if self.yes {
@@ -98,7 +103,7 @@ impl ConsentArgs {
         }
         let refused =
             |why: &str| Trouble::usage(format!("{what} {name} was not touched")).because(why);
-        if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        if !self.is_possible() {
             let why = "this needs a consent, and there is no terminal to ask on";
             return Err(refused(why).then("add --yes").into());
         }

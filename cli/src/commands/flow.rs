@@ -1,4 +1,5 @@
-//! `automagik flow`: flows that were synced from a source, and running them.
+//! `automagik flow`: flows that were synced from a source or made here, and running them.
+//! `flow/local.rs`: making, editing, pushing. `flow/versions.rs`: what they were and what differs.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -13,6 +14,9 @@ use crate::exit::{Exit, Trouble};
 use crate::views::{self, short_task_id, text_or_dash};
 use crate::wait::{self, WaitArgs};
 
+mod local;
+mod versions;
+
 /// Shown below the group's help.
 pub(crate) const EXAMPLES: &str = "Examples:
   automagik flow list --remote
@@ -25,16 +29,34 @@ pub(crate) enum Flow {
     /// Flows that are synced, or with --remote those that a source has
     #[command(visible_alias = "ls")]
     List(List),
-    /// Take a flow, or all of them, as the source has it now
+    /// Take flows as the source has them now, and see what changed
     Sync(Sync),
     /// One flow, with its components
-    #[command(
-        alias = "view",
-        after_help = "Examples:
-  automagik flow show hello-spark
-  automagik flow show hello-spark -o json"
-    )]
-    Show(One),
+    #[command(alias = "view")]
+    Show(Show),
+    /// Make a flow here from LangFlow's export
+    Create(local::Create),
+    /// Change a flow here; its source keeps what it has until you push
+    Edit(local::Edit),
+    /// Send a flow that was made or edited here to its source
+    Push(local::Push),
+    /// Print a flow as a file that LangFlow can import; secrets are masked
+    Export(versions::Export),
+    /// What a flow was, at each sync, edit and push
+    #[command(after_help = "Examples:
+  automagik flow versions hello-spark
+  automagik flow versions hello-spark --time iso")]
+    Versions(One),
+    /// What differs between two versions, or from what the source has
+    Diff(versions::Diff),
+    /// Compare a flow with what its source has now
+    #[command(after_help = "Examples:
+  automagik flow check hello-spark
+  automagik flow check hello-spark -q && echo \"as it was synced\"
+Exit codes: 0 nothing changed at the source, 3 something did.")]
+    Check(One),
+    /// Change a flow's settings
+    Update(local::Update),
     /// Run a flow once
     Run(Run),
     /// Forget a flow here; the source keeps it, the history stays
@@ -45,7 +67,8 @@ pub(crate) enum Flow {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   automagik flow list
-  automagik flow list --remote --source dev")]
+  automagik flow list --drifted
+  automagik flow list --remote --source dev --folder \"Starter Project\"")]
 pub(crate) struct List {
     /// Ask the source what it has
     #[arg(long)]
@@ -53,21 +76,50 @@ pub(crate) struct List {
     /// Only flows of this source; with --remote needed where there are several
     #[arg(short, long)]
     source: Option<String>,
+    /// Only flows in this folder (project) of the source
+    #[arg(short, long)]
+    folder: Option<String>,
+    /// Only flows that have changed at their source since they were synced
+    #[arg(long, conflicts_with = "remote")]
+    drifted: bool,
+}
+
+/// Show a flow.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  automagik flow show hello-spark
+  automagik flow show hello-spark --components
+  automagik flow show hello-spark -o json")]
+pub(crate) struct Show {
+    /// Its name, its id, or the start of its id
+    flow: String,
+    /// The fields of its components that --tweak can set, with types and values
+    #[arg(long)]
+    components: bool,
 }
 
 /// Sync flows.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   automagik flow sync \"My flow\"
+  automagik flow sync report summary digest
   automagik flow sync 3fa85f64-5717-4562-b3fc-2c963f66afa6 --source dev
+  automagik flow sync --folder \"Starter Project\"
   automagik flow sync --all --source dev")]
 pub(crate) struct Sync {
-    /// The flow's name or id at the source
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    flow: Option<String>,
+    /// The flows' names or ids at the source
+    #[arg(value_name = "FLOW", required_unless_present_any = ["all", "folder"],
+          conflicts_with_all = ["all", "folder"])]
+    flows: Vec<String>,
     /// Every flow of the source
-    #[arg(long, conflicts_with_all = ["input_component", "output_component"])]
+    #[arg(long, conflicts_with_all = ["input_component", "output_component", "folder"])]
     all: bool,
+    /// Every flow in this folder (project) of the source
+    #[arg(short, long, conflicts_with_all = ["input_component", "output_component"])]
+    folder: Option<String>,
+    /// Give up edits that were made here and not pushed
+    #[arg(long)]
+    force: bool,
     /// The source; needed where there are several
     #[arg(short, long)]
     source: Option<String>,
@@ -132,20 +184,36 @@ pub(crate) async fn run(flow: Flow, context: &Context<'_>) -> Result<Exit> {
     match flow {
         Flow::List(list) if list.remote => remote(list, context).await,
         Flow::List(list) => {
-            let query: Vec<_> = list.source.map(|source| ("source", source)).into_iter().collect();
+            let drifted = list.drifted.then(|| "true".to_owned());
+            let keys = [("source", list.source), ("folder", list.folder), ("drifted", drifted)];
+            let query: Vec<_> =
+                keys.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
             let list = client.list(&["flows"], &query, usize::MAX).await?;
             out.data(&list, |look| views::flow::list(&list, look))?;
-            if rows(&list).is_empty() {
+            if rows(&list).is_empty() && query.is_empty() {
                 out.note("no flows are synced; see what there is: automagik flow list --remote");
             }
             Ok(Exit::Ok)
         }
         Flow::Sync(sync) => self::sync(sync, context).await,
-        Flow::Show(one) => {
-            let row = client.get(&["flows", &one.flow], &[]).await?;
+        Flow::Show(show) if show.components => {
+            let list = client.get(&["flows", &show.flow, "components"], &[]).await?;
+            out.data(&list, |look| views::flow::components(&list, look))?;
+            Ok(Exit::Ok)
+        }
+        Flow::Show(show) => {
+            let row = client.get(&["flows", &show.flow], &[]).await?;
             out.data(&row, |look| views::flow::show(&row, look))?;
             Ok(Exit::Ok)
         }
+        Flow::Create(create) => local::create(create, context).await,
+        Flow::Edit(edit) => local::edit(edit, context).await,
+        Flow::Push(push) => local::push(push, context).await,
+        Flow::Update(update) => local::update(&update, context).await,
+        Flow::Export(export) => versions::export(&export, context).await,
+        Flow::Versions(one) => versions::list(&one.flow, context).await,
+        Flow::Diff(diff) => versions::diff(diff, context).await,
+        Flow::Check(one) => versions::check(&one.flow, context).await,
         Flow::Run(run) => run_flow(run, context).await,
         Flow::Delete(delete) => {
             let row = client.get(&["flows", &delete.flow], &[]).await?;
@@ -165,7 +233,8 @@ async fn remote(list: List, context: &Context<'_>) -> Result<Exit> {
         Some(source) => source,
         None => only_source(context).await?,
     };
-    let list = client.get(&["sources", &source, "flows"], &[]).await?;
+    let query: Vec<_> = list.folder.map(|folder| ("folder", folder)).into_iter().collect();
+    let list = client.get(&["sources", &source, "flows"], &query).await?;
     out.data(&list, |look| views::source::remote(&list, look))?;
     if rows(&list).is_empty() {
         out.note("the source has no flows; make one in LangFlow first");
@@ -193,22 +262,27 @@ async fn only_source(context: &Context<'_>) -> Result<String> {
     }
 }
 
-async fn sync(sync: Sync, context: &Context<'_>) -> Result<Exit> {
+async fn sync(mut sync: Sync, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
+    let one = (sync.flows.len() == 1).then(|| sync.flows.remove(0));
+    let single = one.is_some();
     let body = Body::default()
         .with("source", sync.source)
-        .with("flow", sync.flow)
+        .with("flow", one)
+        .with("flows", (!sync.flows.is_empty()).then_some(sync.flows))
         .with("all", sync.all.then_some(true))
+        .with("folder", sync.folder)
+        .with("force", sync.force.then_some(true))
         .with("input_component", sync.input_component)
         .with("output_component", sync.output_component);
     let answer = client.post(&["flows", "sync"], body.json()).await?;
-    if !sync.all {
-        out.data(&answer, |look| views::flow::show(&answer, look))?;
+    if single {
+        out.data(&answer, |look| views::flow::synced(&answer, look))?;
         let name = text_or_dash(&answer, &["name", "id"]);
         out.note(&format!("flow {name} is synced; run it: automagik flow run \"{name}\" --wait"));
         return Ok(Exit::Ok);
     }
-    out.data(&answer, |look| views::flow::list(&answer, look))?;
+    out.data(&answer, |look| views::flow::all_synced(&answer, look))?;
     let failed = views::source::not_synced(&answer);
     failed.iter().for_each(|line| out.note(line));
     Ok(if failed.is_empty() { Exit::Ok } else { Exit::Failed })

@@ -66,6 +66,22 @@ pub(crate) struct Up {
     #[arg(long, value_name = "N", default_value_t = WORKER_SLOTS_DEFAULT,
           value_parser = clap::value_parser!(u32).range(1..))]
     slots: u32,
+    /// How often synced flows are compared with what their sources have, or
+    /// never [default: 5m]
+    #[arg(long, value_name = "TIME", env = "AUTOMAGIK_DRIFT_EVERY", hide_env_values = true,
+          value_parser = parse_drift_every)]
+    drift_every: Option<DriftEvery>,
+}
+
+/// A time, or never.
+#[derive(Debug, Clone, Copy)]
+struct DriftEvery(Option<std::time::Duration>);
+
+fn parse_drift_every(text: &str) -> Result<DriftEvery, String> {
+    if matches!(text, "never" | "off" | "0") {
+        return Ok(DriftEvery(None));
+    }
+    crate::args::parse_duration(text).map(|every| DriftEvery(Some(every)))
 }
 
 impl Up {
@@ -115,7 +131,11 @@ pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let mut signals = signals::Signals::new()?;
     let plan = up.plan();
     let given_key = global.given_key().map(str::to_owned);
+    let drift_every = up.drift_every;
     let server = start(up, home, lock, listener, given_key.clone()).await?;
+    if let Some(DriftEvery(every)) = drift_every {
+        server.spark.set_drift_every(every);
+    }
     let banner = Banner {
         url: url_of(address),
         open_to_others: !address.ip().is_loopback(),

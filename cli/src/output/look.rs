@@ -61,7 +61,8 @@ impl Paint {
     pub(crate) fn of_status(status: &str) -> Self {
         match status {
             "completed" | "active" | "up" | "ok" | "success" | "healthy" | "fired" => Self::Good,
-            "running" | "waiting" | "pending" | "paused" | "degraded" | "skipped" => Self::Watch,
+            "running" | "waiting" | "pending" | "paused" | "degraded" | "skipped" | "drifted"
+            | "edited" | "local" => Self::Watch,
             "failed" | "down" | "lost" | "error" | "unhealthy" | "missed" => Self::Bad,
             "cancelled" | "stopped" | "removed" | "deleted" => Self::Faint,
             _ => Self::Plain,

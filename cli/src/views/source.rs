@@ -77,7 +77,10 @@ pub(crate) fn remote(list: &Value, look: &Look) -> String {
     let rows = rows(list);
     let among = ids(rows);
     for row in rows {
-        let synced = text(row, &["synced_as"]).map(|id| short_id(&id, &[], true));
+        let drifted = row.get("drifted").and_then(Value::as_bool) == Some(true);
+        let mark = if drifted { " drifted" } else { "" };
+        let synced =
+            text(row, &["synced_as"]).map(|id| format!("{}{mark}", short_id(&id, &[], true)));
         table.row(vec![
             text_or_dash(row, &["name"]).into(),
             text_or_dash(row, &["folder"]).into(),

@@ -20,6 +20,12 @@ pub(crate) fn show(health: &Value, server: &str, look: &Look) -> String {
             "schedules",
             text(health, &["actors.active_schedules"]).map(|n| format!("{n} active")),
         )
+        .maybe(
+            "flows",
+            text(health, &["actors.drifted_flows"])
+                .filter(|n| n != "0")
+                .map(|n| format!("{n} drifted; see: automagik flow list --drifted")),
+        )
         .maybe("crashes", text(health, &["actors.crashes"]).filter(|n| n != "0"))
         .maybe("last crash", text(health, &["actors.last_crash"]));
     details.maybe(

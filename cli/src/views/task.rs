@@ -90,6 +90,8 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         .add("flow", schedule::flow(row))
         .status("status", &text_or_dash(row, &["status"]))
         .add("asked for by", by(row))
+        .maybe("tries again", text(row, &["retry_of"]).map(|id| short_task_id(&id)))
+        .maybe("tried again as", retried_as(row))
         .maybe("input", pick(row, &["input"]).map(payload))
         .maybe("tweaks", pick(row, &["tweaks"]).map(inline));
     for (name, places) in [
@@ -110,6 +112,13 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         .maybe("at the source", text(row, &["remote_stop"]).map(|stop| stop.replace('_', " ")))
         .maybe("output", pick(row, &["output"]).map(payload));
     details.render(look) + &attempts(row, look) + &log(row, look)
+}
+
+/// The newer tasks that try it again.
+fn retried_as(row: &Value) -> Option<String> {
+    let ids = entries(row, &["retried_as"]).iter().filter_map(Value::as_str).map(short_task_id);
+    let ids: Vec<String> = ids.collect();
+    (!ids.is_empty()).then(|| ids.join(", "))
 }
 
 /// The attempts side by side; nothing where there is none.
@@ -163,17 +172,32 @@ pub(crate) fn attempts(row: &Value, look: &Look) -> String {
 type AttemptCell = fn(&Value, &Look) -> String;
 
 /// What is compared between attempts, in this order.
-const ATTEMPT_ROWS: [(&str, AttemptCell); 9] = [
+const ATTEMPT_ROWS: [(&str, AttemptCell); 13] = [
     ("attempt", |attempt, _| text_or_dash(attempt, &["attempt"])),
     ("status", |attempt, _| status(attempt)),
     ("started", |attempt, look| look.when(pick(attempt, &["started_at"]))),
     ("took", |attempt, _| took(attempt, &["duration_ms"])),
+    ("mode", |attempt, _| text_or_dash(attempt, &["mode"])),
+    ("worker", |attempt, _| short(attempt, "worker_id")),
+    ("job", |attempt, _| text_or_dash(attempt, &["job_id"])),
+    ("flow as", |attempt, _| definition(attempt)),
     ("class", |attempt, _| text_or_dash(attempt, &["failure.class"])),
     ("http", |attempt, _| text_or_dash(attempt, &["failure.status"])),
     ("where", |attempt, _| text_or_dash(attempt, &["failure.component"])),
     ("message", |attempt, _| text_or_dash(attempt, &["failure.message"])),
     ("remedy", |attempt, _| remedy(attempt)),
 ];
+
+/// An id of a thing whose ids begin alike only by chance.
+fn short(attempt: &Value, name: &str) -> String {
+    text(attempt, &[name]).map_or_else(|| "-".to_owned(), |id| short_id(&id, &[], true))
+}
+
+/// The start of the definition's hash: enough to see whether two attempts ran the same.
+fn definition(attempt: &Value) -> String {
+    const DIGITS: usize = 12;
+    text_or_dash(attempt, &["definition_hash"]).chars().take(DIGITS).collect()
+}
 
 fn status(attempt: &Value) -> String {
     text_or_dash(attempt, &["outcome", "status"])
@@ -210,6 +234,19 @@ pub(crate) fn log(row: &Value, look: &Look) -> String {
     }
     let lines = table.render(look);
     if lines.is_empty() { lines } else { headline(look, "Components") + &lines }
+}
+
+/// One component's part in one line.
+pub(crate) fn part(entry: &Value) -> String {
+    let error =
+        text(entry, &["error"]).map_or_else(String::new, |error| format!("  {}", one_line(&error)));
+    format!(
+        "try {}  {}  {}  {}{error}",
+        text_or_dash(entry, &["attempt"]),
+        one_line(&text_or_dash(entry, &["component"])),
+        text_or_dash(entry, &["status"]),
+        took(entry, &["latency_ms"]),
+    )
 }
 
 /// How a task ended, in one line.

@@ -161,6 +161,52 @@ fn samples() -> Vec<(&'static str, Value)> {
                 "definition": { "blob": "ab", "bytes": 40_000 }, "definition_hash": "ab"
             }),
         ),
+        (
+            "flow.created",
+            json!({
+                "name": "e2e-echo", "description": "Echoes.", "input_component": "ChatInput-00001",
+                "output_component": "ChatOutput-00001",
+                "components": [{
+                    "id": "ChatInput-00001", "kind": "ChatInput", "name": "Chat Input",
+                    "is_input": true, "tweakable": ["input_value"]
+                }],
+                "definition": { "inline": { "nodes": [], "edges": [] } }, "definition_hash": "ab"
+            }),
+        ),
+        (
+            "flow.edited",
+            json!({
+                "name": "e2e-echo", "description": "Echoes.", "input_component": "ChatInput-00001",
+                "output_component": "ChatOutput-00001",
+                "components": [{
+                    "id": "ChatInput-00001", "kind": "ChatInput", "name": "Chat Input",
+                    "is_input": true, "tweakable": ["input_value"]
+                }],
+                "definition": { "blob": "cd", "bytes": 40_000 }, "definition_hash": "cd"
+            }),
+        ),
+        (
+            "flow.pushed",
+            json!({
+                "created": true,
+                "flow": {
+                    "source_id": UUID, "remote_id": UUID, "name": "e2e-echo",
+                    "description": "Echoes.", "folder": "Starter",
+                    "input_component": "ChatInput-00001", "output_component": "ChatOutput-00001",
+                    "components": [],
+                    "definition": { "blob": "ab", "bytes": 40_000 }, "definition_hash": "ab"
+                }
+            }),
+        ),
+        ("flow.updated", json!({ "runs_max": { "at_most": 3 } })),
+        (
+            "flow.drift_detected",
+            json!({
+                "kind": "changed", "remote_hash": "ef",
+                "summary": ["ChatInput-00001 changed: sender_name"], "at": AT
+            }),
+        ),
+        ("flow.drift_cleared", json!({ "at": AT })),
         ("flow.deleted", json!({})),
         (
             "worker.started",

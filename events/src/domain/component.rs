@@ -7,19 +7,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod fields;
+mod fill;
 mod secrets;
 #[cfg(test)]
 mod tests;
 mod tweaks;
+mod values;
 
+pub use fields::{ComponentFields, Field, fields};
+pub use fill::{Filled, fill_masked};
 pub use secrets::{MASK, mask_secrets};
 pub use tweaks::{BadTweaks, check_tweaks};
+pub use values::check_values;
 
 const INPUT_KINDS: [&str; 3] = [CHAT_INPUT, "TextInput", "Webhook"];
 const OUTPUT_KINDS: [&str; 3] = ["ChatOutput", "TextOutput", "DataOutput"];
 const CHAT_INPUT: &str = "ChatInput";
 /// Groups may hold groups; nobody draws more levels than this by hand.
-const GROUP_LEVELS_MAX: usize = 8;
+pub(crate) const GROUP_LEVELS_MAX: usize = 8;
 
 /// A node of a flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,18 +148,18 @@ fn ids<'a>(components: impl Iterator<Item = &'a Component>) -> String {
 }
 
 /// The object that has the nodes.
-fn graph(definition: &Value) -> &Value {
+pub(crate) fn graph(definition: &Value) -> &Value {
     match definition.get("data") {
         Some(data) if definition.get("nodes").is_none() => data,
         Some(_) | None => definition,
     }
 }
 
-fn list<'a>(graph: &'a Value, key: &str) -> &'a [Value] {
+pub(crate) fn list<'a>(graph: &'a Value, key: &str) -> &'a [Value] {
     graph.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
 }
 
@@ -176,15 +182,8 @@ fn add_level(definition: &Value, level: usize, components: &mut Vec<Component>) 
 }
 
 fn component(node: &Value, wired: &BTreeMap<&str, BTreeSet<String>>) -> Option<Component> {
-    if text(node, "type") == Some("noteNode") {
-        return None;
-    }
+    let (id, kind) = identity(node)?;
     let data = node.get("data")?;
-    let id = text(node, "id").or_else(|| text(data, "id"))?;
-    let kind = text(data, "type")?;
-    if kind == "note" || kind == "noteNode" {
-        return None;
-    }
     let inner = data.get("node").unwrap_or(&Value::Null);
     let prefix = id.split('-').next().unwrap_or(id);
     let is = |kinds: &[&str], flag: &str| {
@@ -204,6 +203,15 @@ fn component(node: &Value, wired: &BTreeMap<&str, BTreeSet<String>>) -> Option<C
         tweakable: tweakable(template, wired.get(id)),
         stored_input: stored(template).filter(|_| is_input),
     })
+}
+
+/// The id and the type of a node; `None` for a note, and for what is no node.
+pub(crate) fn identity(node: &Value) -> Option<(&str, &str)> {
+    let data = node.get("data")?;
+    let id = text(node, "id").or_else(|| text(data, "id"))?;
+    let kind = text(data, "type")?;
+    let note = text(node, "type") == Some("noteNode") || kind == "note" || kind == "noteNode";
+    (!note).then_some((id, kind))
 }
 
 fn tweakable(template: &Map<String, Value>, wired: Option<&BTreeSet<String>>) -> Vec<String> {
@@ -239,20 +247,22 @@ fn wired_fields(graph: &Value) -> BTreeMap<&str, BTreeSet<String>> {
         let Some(target) = text(edge, "target") else {
             continue;
         };
-        let field = match edge.pointer("/data/targetHandle/fieldName").and_then(Value::as_str) {
-            Some(field) => Some(field.to_owned()),
-            None => field_of_handle(edge),
-        };
+        let field = handle_part(edge, "targetHandle", "fieldName");
         wired.entry(target).or_default().extend(field);
     }
     wired
 }
 
-/// The field in the string form of a handle, which is JSON with `œ` for the quotes.
-fn field_of_handle(edge: &Value) -> Option<String> {
-    let handle = text(edge, "targetHandle")?.replace('\u{153}', "\"");
+/// A part of one end of an edge, which stands in its data, or else in the handle's string form:
+/// JSON with `œ` for the quotes.
+pub(crate) fn handle_part(edge: &Value, handle: &str, key: &str) -> Option<String> {
+    let in_data = edge.get("data").and_then(|data| data.get(handle)?.get(key)?.as_str());
+    if let Some(part) = in_data {
+        return Some(part.to_owned());
+    }
+    let handle = text(edge, handle)?.replace('\u{153}', "\"");
     let handle: Value = serde_json::from_str(&handle).ok()?;
-    text(&handle, "fieldName").map(str::to_owned)
+    text(&handle, key).map(str::to_owned)
 }
 
 /// Without one of LangFlow's output components, what no edge leaves is the output: so does v2.

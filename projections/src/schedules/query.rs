@@ -6,6 +6,7 @@ use serde_json::Value;
 use spark_events::domain::overlap::Overlap;
 use spark_events::domain::recurrence::Recurrence;
 use spark_events::domain::retry::RetryPolicy;
+use spark_events::domain::schedule::ScheduleStatus;
 use spark_events::{FlowId, Payload, Revision, ScheduleId, SourceId, TaskId, Timestamp};
 
 use super::Outcome;
@@ -96,8 +97,8 @@ pub struct ScheduleFilter {
     pub flow_id: Option<FlowId>,
     /// Of this source only.
     pub source_id: Option<SourceId>,
-    /// `active`, `paused`, `completed` or `deleted` only.
-    pub status: Option<String>,
+    /// In one of these statuses; empty means any.
+    pub statuses: Vec<ScheduleStatus>,
     /// Deleted ones too. Asking for the status `deleted` includes them anyway.
     pub include_deleted: bool,
 }
@@ -167,10 +168,16 @@ impl Reads {
             let mut conditions = Where::default();
             conditions.and("s.flow_id = ?", filter.flow_id.map(|id| blob(id.0).to_vec()));
             conditions.and("s.source_id = ?", filter.source_id.map(|id| blob(id.0).to_vec()));
-            if !filter.include_deleted && filter.status.as_deref() != Some("deleted") {
+            let deleted = filter.statuses.contains(&ScheduleStatus::Deleted);
+            if !filter.include_deleted && !deleted {
                 conditions.and_plain("s.deleted = 0");
             }
-            conditions.and("st.status = ?", filter.status);
+            if !filter.statuses.is_empty() {
+                // The names are ours, so they need no place for a value.
+                let names: Vec<String> =
+                    filter.statuses.iter().map(|status| format!("'{}'", status.as_str())).collect();
+                conditions.and_plain(&format!("st.status IN ({})", names.join(", ")));
+            }
             let from = "schedules s JOIN schedules_states st ON st.seq = s.seq";
             let list = List { select: SELECT, from, key: "s.seq", newest_first: false };
             list.page(conn, conditions, &page, read)

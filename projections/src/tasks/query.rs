@@ -2,77 +2,20 @@
 //!
 //! A list is merged from ranges of one index, one range for each status: whatever the filter, a
 //! page costs about as many index entries as it has rows (and those that an offset passes over),
-//! never a scan of the table. Its total comes from the kept counts.
+//! never a scan of the table. Its total comes from the kept counts, or where these do not know it,
+//! from a bounded count.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
-use spark_events::domain::task::TaskStatus;
-use spark_events::{FlowId, ScheduleId, SourceId, TaskId};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use spark_events::TaskId;
+use spark_events::limits::{RETRIES_SHOWN_MAX, TASKS_COUNTED_MAX};
 
+use super::filter::{Narrowed, TaskFilter, TaskSort};
 use super::rows::{self, TaskCounts, TaskDetail, TaskRow};
-use super::{status_number, stored_ref};
-use crate::columns::{blob, signed, unsigned};
+use crate::columns::{Columns, blob, signed, unsigned};
 use crate::error::QueryError;
 use crate::find::{Finder, Found};
-use crate::store::{Listing, Page, Reads, Where};
-
-/// Which tasks are wanted. Every part narrows the list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TaskFilter {
-    /// In one of these statuses; empty means any.
-    pub statuses: Vec<TaskStatus>,
-    /// Of this flow.
-    pub flow_id: Option<FlowId>,
-    /// Of this source.
-    pub source_id: Option<SourceId>,
-    /// Of this schedule.
-    pub schedule_id: Option<ScheduleId>,
-}
-
-/// A filter with its ids as they stand in the columns.
-struct Narrowed {
-    statuses: Vec<i64>,
-    /// Whether every status is wanted.
-    any_status: bool,
-    /// The columns with their values; the first one's index narrows most.
-    ids: Vec<(&'static str, i64)>,
-}
-
-impl TaskFilter {
-    /// An id that no task names becomes a number that stands in no row.
-    fn narrow(&self, conn: &Connection) -> rusqlite::Result<Narrowed> {
-        let wanted =
-            |status: &TaskStatus| self.statuses.is_empty() || self.statuses.contains(status);
-        let ids = [
-            ("schedule", self.schedule_id.map(|id| id.0)),
-            ("flow", self.flow_id.map(|id| id.0)),
-            ("source", self.source_id.map(|id| id.0)),
-        ];
-        let mut narrowed = Narrowed {
-            statuses: TaskStatus::ALL.into_iter().filter(wanted).map(status_number).collect(),
-            any_status: self.statuses.is_empty(),
-            ids: Vec::new(),
-        };
-        for (column, id) in ids {
-            if let Some(id) = id {
-                // No schedule is counted as schedule 0, so what is unknown must be something else.
-                narrowed.ids.push((column, stored_ref(conn, id)?.unwrap_or(-1)));
-            }
-        }
-        Ok(narrowed)
-    }
-}
-
-impl Narrowed {
-    /// The conditions on ids, for the table or for the counts: both name the columns alike.
-    fn ids(&self) -> Where {
-        let mut conditions = Where::default();
-        for (column, number) in &self.ids {
-            conditions.and(&format!("{column} = ?"), Some(*number));
-        }
-        conditions
-    }
-}
+use crate::store::{Listing, Page, Reads};
 
 /// A task's row with everything that [`rows::task`] wants.
 pub(super) const SELECT: &str = "SELECT t.seq AS seq, t.id AS id, fr.id AS flow_id,
@@ -83,19 +26,21 @@ pub(super) const SELECT: &str = "SELECT t.seq AS seq, t.id AS id, fr.id AS flow_
     t.attempt_ms AS attempt_ms, t.reattached AS reattached, t.cancel_requested, t.cancelled_by,
     t.cancel_reason, t.remote_stop, t.created_at AS created_at, t.started_at AS started_at,
     t.finished_at AS finished_at, t.updated_at AS updated_at, t.created_by AS created_by,
-    t.revision AS revision
+    t.revision AS revision, t.deleted_at AS deleted_at, d.hash AS definition_hash
     FROM tasks t
     JOIN tasks_refs fr ON fr.ref = t.flow
     JOIN tasks_refs sr ON sr.ref = t.source
     LEFT JOIN tasks_refs cr ON cr.ref = t.schedule
     LEFT JOIN tasks_refs wr ON wr.ref = t.worker
+    LEFT JOIN tasks_definitions d ON d.ref = t.definition
     LEFT JOIN flows f ON f.id = fr.id
     LEFT JOIN schedules sc ON sc.id = cr.id
     JOIN tasks_texts i ON i.seq = t.seq
     LEFT JOIN tasks_texts o ON o.seq = t.output_seq
     LEFT JOIN tasks_attempts a ON a.seq = t.seq AND a.attempt = t.failed_attempt";
 
-const ATTEMPTS: &str = "SELECT a.*, wr.id AS worker_id FROM tasks_attempts a
+const ATTEMPTS: &str = "SELECT a.*, wr.id AS worker_id, d.hash AS definition_hash
+    FROM tasks_attempts a LEFT JOIN tasks_definitions d ON d.ref = a.definition
     LEFT JOIN tasks_refs wr ON wr.ref = a.worker WHERE a.seq = ?1 ORDER BY a.attempt";
 
 fn list(
@@ -104,8 +49,8 @@ fn list(
     page: &Page,
 ) -> Result<Listing<TaskRow>, QueryError> {
     let start = page.start()?;
-    let filter = filter.narrow(conn)?;
-    let (sql, values) = keys(&filter, page, start);
+    let (sort, filter) = (filter.sort, filter.narrow(conn)?);
+    let (sql, values) = keys(&filter, sort, page, start);
     let mut statement = conn.prepare_cached(&sql)?;
     let keys = statement.query_map(params_from_iter(values), |row| row.get::<_, i64>(0))?;
     let mut read = conn.prepare_cached(&format!("{SELECT} WHERE t.seq = ?1"))?;
@@ -114,38 +59,78 @@ fn list(
         let key = key?;
         rows.push((key, read.query_row([key], rows::task)?));
     }
-    let mut counts = counts(conn, &filter)?;
-    let total = filter.statuses.iter().filter_map(|status| counts.of(*status).copied());
-    Ok(page.listing(rows, total.sum()))
+    if filter.is_counted() {
+        return Ok(page.listing(rows, counted(conn, &filter)?));
+    }
+    // The last page says by itself how many rows there are.
+    let seen = rows.len() + page.offset;
+    if start.is_none() && rows.len() <= page.limit && (!rows.is_empty() || page.offset == 0) {
+        return Ok(page.listing(rows, seen as u64));
+    }
+    let total = count_capped(conn, &filter)?;
+    let total_is_capped = total >= TASKS_COUNTED_MAX;
+    Ok(Listing { total_is_capped, ..page.listing(rows, total) })
 }
 
-/// The query for the keys of a page, newest first, and of one row more.
-fn keys(filter: &Narrowed, page: &Page, start: Option<i64>) -> (String, Vec<Value>) {
+/// How many tasks fit, from the kept counts.
+fn counted(conn: &Connection, filter: &Narrowed) -> Result<u64, QueryError> {
+    let mut conditions = filter.ids();
+    let shelves: Vec<String> = filter.shelves.iter().map(ToString::to_string).collect();
+    conditions.and_plain(&format!("status IN ({})", shelves.join(", ")));
+    let sql = format!("SELECT coalesce(sum(n), 0) FROM tasks_counts{}", conditions.sql());
+    let mut statement = conn.prepare_cached(&sql)?;
+    let total: i64 =
+        statement.query_row(params_from_iter(conditions.values()), |row| row.get(0))?;
+    Ok(unsigned(total))
+}
+
+/// How many tasks fit, counted one by one, at most [`TASKS_COUNTED_MAX`].
+fn count_capped(conn: &Connection, filter: &Narrowed) -> Result<u64, QueryError> {
+    let ranges = filter.ranges(filter.times.first, filter.times.last);
+    let mut values = Vec::new();
+    let mut parts = Vec::with_capacity(ranges.len());
+    for (sql, mut of_range) in ranges {
+        values.append(&mut of_range);
+        parts.push(format!("SELECT seq FROM ({sql} LIMIT {TASKS_COUNTED_MAX})"));
+    }
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT seq FROM ({}) LIMIT {TASKS_COUNTED_MAX})",
+        parts.join(" UNION ALL ")
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let total: i64 = statement.query_row(params_from_iter(values), |row| row.get(0))?;
+    Ok(unsigned(total))
+}
+
+/// The query for the keys of a page in its order, and of one row more.
+fn keys(
+    filter: &Narrowed,
+    sort: TaskSort,
+    page: &Page,
+    start: Option<i64>,
+) -> (String, Vec<Value>) {
     let rows = page.limit.saturating_add(1);
-    let before = start.unwrap_or(i64::MAX);
-    let mut values: Vec<Value> = Vec::new();
-    let ranges: Vec<String> = if filter.ids.is_empty() && filter.any_status {
-        values.push(before.into());
-        vec!["SELECT seq FROM tasks WHERE seq < ?".into()]
-    } else {
-        let index = filter.ids.first().map_or("status", |(column, _)| column);
-        let mut range = |status: &i64| {
-            let mut conditions = filter.ids();
-            conditions.and("status = ?", Some(*status));
-            conditions.and("seq < ?", Some(before));
-            values.extend_from_slice(conditions.values());
-            format!("SELECT seq FROM tasks INDEXED BY tasks_{index}{}", conditions.sql())
-        };
-        filter.statuses.iter().map(&mut range).collect()
+    let (mut first, mut last) = (filter.times.first, filter.times.last);
+    let order = match (sort, start) {
+        (TaskSort::NewestFirst, start) => {
+            last = start.map_or(last, |key| last.min(key.saturating_sub(1)));
+            "DESC"
+        }
+        (TaskSort::OldestFirst, start) => {
+            first = start.map_or(first, |key| first.max(key.saturating_add(1)));
+            "ASC"
+        }
     };
     let reach = signed(rows.saturating_add(page.offset) as u64);
-    let ranges: Vec<String> = ranges
-        .into_iter()
-        .map(|range| format!("SELECT seq FROM ({range} ORDER BY seq DESC LIMIT {reach})"))
-        .collect();
+    let mut values: Vec<Value> = Vec::new();
+    let mut parts = Vec::new();
+    for (sql, mut of_range) in filter.ranges(first, last) {
+        values.append(&mut of_range);
+        parts.push(format!("SELECT seq FROM ({sql} ORDER BY seq {order} LIMIT {reach})"));
+    }
     let sql = format!(
-        "SELECT seq FROM ({}) ORDER BY seq DESC LIMIT {rows} OFFSET {}",
-        ranges.join(" UNION ALL "),
+        "SELECT seq FROM ({}) ORDER BY seq {order} LIMIT {rows} OFFSET {}",
+        parts.join(" UNION ALL "),
         signed(page.offset as u64),
     );
     (sql, values)
@@ -186,7 +171,13 @@ fn detail(conn: &Connection, id: TaskId) -> Result<Option<TaskDetail>, QueryErro
     let logs =
         statement.query_map([seq], rows::components)?.collect::<rusqlite::Result<Vec<_>>>()?;
     let log = logs.into_iter().flatten().collect();
-    Ok(Some(TaskDetail { task, attempt_rows, log }))
+    let mut statement =
+        conn.prepare_cached("SELECT id FROM tasks WHERE retry_of = ?1 ORDER BY seq LIMIT ?2")?;
+    let limit = signed(RETRIES_SHOWN_MAX as u64);
+    let retried_as = statement
+        .query_map(params![blob(id.0), limit], |row| row.id(0).map(TaskId))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(Some(TaskDetail { task, retried_as, attempt_rows, log }))
 }
 
 /// How the keys of a page are found, as SQLite explains it.
@@ -196,16 +187,16 @@ pub(crate) fn plan(
     filter: &TaskFilter,
     page: &Page,
 ) -> Result<Vec<String>, QueryError> {
-    let (sql, values) = keys(&filter.narrow(conn)?, page, page.start()?);
+    let (sql, values) = keys(&filter.narrow(conn)?, filter.sort, page, page.start()?);
     let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
     let steps = explain.query_map(params_from_iter(values), |row| row.get("detail"))?;
     Ok(steps.collect::<rusqlite::Result<_>>()?)
 }
 
-const FINDER: Finder = Finder { table: "tasks", names: &[], keeps_deleted: false };
+const FINDER: Finder = Finder { table: "tasks", names: &[], keeps_deleted: true };
 
 impl Reads {
-    /// Tasks, newest first.
+    /// Tasks, in the order asked for.
     ///
     /// # Errors
     /// A page that cannot be, or a file that cannot be read.
@@ -231,6 +222,21 @@ impl Reads {
     /// A file that cannot be read.
     pub async fn task_counts(&self, filter: TaskFilter) -> Result<TaskCounts, QueryError> {
         self.read(move |conn| counts(conn, &filter.narrow(conn)?)).await
+    }
+
+    /// The revision of a task that the read model shows, and whether the task has ended: what a
+    /// follower asks after each commit.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn task_revision(&self, id: TaskId) -> Result<Option<(u64, bool)>, QueryError> {
+        self.read(move |conn| {
+            let sql = "SELECT revision, finished_at IS NOT NULL FROM tasks WHERE id = ?1";
+            let mut statement = conn.prepare_cached(sql)?;
+            let read = |row: &rusqlite::Row<'_>| Ok((row.count(0)?, row.get(1)?));
+            Ok(statement.query_row([blob(id.0)], read).optional()?)
+        })
+        .await
     }
 
     /// The task that a text stands for: an id or its start.

@@ -75,6 +75,9 @@ pub struct TaskRow {
     pub created_by: String,
     /// The revision of its stream that this row shows.
     pub revision: Revision,
+    /// When it was deleted.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// A task with its attempts and the components' parts in them.
@@ -83,6 +86,8 @@ pub struct TaskDetail {
     /// The task.
     #[serde(flatten)]
     pub task: TaskRow,
+    /// The tasks that were made to try it again, the first one first.
+    pub retried_as: Vec<TaskId>,
     /// Every attempt, the first one first. `attempts` itself is their number.
     pub attempt_rows: Vec<AttemptRow>,
     /// The components' parts in the attempts, in the order they ran.
@@ -100,6 +105,8 @@ pub struct AttemptRow {
     pub mode: Option<&'static str>,
     /// Its job at the source.
     pub job_id: Option<String>,
+    /// Hash of the flow's definition as it was last synced before it.
+    pub definition_hash: Option<String>,
     /// When it started.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
     pub started_at: Option<Timestamp>,
@@ -208,10 +215,11 @@ pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
         updated_at: row.time("updated_at")?,
         created_by: row.get("created_by")?,
         revision: Revision(row.count("revision")?),
+        deleted_at: row.time_opt("deleted_at")?,
     })
 }
 
-const TRIGGERS: [&str; 4] = ["manual", "occurrence", "schedule_triggered", "retry_of"];
+pub(super) const TRIGGERS: [&str; 4] = ["manual", "occurrence", "schedule_triggered", "retry_of"];
 const STOPS: [&str; 3] = ["not_running", "stopped", "left_running"];
 const MODES: [&str; 2] = ["background", "direct"];
 
@@ -256,6 +264,7 @@ fn attempt(row: &Row<'_>, number: &str, started_at: &str) -> rusqlite::Result<At
         worker_id: row.id_opt("worker_id")?.map(WorkerId),
         mode: row.get::<_, Option<i64>>("mode")?.map(|n| name_of(&MODES, n)),
         job_id: row.get("job_id")?,
+        definition_hash: row.get("definition_hash")?,
         started_at: row.time_opt(started_at)?,
         finished_at: None,
         duration_ms: row.get::<_, Option<i64>>("attempt_ms")?.map(crate::columns::unsigned),

@@ -2,6 +2,7 @@
 
 use spark_events::FlowId;
 use spark_events::domain::flow::{FlowDeleted, FlowEvent};
+use spark_events::domain::schedule::{ScheduleDeleted, ScheduleEvent};
 use spark_events::domain::task::Trigger;
 use uuid::Uuid;
 
@@ -39,10 +40,34 @@ async fn ids_their_starts_and_names() {
     assert_eq!(find("remote-Daily report").await, one(FLOW));
     assert_eq!(find("abcd").await, Found::Many(vec![TWIN_A, TWIN_B]));
     assert_eq!(find("Twin").await, Found::Many(vec![TWIN_A, TWIN_B]));
-    // A deleted one answers to its full id only.
     assert_eq!(find(&GONE.to_string()).await, one(GONE));
-    assert_eq!(find("Gone").await, Found::None { suggestions: vec![] });
-    assert_eq!(find("abcd3333").await, Found::None { suggestions: vec![] });
+}
+
+#[tokio::test]
+async fn what_is_deleted_answers_where_nothing_living_does() {
+    let mut story = Story::with_flow();
+    let same_name = FlowId(Uuid::from_u128(0xabcd_4444 << 96));
+    for (id, name) in [(TWIN_A, "Twin"), (TWIN_B, "Twin"), (GONE, "Gone"), (same_name, "Twin")] {
+        story.add(id.stream(), FlowEvent::Synced(Box::new(flow(name))));
+    }
+    for id in [GONE, same_name, TWIN_B] {
+        story.add(id.stream(), FlowEvent::Deleted(FlowDeleted {}));
+    }
+    story.add(SCHEDULE.stream(), schedule("hourly"));
+    story.add(SCHEDULE.stream(), ScheduleEvent::Deleted(ScheduleDeleted {}));
+    let model = Model::of(&story);
+    let find = async |text: &str| model.reads().find_flow(text).await.unwrap();
+    assert_eq!(find("Twin").await, Found::One(TWIN_A), "the living one comes first");
+    assert_eq!(find("abcd").await, Found::One(TWIN_A));
+    assert_eq!(find("gone").await, Found::One(GONE));
+    assert_eq!(find("abcd3333").await, Found::One(GONE));
+    assert_eq!(find("abcd-4444").await, Found::One(same_name));
+    assert_eq!(
+        find("Gon").await,
+        Found::None { suggestions: vec![] },
+        "no deleted name is proposed"
+    );
+    assert_eq!(model.reads().find_schedule("hourly").await.unwrap(), Found::One(SCHEDULE));
 }
 
 #[tokio::test]

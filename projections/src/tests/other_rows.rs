@@ -1,9 +1,13 @@
 //! Sources, flows and workers in their rows.
 
 use spark_events::domain::failure::FailureClass;
-use spark_events::domain::flow::{FlowDeleted, FlowEvent};
+use spark_events::domain::flow::{
+    Drift, DriftCleared, FlowContent, FlowDeleted, FlowEvent, FlowPushed, FlowUpdated, RemoteDrift,
+    RunsLimit,
+};
 use spark_events::domain::source::{
-    Probe, SealedKey, SourceEvent, SourceProbed, SourceRemoved, SourceUpdated,
+    Capabilities, HttpSettings, KeyHeader, Probe, SealedKey, SourceAdded, SourceEvent, SourceKind,
+    SourceProbed, SourceRemoved, SourceUpdated,
 };
 use spark_events::domain::task::Trigger;
 use spark_events::domain::worker::{WorkerEvent, WorkerLost, WorkerStarted};
@@ -33,6 +37,39 @@ async fn a_source_keeps_what_an_update_does_not_name() {
 }
 
 #[tokio::test]
+async fn a_row_tells_the_kind_the_flows_and_since_when_it_is_so() {
+    let mut story = Story::with_flow();
+    let patch = SourceUpdated { api_key_removed: true, ..Default::default() };
+    let sealed = SealedKey("sealed".into());
+    let keyed = SourceUpdated { api_key: Some(sealed), ..Default::default() };
+    story.add(SOURCE.stream(), SourceEvent::Updated(keyed));
+    story.add(SOURCE.stream(), SourceEvent::Updated(patch));
+    let row = Model::of(&story).reads().source(SOURCE).await.unwrap().unwrap();
+    assert_eq!((row.kind, row.http, row.flows), ("langflow", None, 1));
+    assert_eq!((row.has_api_key, row.status_since), (false, at(1)));
+    let down = |message: &str| {
+        let probe = Probe::Down { class: FailureClass::Unreachable, message: message.into() };
+        SourceEvent::Probed(SourceProbed { probe })
+    };
+    story.add(SOURCE.stream(), down("refused"));
+    story.add(SOURCE.stream(), down("silent"));
+    story.add(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {}));
+    let row = Model::of(&story).reads().source(SOURCE).await.unwrap().unwrap();
+    assert_eq!((row.status, row.status_since, row.flows), ("down", at(5), 0));
+}
+
+#[tokio::test]
+async fn a_source_of_another_kind_has_its_settings_and_no_version() {
+    let mut story = Story::default();
+    let http = HttpSettings { auth: KeyHeader::Bearer, health_path: None };
+    let probe = Probe::Up { capabilities: Capabilities::least() };
+    let added = SourceAdded { kind: SourceKind::Http(http.clone()), probe, ..source("hooks") };
+    story.add(SOURCE.stream(), SourceEvent::Added(Box::new(added)));
+    let row = Model::of(&story).reads().source(SOURCE).await.unwrap().unwrap();
+    assert_eq!((row.kind, row.http, row.version), ("http", Some(http), None));
+}
+
+#[tokio::test]
 async fn a_removed_source_still_names_its_flows() {
     let mut story = Story::with_flow();
     story.add(SOURCE.stream(), SourceEvent::Removed(SourceRemoved {}));
@@ -57,6 +94,52 @@ async fn a_deleted_flow_comes_back_when_synced_again() {
     let back = model.reads().list_flows(of_source(), Page::default()).await.unwrap();
     assert_eq!((back.items[0].name.as_str(), back.items[0].created_at), ("Weekly report", at(2)));
     assert_eq!((back.items[0].deleted, back.items[0].revision.0), (false, 2));
+}
+
+#[tokio::test]
+async fn a_flow_shows_its_versions_its_drift_and_its_limit() {
+    let mut story = Story::with_flow();
+    let limit = FlowUpdated { runs_max: Some(RunsLimit::AtMost(3)) };
+    story.add(FLOW.stream(), FlowEvent::Updated(limit));
+    let summary = vec!["ChatInput-1 changed: sender".to_owned()];
+    let remote = RemoteDrift::Changed { remote_hash: "ef".into(), summary };
+    story.add(FLOW.stream(), FlowEvent::DriftDetected(Drift { remote, at: at(3) }));
+    let content =
+        FlowContent { definition_hash: "xy".into(), ..FlowContent::from(&flow("Daily report")) };
+    story.add(FLOW.stream(), FlowEvent::Edited(Box::new(content)));
+    let mut model = Model::of(&story);
+    let row = model.reads().flow(FLOW).await.unwrap().unwrap();
+    assert_eq!((row.version, row.runs_max, row.edited, row.drifted), (2, Some(3), true, true));
+    assert_eq!(row.definition_hash, "cd", "this is what runs");
+    let drifted = FlowFilter { drifted: Some(true), ..FlowFilter::default() };
+    let listed = model.reads().list_flows(drifted.clone(), Page::default()).await.unwrap();
+    assert_eq!(listed.total, 1);
+    story.add(FLOW.stream(), FlowEvent::DriftCleared(DriftCleared { at: at(5) }));
+    let back = FlowContent::from(&flow("Daily report"));
+    story.add(FLOW.stream(), FlowEvent::Edited(Box::new(back)));
+    model.feed(&story, story.events.len());
+    let row = model.reads().flow(FLOW).await.unwrap().unwrap();
+    assert_eq!((row.version, row.edited, row.drift), (3, false, None));
+    let listed = model.reads().list_flows(drifted, Page::default()).await.unwrap();
+    assert_eq!(listed.total, 0);
+}
+
+#[tokio::test]
+async fn a_flow_made_here_has_no_source_until_it_is_pushed() {
+    let mut story = Story::with_flow();
+    let here = spark_events::FlowId(uuid::Uuid::from_u128(77));
+    let content = FlowContent::from(&flow("Mine"));
+    story.add(here.stream(), FlowEvent::Created(Box::new(content.clone())));
+    let content = FlowContent { name: "Mine, better".into(), ..content };
+    story.add(here.stream(), FlowEvent::Edited(Box::new(content)));
+    let mut model = Model::of(&story);
+    let row = model.reads().flow(here).await.unwrap().unwrap();
+    assert_eq!((row.name.as_str(), row.source_id, row.edited), ("Mine, better", None, false));
+    let pushed = FlowPushed { created: true, flow: flow("Mine, better") };
+    story.add(here.stream(), FlowEvent::Pushed(Box::new(pushed)));
+    model.feed(&story, story.events.len());
+    let row = model.reads().flow(here).await.unwrap().unwrap();
+    assert_eq!((row.source_id, row.version), (Some(SOURCE), 3));
 }
 
 #[tokio::test]

@@ -106,7 +106,8 @@ async fn a_deleted_schedule_is_listed_only_on_request() {
     let reads = model.reads();
     let list = async |filter| reads.list_schedules(filter, Page::default()).await.unwrap().total;
     assert_eq!(list(ScheduleFilter::default()).await, 0);
-    let deleted = ScheduleFilter { status: Some("deleted".into()), ..ScheduleFilter::default() };
+    let deleted =
+        ScheduleFilter { statuses: vec![ScheduleStatus::Deleted], ..ScheduleFilter::default() };
     assert_eq!(list(deleted).await, 1);
     let all =
         ScheduleFilter { include_deleted: true, flow_id: Some(FLOW), ..ScheduleFilter::default() };

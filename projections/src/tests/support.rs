@@ -11,7 +11,7 @@ use spark_events::domain::flow::{FlowEvent, FlowSynced};
 use spark_events::domain::recurrence::Recurrence;
 use spark_events::domain::retry::RetryPolicy;
 use spark_events::domain::schedule::{ScheduleCreated, ScheduleEvent, ScheduleSpec};
-use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent};
+use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent, SourceKind};
 use spark_events::domain::task::*;
 use spark_events::{
     DomainEvent, FlowId, Metadata, Payload, Position, RecordedEvent, Revision, ScheduleId,
@@ -146,6 +146,7 @@ pub(super) fn source(name: &str) -> SourceAdded {
     SourceAdded {
         name: name.into(),
         url: format!("http://{name}:7860"),
+        kind: SourceKind::Langflow,
         api_key: None,
         runs_max: 4,
         probe: Probe::Up { capabilities },
@@ -235,6 +236,13 @@ impl Model {
         self.fed = end;
     }
 
+    /// Makes every text searchable that waits for it.
+    pub(super) fn index_texts(&mut self) {
+        for _ in 0..=self.fed / spark_events::limits::SEARCH_PIECE_TEXTS_MAX {
+            self.writer.index_texts();
+        }
+    }
+
     pub(super) fn reads(&self) -> Reads {
         Reads::open(&self.dir.path().join("reads.db"))
     }
@@ -252,7 +260,10 @@ impl Model {
 pub(super) fn dump(path: &std::path::Path) -> Vec<String> {
     let conn = Connection::open(path).unwrap();
     let mut find = conn
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'projection_state' ORDER BY name")
+        .prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'projection_state'
+             AND name NOT GLOB 'tasks_words*' AND name <> 'tasks_search' ORDER BY name",
+        )
         .unwrap();
     let tables = find.query_map([], |row| row.get::<_, String>(0)).unwrap();
     let mut lines = Vec::new();

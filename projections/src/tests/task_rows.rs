@@ -116,6 +116,7 @@ async fn a_completed_task_has_its_output_its_attempt_and_its_log() {
         json["attempt_rows"],
         json!([{
             "attempt": 1, "worker_id": WORKER, "mode": "background", "job_id": null,
+            "definition_hash": null,
             "started_at": "2026-01-01T00:00:04.000000Z", "finished_at": "2026-01-01T00:00:06.000000Z",
             "duration_ms": 900, "outcome": "completed", "failure": null, "reattached": 0,
         }])

@@ -110,10 +110,16 @@ impl Flows {
     }
 
     pub(super) fn rename(&self, name: &str, new_name: &str) {
-        let found =
-            lock(&self.0).iter().find(|flow| flow.name == name).map(|flow| flow.full.clone());
-        if let Some(mut full) = found {
-            full["name"] = new_name.into();
+        self.edit(name, |full| full["name"] = new_name.into());
+    }
+
+    pub(super) fn full(&self, name: &str) -> Option<Value> {
+        lock(&self.0).iter().find(|flow| flow.name == name).map(|flow| flow.full.clone())
+    }
+
+    pub(super) fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        if let Some(mut full) = self.full(name) {
+            change(&mut full);
             full["updated_at"] = seconds(now()).into();
             self.put(Flow::new(full));
         }

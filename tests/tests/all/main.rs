@@ -9,6 +9,7 @@
 mod actors;
 mod fake_behaviour;
 mod fake_fidelity;
+mod flows;
 mod scenarios;
 mod tidy;
 mod timers;

@@ -68,6 +68,7 @@ async fn launch(log: &SharedLog, clock: &SharedClock, dir: &tempfile::TempDir) -
         clock: clock.clone(),
         data_dir: dir.path().to_owned(),
         worker_slots: 4,
+        probe_every: Duration::from_secs(60),
         hostname: "test".into(),
     };
     Spark::start(config).await.unwrap()

@@ -172,7 +172,7 @@ impl Connection {
     ) -> Result<bool, DispatchError> {
         let who = Who { reason: Some("started with `automagik up`".into()), ..Who::system() };
         let id = self.register(url, key, &who).await?;
-        let flows = self.spark.remote_flows(id).await?;
+        let flows = self.spark.remote_flows(id, None).await?;
         if let Some(hello) = flows.iter().find(|flow| flow.name == HELLO) {
             if hello.synced_as.is_none() {
                 self.sync(id, &hello.id, &who).await?;

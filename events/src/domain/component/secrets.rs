@@ -86,22 +86,26 @@ fn is_field(object: &Map<String, Value>) -> bool {
 }
 
 fn mask_field(name: &str, field: &mut Map<String, Value>) {
-    let flag = |key: &str| field.get(key).and_then(Value::as_bool) == Some(true);
-    let kind = |key: &str| field.get(key).and_then(Value::as_str).unwrap_or_default();
-    if flag("load_from_db") {
+    if field.get("load_from_db").and_then(Value::as_bool) == Some(true) {
         return;
     }
-    let declared = flag("password")
-        || kind("_input_type").contains("Secret")
-        || kind("type").contains("Secret");
-    let named = is_secret_name(name) && kind("type") != "code";
+    let secret = is_secret_field(name, field);
     for (key, value) in field.iter_mut() {
         match key.as_str() {
-            "value" if declared => mask(value),
-            "value" if named && (value.is_string() || value.is_array()) => mask(value),
+            "value" if secret => mask(value),
             _ => walk(value),
         }
     }
+}
+
+/// Whether a field of a template holds a secret, by what it says of itself or by its name.
+pub(super) fn is_secret_field(name: &str, field: &Map<String, Value>) -> bool {
+    let kind = |key: &str| field.get(key).and_then(Value::as_str).unwrap_or_default();
+    let declared = field.get("password").and_then(Value::as_bool) == Some(true)
+        || kind("_input_type").contains("Secret")
+        || kind("type").contains("Secret");
+    let texts = field.get("value").is_some_and(|value| value.is_string() || value.is_array());
+    declared || (texts && is_secret_name(name) && kind("type") != "code")
 }
 
 /// Masks all texts and numbers in a value; what is empty stays empty.

@@ -185,3 +185,106 @@ fn tweaks_are_checked_with_a_hint() {
     assert!(check(json!([])).is_err());
     assert!(check(json!({"ChatInput-00001": 5})).is_err());
 }
+
+fn model(exchange: &Value) -> usize {
+    let nodes = exchange["nodes"].as_array().unwrap();
+    nodes.iter().position(|n| n["data"]["type"] == "LanguageModelComponent").unwrap()
+}
+
+#[test]
+fn masks_are_filled_with_the_secrets_of_the_same_place_and_never_sent() {
+    let mut real = fixture!("flow_llm_no_key");
+    let at = model(&real);
+    let path = format!("/nodes/{at}/data/node/template/api_key/value");
+    *real.pointer_mut(&path).unwrap() = json!("the real one");
+    let mut edited = mask_secrets(&real);
+    edited["nodes"][at]["position"] = json!({ "x": 5, "y": 5 });
+    assert_eq!(edited.pointer(&path).unwrap(), MASK);
+    // The order of nodes may differ at the source.
+    let mut present = json!({ "data": real });
+    present["data"]["nodes"].as_array_mut().unwrap().reverse();
+    let filled = fill_masked(&edited, Some(&present));
+    assert_eq!(filled.definition.pointer(&path).unwrap(), "the real one");
+    assert_eq!(filled.definition["nodes"][at]["position"]["x"], 5);
+    assert_eq!(filled.empty, Vec::<String>::new());
+
+    let alone = fill_masked(&edited, None);
+    assert_eq!(alone.definition.pointer(&path).unwrap(), "");
+    assert_eq!(alone.empty, ["LanguageModelComponent-00001.api_key"]);
+    // A source that has a mask itself has no secret to give.
+    let masked = fill_masked(&edited, Some(&edited));
+    assert!(!masked.definition.to_string().contains(MASK));
+    assert_eq!(masked.empty.len(), 1);
+}
+
+#[test]
+fn a_secret_never_comes_to_stand_in_another_row() {
+    let rows = |rows: Value| {
+        json!({ "nodes": [{ "id": "A-1", "data": { "type": "A", "node": {
+        "template": { "headers": { "type": "table", "value": rows } } } } }] })
+    };
+    let real = rows(json!([
+        { "key": "Authorization", "value": "first" }, { "key": "X-Api-Key", "value": "second" }
+    ]));
+    let edited = rows(json!([
+        { "key": "X-Api-Key", "value": MASK }, { "key": "X-New-Secret", "value": MASK }
+    ]));
+    let filled = fill_masked(&edited, Some(&real));
+    let rows = &filled.definition["nodes"][0]["data"]["node"]["template"]["headers"]["value"];
+    assert_eq!(rows[0]["value"], "second");
+    assert_eq!(rows[1]["value"], "");
+    assert_eq!(filled.empty, ["A-1.headers"]);
+}
+
+#[test]
+fn fields_have_types_values_and_options() {
+    let components = fields(&mask_secrets(&fixture!("flow_echo")));
+    let input = &components[0];
+    assert_eq!((input.id.as_str(), input.is_input), ("ChatInput-00001", true));
+    let sender = input.fields.iter().find(|field| field.name == "sender").unwrap();
+    assert_eq!((sender.kind.as_str(), &sender.value), ("str", &json!("User")));
+    assert_eq!(sender.options, [json!("Machine"), json!("User")]);
+    assert!(input.fields.iter().all(|field| field.name != "code"));
+}
+
+#[test]
+fn values_of_tweaks_must_fit_their_fields() {
+    let model = fields(&fixture!("flow_llm_no_key"));
+    let echo = fields(&fixture!("flow_echo"));
+    let check = |components: &[ComponentFields], tweaks: Value| {
+        check_values(components, &tweaks).map_err(|error| error.to_string())
+    };
+    for fits in [
+        json!({ "LanguageModelComponent-00001": { "temperature": 1 } }),
+        json!({ "Language Model": { "temperature": 0.5, "stream": true } }),
+        json!({ "temperature": null }),
+    ] {
+        assert_eq!(check(&model, fits.clone()), Ok(()), "{fits}");
+    }
+    assert_eq!(check(&echo, json!({ "ChatInput-00001": { "sender": "Machine" } })), Ok(()));
+    assert_eq!(check(&echo, json!({ "ChatInput-00001": { "files": ["a.txt"] } })), Ok(()));
+    for (components, tweaks, part) in [
+        (
+            &model,
+            json!({ "Language Model": { "temperature": "hot" } }),
+            "takes a number, not a text",
+        ),
+        (&model, json!({ "temperature": true }), "takes a number, not true or false"),
+        (&model, json!({ "Language Model": { "stream": "yes" } }), "takes true or false"),
+        (&model, json!({ "Language Model": { "api_key": "sk-x" } }), "api_key of component"),
+        (&model, json!({ "api_key": "sk-x" }), "is a secret"),
+        (&echo, json!({ "ChatInput-00001": { "sender_name": 5 } }), "takes a text, not a number"),
+        (&echo, json!({ "Chat Input": { "sender": "user" } }), "did you mean \"User\"?"),
+    ] {
+        let error = check(components, tweaks.clone()).unwrap_err();
+        assert!(error.contains(part), "{tweaks}: {error}");
+        assert!(!error.contains("sk-x"), "a secret is not repeated: {error}");
+    }
+}
+
+#[test]
+fn code_is_refused_by_name() {
+    let components = analyse(&fixture!("flow_echo"));
+    let error = check_tweaks(&components, &json!({ "ChatInput-00001": { "code": "x" } }));
+    assert!(error.unwrap_err().to_string().contains("cannot be set by a tweak"));
+}

@@ -29,6 +29,47 @@ pub enum BadTweaks {
         /// The likely meaning, as ` (did you mean X?)`, or what there is.
         hint: String,
     },
+    /// Code cannot be tweaked; LangFlow refuses it.
+    #[error("the code of component {component} cannot be set by a tweak; change it in LangFlow")]
+    Code {
+        /// The component's id.
+        component: String,
+    },
+    /// A secret would be stored in plain text.
+    #[error(
+        "field {field} of component {component} is a secret, and tweaks are stored as they are \
+         given; set it in LangFlow, best as a global variable"
+    )]
+    Secret {
+        /// The component's id.
+        component: String,
+        /// The field.
+        field: String,
+    },
+    /// The value is of another type than the field.
+    #[error("field {field} of component {component} takes {wanted}, not {got}")]
+    WrongType {
+        /// The component's id.
+        component: String,
+        /// The field.
+        field: String,
+        /// What it takes.
+        wanted: String,
+        /// What was given.
+        got: &'static str,
+    },
+    /// The field takes one of a few values.
+    #[error("field {field} of component {component} cannot be {asked:?}{hint}")]
+    NoOption {
+        /// The component's id.
+        component: String,
+        /// The field.
+        field: String,
+        /// What was given.
+        asked: String,
+        /// The likely meaning, as ` (did you mean X?)`, or what there is.
+        hint: String,
+    },
 }
 
 /// Checks that every tweak names a component (by id or display name) and a field of it that can
@@ -73,11 +114,14 @@ fn check_field(named: &[&Component], asked: &str) -> Result<(), BadTweaks> {
     }
     let component =
         named.iter().map(|component| component.id.as_str()).collect::<Vec<_>>().join(", ");
+    if asked == "code" {
+        return Err(BadTweaks::Code { component });
+    }
     let hint = hint(asked, fields(), fields());
     Err(BadTweaks::UnknownField { component, asked: asked.to_owned(), hint })
 }
 
-fn hint<'a>(
+pub(super) fn hint<'a>(
     asked: &str,
     known: impl Iterator<Item = &'a str>,
     all: impl Iterator<Item = &'a str>,
