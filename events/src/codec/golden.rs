@@ -68,6 +68,8 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("task.failed", json!({ "attempts": 4, "why": "attempts_exhausted", "failure": failure })),
         ("task.cancel_requested", json!({ "attempt": 1 })),
         ("task.cancelled", json!({ "attempts": 1, "remote": "stopped" })),
+        ("task.released", json!({ "at": AT })),
+        ("task.deleted", json!({})),
         (
             "schedule.created",
             json!({

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod restore;
 mod secrets;
 #[cfg(test)]
 mod tests;
 mod tweaks;
 
+pub use restore::{MissingSecret, restore_secrets};
 pub use secrets::{MASK, mask_secrets};
 pub use tweaks::{BadTweaks, check_tweaks};
 
