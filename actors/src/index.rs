@@ -12,7 +12,7 @@ use spark_events::codec::DomainEvent;
 use spark_events::domain::flow::FlowEvent;
 use spark_events::domain::schedule::ScheduleEvent;
 use spark_events::domain::source::{Source, SourceEvent};
-use spark_events::domain::task::TaskEvent;
+use spark_events::domain::task::{TaskEvent, TimeLimits};
 use spark_events::domain::worker::WorkerEvent;
 use spark_events::limits::READ_EVENTS_MAX;
 use spark_events::{
@@ -20,6 +20,7 @@ use spark_events::{
     ScheduleId, SourceId, TaskId, Timestamp, WorkerId,
 };
 
+use crate::dispatch::Queued;
 use crate::schedule::{Dormant, Stage};
 
 mod file;
@@ -27,17 +28,42 @@ mod file;
 /// Where an open task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum TaskStage {
+    /// It must not start before it is released.
+    Held,
     Pending,
     Running,
-    Waiting { not_before_us: i64 },
+    Waiting {
+        not_before_us: i64,
+    },
 }
 
 /// An open task, as far as the queue needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenTask {
     pub(crate) source: SourceId,
+    pub(crate) flow: FlowId,
     pub(crate) schedule: Option<ScheduleId>,
+    pub(crate) priority: i32,
+    limits: TimeLimits,
+    /// From when on its time counts, in microseconds.
+    since_us: Option<i64>,
     pub(crate) stage: TaskStage,
+}
+
+impl OpenTask {
+    /// How it stands in the queue, and when it expires there; `None` while it waits for no slot.
+    pub(crate) fn waiting(&self, now: Timestamp) -> Option<(Queued, Option<Timestamp>)> {
+        let since = self.since_us.and_then(Timestamp::from_timestamp_micros);
+        let not_before = match self.stage {
+            TaskStage::Held | TaskStage::Running => return None,
+            TaskStage::Pending => since,
+            TaskStage::Waiting { not_before_us } => Timestamp::from_timestamp_micros(not_before_us),
+        };
+        let not_before = not_before.unwrap_or(now);
+        let (source, flow, priority) = (self.source, self.flow, self.priority);
+        let queued = Queued { source, flow, priority, not_before };
+        Some((queued, since.and_then(|since| self.limits.waiting_ends_at(since, not_before))))
+    }
 }
 
 /// A schedule, as far as the timetable needs it. Instants in microseconds.
@@ -201,9 +227,24 @@ impl Index {
             TaskEvent::Created(spec) => {
                 self.hand_overs.remove(&id);
                 let schedule = spec.trigger.schedule_id();
-                let stage = TaskStage::Pending;
-                self.tasks.insert(id, OpenTask { source: spec.source_id, schedule, stage });
+                let stage = if spec.held { TaskStage::Held } else { TaskStage::Pending };
+                let task = OpenTask {
+                    source: spec.source_id,
+                    flow: spec.flow_id,
+                    schedule,
+                    priority: spec.priority,
+                    limits: spec.time_limits(),
+                    since_us: spec.created_at.map(|at| at.timestamp_micros()),
+                    stage,
+                };
+                self.tasks.insert(id, task);
                 return Ok(());
+            }
+            TaskEvent::Released(e) => {
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    task.since_us = Some(e.at.timestamp_micros());
+                }
+                TaskStage::Pending
             }
             TaskEvent::Started(_) => TaskStage::Running,
             TaskEvent::RetryScheduled(e) => {
@@ -217,7 +258,8 @@ impl Index {
             | TaskEvent::Reattached(_)
             | TaskEvent::LogRecorded(_)
             | TaskEvent::AttemptFailed(_)
-            | TaskEvent::CancelRequested(_) => return Ok(()),
+            | TaskEvent::CancelRequested(_)
+            | TaskEvent::Deleted(_) => return Ok(()),
         };
         if let Some(task) = self.tasks.get_mut(&id) {
             task.stage = stage;

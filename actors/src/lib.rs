@@ -7,7 +7,8 @@
 //! - `root.rs`: the tree, its start from the log and its ordered end. `supervision.rs`: what all
 //!   supervisors share.
 //! - `aggregate.rs`: the shell around every aggregate: recover, decide, append, adopt.
-//! - `tasks.rs`, `task.rs`, `dispatch.rs`, `open_tasks.rs`: tasks, their attempts and their queue.
+//! - `tasks.rs`, `task.rs`, `dispatch.rs`, `deadlines.rs`, `open_tasks.rs`: tasks, their attempts, their
+//!   queue and their limits of time. `definition.rs`: running a definition of earlier.
 //! - `schedules.rs`, `schedule.rs`: timetable and timers.
 //! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`: sources and their flows.
 //! - `langflow.rs`: the client, one file per API generation. `seal.rs`: source keys at rest.
@@ -16,6 +17,8 @@
 mod aggregate;
 mod catalog;
 mod context;
+mod deadlines;
+mod definition;
 mod dispatch;
 mod error;
 mod flows;
@@ -36,7 +39,7 @@ mod worker;
 
 pub use error::{DispatchError, Rejection};
 pub use requests::{
-    AddSource, Done, NewSchedule, NewTask, RemoteListing, RunOptions, SparkHealth, SyncFlow,
-    TaskEnd, UpdateSource, Who,
+    AddSource, BadKey, Creation, Done, FlowVersion, IdempotencyKey, NewSchedule, NewTask,
+    RemoteListing, RetryTask, RunOptions, SparkHealth, SyncFlow, TaskEnd, UpdateSource, Who,
 };
 pub use spark::{Spark, SparkConfig};

@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use spark_events::WorkerId;
 use spark_events::domain::flow::FlowEvent;
 use spark_events::domain::source::Source;
 use spark_events::domain::worker::{Worker, WorkerCommand, WorkerStarted};
 use spark_events::limits::{DRAIN_MS_MAX, INDEX_EVENTS_MAX};
-use spark_events::{Timestamp, WorkerId};
 
 use crate::aggregate::{Patience, Shell};
 use crate::context::Shared;
@@ -176,13 +176,11 @@ fn reopen(
     let now = context.clock.now();
     for (&id, task) in &index.tasks {
         context.open_tasks.open(id, task.schedule)?;
-        let requeue = |not_before| TasksMessage::Requeue { id, source: task.source, not_before };
-        let message = match task.stage {
-            TaskStage::Running => TasksMessage::Boot { id },
-            TaskStage::Pending => requeue(now),
-            TaskStage::Waiting { not_before_us } => {
-                requeue(Timestamp::from_timestamp_micros(not_before_us).unwrap_or(now))
-            }
+        let message = match (task.waiting(now), task.stage) {
+            (Some((queued, expires_at)), _) => TasksMessage::Requeue { id, queued, expires_at },
+            (None, TaskStage::Running) => TasksMessage::Boot { id },
+            // A held task is an id that waits for a command.
+            (None, TaskStage::Held | TaskStage::Pending | TaskStage::Waiting { .. }) => continue,
         };
         let _ = tasks.cast(message);
     }

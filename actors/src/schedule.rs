@@ -268,6 +268,12 @@ impl ScheduleState {
             trigger,
             retry: spec.retry.clone(),
             timeout_ms: spec.timeout_ms,
+            priority: 0,
+            queue_timeout_ms: None,
+            total_timeout_ms: None,
+            definition: None,
+            held: false,
+            created_at: None,
         });
         let message = TasksMessage::Create { id: task_id, spec, metadata, reply: None };
         let _ = self.tasks.cast(message);

@@ -9,14 +9,14 @@ use ractor::{ActorRef, Message, RpcReplyPort};
 use spark_events::codec::DomainEvent;
 use spark_events::domain::component;
 use spark_events::domain::schedule::{ScheduleCommand, ScheduleSpec};
-use spark_events::domain::task::{Task, TaskSpec, TaskStatus, Trigger};
+use spark_events::domain::task::Task;
 use spark_events::limits::{
     ATTEMPT_TIMEOUT_MS_DEFAULT, COMMAND_TIMEOUT_MS, COMMANDS_IN_FLIGHT_MAX, TASK_INPUT_BYTES_MAX,
 };
 use spark_events::log::Direction;
 use spark_events::payload::{self, Payload};
 use spark_events::{
-    Aggregate, FlowId, LogError, Metadata, ScheduleId, SharedClock, SharedLog, TaskId, WorkerId,
+    Aggregate, FlowId, LogError, ScheduleId, SharedClock, SharedLog, TaskId, WorkerId,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -25,13 +25,14 @@ use crate::context::{Context, Shared};
 use crate::error::DispatchError;
 use crate::langflow::http_client;
 use crate::open_tasks::OpenTasks;
-use crate::requests::{Done, NewSchedule, NewTask, RunOptions, SparkHealth, TaskEnd, Who};
+use crate::requests::{Done, NewSchedule, RunOptions, SparkHealth, TaskEnd, Who};
 use crate::root::{BuiltIn, Tree};
 use crate::schedules::SchedulesMessage;
 use crate::seal::Sealer;
 use crate::sources::Sources;
 use crate::supervision::CrashCount;
-use crate::tasks::TasksMessage;
+
+mod tasks;
 
 /// How long an actor may be silent before it is asked whether the log is the reason.
 const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
@@ -124,53 +125,6 @@ impl Spark {
             self.0.sources.stop();
             self.0.tree.stop(&self.0.context).await;
         }
-    }
-
-    /// Runs a flow once.
-    ///
-    /// # Errors
-    /// `NotFound`, `Invalid` (input, tweaks, policies), `Overloaded`, `Unavailable`,
-    /// `ShuttingDown`, `Timeout`.
-    pub async fn create_task(
-        &self,
-        request: NewTask,
-        who: &Who,
-    ) -> Result<Done<TaskId>, DispatchError> {
-        let _permit = self.admit()?;
-        let spec = self.task_spec(request, Trigger::Manual, who).await?;
-        self.submit(TaskId::random(), spec, who.metadata()).await
-    }
-
-    /// Tries an ended task again, as a new task with the same input that names the old one.
-    ///
-    /// # Errors
-    /// As [`Self::create_task`]; `Conflict` while the old task is open.
-    pub async fn retry_task(&self, id: TaskId, who: &Who) -> Result<Done<TaskId>, DispatchError> {
-        let _permit = self.admit()?;
-        let task = self.read_task(id).await?;
-        let Some(spec) = task.spec().cloned() else {
-            return Err(DispatchError::NotFound { kind: "task", id: id.to_string() });
-        };
-        if task.status().is_some_and(|status| !status.is_ended()) {
-            return Err(DispatchError::Conflict(format!(
-                "task {id} is still {}; wait for its end or cancel it first",
-                task.status().map_or("open", TaskStatus::as_str)
-            )));
-        }
-        // The flow may have moved to another source by a new sync; it must still be here.
-        self.0.context.catalog.flow(spec.flow_id)?;
-        let spec = TaskSpec { trigger: Trigger::RetryOf { task_id: id }, ..spec };
-        self.submit(TaskId::random(), spec, who.metadata()).await
-    }
-
-    /// Stops a task: at once where no attempt is running, else as soon as the source has stopped.
-    ///
-    /// # Errors
-    /// `NotFound`, `Rejected` when it has ended, `Unavailable`, `ShuttingDown`, `Timeout`.
-    pub async fn cancel_task(&self, id: TaskId, who: &Who) -> Result<Done<()>, DispatchError> {
-        let _permit = self.admit()?;
-        let metadata = who.metadata();
-        self.ask(&self.0.tree.tasks, |reply| TasksMessage::Cancel { id, metadata, reply }).await
     }
 
     /// Waits for the end of a task. `None` when it has not ended within the timeout. Cancel-safe.
@@ -309,32 +263,6 @@ impl Spark {
         self.ask(&self.0.tree.schedules, message).await
     }
 
-    async fn submit(
-        &self,
-        id: TaskId,
-        spec: TaskSpec,
-        metadata: Metadata,
-    ) -> Result<Done<TaskId>, DispatchError> {
-        self.0.context.open_tasks.open(id, spec.trigger.schedule_id())?;
-        let spec = Box::new(spec);
-        let message = |reply| TasksMessage::Create { id, spec, metadata, reply: Some(reply) };
-        let done = self.ask(&self.0.tree.tasks, message).await?;
-        Ok(Done { value: id, position: done.position })
-    }
-
-    async fn task_spec(
-        &self,
-        request: NewTask,
-        trigger: Trigger,
-        who: &Who,
-    ) -> Result<TaskSpec, DispatchError> {
-        let flow = self.0.context.catalog.flow(request.flow_id)?;
-        let options = self.options(request.flow_id, request.options, who).await?;
-        let CheckedOptions { input, tweaks, retry, timeout_ms } = options;
-        let (flow_id, source_id) = (request.flow_id, flow.source_id);
-        Ok(TaskSpec { flow_id, source_id, input, tweaks, trigger, retry, timeout_ms })
-    }
-
     /// Checks input and tweaks against the flow, and fills in our defaults.
     async fn options(
         &self,
@@ -362,6 +290,9 @@ impl Spark {
             tweaks: options.tweaks,
             retry: options.retry.unwrap_or_default(),
             timeout_ms: options.timeout_ms.unwrap_or(ATTEMPT_TIMEOUT_MS_DEFAULT),
+            priority: options.priority.unwrap_or_default(),
+            queue_timeout_ms: options.queue_timeout_ms,
+            total_timeout_ms: options.total_timeout_ms,
         })
     }
 
@@ -417,4 +348,7 @@ struct CheckedOptions {
     tweaks: Option<serde_json::Value>,
     retry: spark_events::domain::retry::RetryPolicy,
     timeout_ms: u64,
+    priority: i32,
+    queue_timeout_ms: Option<u64>,
+    total_timeout_ms: Option<u64>,
 }

@@ -158,8 +158,14 @@ mod tests {
     fn attempts_include_the_first_one() {
         let policy = RetryPolicy::default();
         let failure = failed(FailureClass::Component);
-        assert_eq!(policy.decide(3, &failure, 500_000, None), RetryDecision::After { delay_ms: 10_000 });
-        assert_eq!(policy.decide(4, &failure, 0, None), RetryDecision::GiveUp(GiveUp::AttemptsExhausted));
+        assert_eq!(
+            policy.decide(3, &failure, 500_000, None),
+            RetryDecision::After { delay_ms: 10_000 }
+        );
+        assert_eq!(
+            policy.decide(4, &failure, 0, None),
+            RetryDecision::GiveUp(GiveUp::AttemptsExhausted)
+        );
     }
 
     #[test]

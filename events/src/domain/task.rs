@@ -322,9 +322,7 @@ impl Task {
         match (self, self.status()) {
             (_, None) => Err(TaskRejection::Absent),
             (Self::Deleted { .. }, _) => Ok(vec![]),
-            (_, Some(status)) if status.is_ended() => {
-                Ok(vec![TaskEvent::Deleted(TaskDeleted {})])
-            }
+            (_, Some(status)) if status.is_ended() => Ok(vec![TaskEvent::Deleted(TaskDeleted {})]),
             (_, Some(status)) => Err(TaskRejection::StillOpen(status)),
         }
     }

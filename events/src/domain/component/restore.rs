@@ -147,12 +147,15 @@ mod tests {
 
     #[test]
     fn masks_are_filled_from_the_same_node_and_nothing_else_changes() {
-        let then = json!({ "nodes": [node("M-1", "old", "a"), node("M-2", "two", "b")], "edges": [] });
-        let now = json!({ "nodes": [node("M-2", "two", "x"), node("M-1", "new", "x")], "edges": [] });
+        let then =
+            json!({ "nodes": [node("M-1", "old", "a"), node("M-2", "two", "b")], "edges": [] });
+        let now =
+            json!({ "nodes": [node("M-2", "two", "x"), node("M-1", "new", "x")], "edges": [] });
         let masked = mask_secrets(&then);
         assert!(!masked.to_string().contains("old"), "the test needs masks: {masked}");
         let restored = restore_secrets(&masked, &now).unwrap();
-        let wanted = json!({ "nodes": [node("M-1", "new", "a"), node("M-2", "two", "b")], "edges": [] });
+        let wanted =
+            json!({ "nodes": [node("M-1", "new", "a"), node("M-2", "two", "b")], "edges": [] });
         assert_eq!(restored, wanted, "the secrets of now in the definition of then");
     }
 

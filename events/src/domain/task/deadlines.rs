@@ -52,9 +52,7 @@ impl Task {
         match self {
             Self::Pending { spec, released_at }
             | Self::Running { spec, released_at, .. }
-            | Self::Waiting { spec, released_at, .. } => {
-                released_at.or(spec.created_at)
-            }
+            | Self::Waiting { spec, released_at, .. } => released_at.or(spec.created_at),
             Self::Absent
             | Self::Held { .. }
             | Self::Completed { .. }

@@ -55,7 +55,8 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 impl TaskSpec {
     /// Whether both ask for the same thing. When it was asked for makes no difference.
-    pub(super) fn asks_the_same(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn asks_the_same(&self, other: &Self) -> bool {
         let other = Self { created_at: self.created_at, ..other.clone() };
         *self == other
     }

@@ -274,10 +274,7 @@ fn a_held_task_waits_for_its_release_and_its_time_counts_from_there() {
     assert_eq!(held.status(), Some(TaskStatus::Pending));
     assert_eq!((held.waiting_ends_at(), held.not_before()), (None, None));
     assert_eq!(held.decide(TaskCommand::Expire, at(9_000)), Ok(vec![]));
-    assert_eq!(
-        held.decide(start(1), at(1)),
-        Err(TaskRejection::WrongStage(TaskStatus::Pending))
-    );
+    assert_eq!(held.decide(start(1), at(1)), Err(TaskRejection::WrongStage(TaskStatus::Pending)));
     let released = fold(held.clone(), &held.decide(TaskCommand::Release, at(9_000)).unwrap());
     assert_eq!(released.waiting_ends_at(), Some(at(9_030)));
     assert_eq!(released.decide(TaskCommand::Release, at(9_001)), Ok(vec![]), "already true");
