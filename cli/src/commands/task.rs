@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::json;
 
-use super::{Context, flow, watch};
+use super::{Context, watch};
 use crate::client::rows;
 use crate::exit::Exit;
-use crate::views::{self, short_task_id, text_or_dash};
-use crate::wait::{self, WaitArgs, WaitLimit};
+use crate::views;
+use crate::wait::{self, WaitLimit};
+
+mod change;
 
 /// Shown below the group's help.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -30,12 +31,16 @@ pub(crate) enum Task {
   automagik task show 0193a7b4-1c2d -o json"
     )]
     Show(One),
+    /// Make a task that waits until it is run, or with --run one that starts now
+    Create(Box<change::Create>),
+    /// Let a task start that was made without --run
+    Run(change::Release),
     /// Stop it, whatever it is doing
-    #[command(after_help = "Examples:
-  automagik task cancel 0193a7b4-1c2d --reason \"wrong input\"")]
-    Cancel(One),
+    Cancel(change::Cancel),
+    /// Put an ended task out of sight; its history stays
+    Delete(change::Delete),
     /// Run an ended task again; makes a new task that names the old one
-    Retry(Retry),
+    Retry(Box<change::Retry>),
     /// Wait for its end
     Wait(Wait),
     /// What its components did, attempt after attempt
@@ -45,9 +50,6 @@ pub(crate) enum Task {
   automagik task log 0193a7b4-1c2d"
     )]
     Log(One),
-    /// The same as `flow run`
-    #[command(hide = true)]
-    Create(Box<flow::Run>),
 }
 
 /// List tasks.
@@ -80,18 +82,6 @@ pub(crate) struct List {
 pub(crate) struct One {
     /// Its id, or the start of its id
     task: String,
-}
-
-/// Run a task again.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  automagik task retry 0193a7b4-1c2d
-  automagik task retry 0193a7b4-1c2d --wait")]
-pub(crate) struct Retry {
-    /// Its id, or the start of its id
-    task: String,
-    #[command(flatten)]
-    wait: WaitArgs,
 }
 
 /// Wait for a task.
@@ -128,21 +118,11 @@ pub(crate) async fn run(task: Task, context: &Context<'_>) -> Result<Exit> {
             out.data(&row, |look| views::task::show(&row, look))?;
             Ok(Exit::Ok)
         }
-        Task::Cancel(one) => {
-            let row = client.post(&["tasks", &one.task, "cancel"], json!({})).await?;
-            out.data(&row, |_| String::new())?;
-            let id = short_task_id(&text_or_dash(&row, &["id"]));
-            let status = text_or_dash(&row, &["status"]);
-            match status.as_str() {
-                "cancelled" => out.note(&format!("task {id} is cancelled")),
-                _ => out.note(&format!("task {id} is {status} and is being stopped")),
-            }
-            Ok(Exit::Ok)
-        }
-        Task::Retry(retry) => {
-            let task = client.post(&["tasks", &retry.task, "retry"], json!({})).await?;
-            flow::started(&task, &retry.wait, context).await
-        }
+        Task::Create(create) => change::create(*create, context).await,
+        Task::Run(release) => change::release(release, context).await,
+        Task::Cancel(cancel) => change::cancel(cancel, context).await,
+        Task::Delete(delete) => change::delete(delete, context).await,
+        Task::Retry(retry) => change::retry(*retry, context).await,
         Task::Wait(wait) => wait::for_task(client, out, &wait.task, &wait.limit).await,
         Task::Log(one) => {
             let log = client.get(&["tasks", &one.task, "log"], &[]).await?;
@@ -152,7 +132,6 @@ pub(crate) async fn run(task: Task, context: &Context<'_>) -> Result<Exit> {
             }
             Ok(Exit::Ok)
         }
-        Task::Create(run) => flow::run_flow(*run, context).await,
     }
 }
 
