@@ -233,6 +233,11 @@ impl FakeLangFlow {
         self.state.flows.rename(&wire_name(flow_name), &wire_name(new_name));
     }
 
+    /// Changes a flow's nodes and edges, as a user would in the editor.
+    pub fn edit_flow(&self, flow_name: &str, edit: impl FnOnce(&mut serde_json::Value)) {
+        self.state.flows.edit(&wire_name(flow_name), edit);
+    }
+
     /// Deletes a flow.
     pub fn remove_flow(&self, flow_name: &str) {
         self.state.flows.remove_named(&wire_name(flow_name));

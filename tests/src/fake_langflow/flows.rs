@@ -68,6 +68,13 @@ impl Flow {
             full,
         }
     }
+
+    /// The same flow with other nodes and edges.
+    pub(super) fn with_data(&self, data: &Value) -> Self {
+        let mut full = self.full.clone();
+        full["data"] = data.clone();
+        Self::new(full)
+    }
 }
 
 /// All flows, in the order in which they were made.
@@ -103,6 +110,15 @@ impl Flows {
 
     fn remove(&self, id: &str) {
         lock(&self.0).retain(|flow| flow.id != id);
+    }
+
+    pub(super) fn edit(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let found = lock(&self.0).iter().find(|flow| flow.name == name).map(Arc::clone);
+        if let Some(flow) = found {
+            let mut data = flow.full["data"].clone();
+            edit(&mut data);
+            self.put(flow.with_data(&data));
+        }
     }
 
     pub(super) fn remove_named(&self, name: &str) {
