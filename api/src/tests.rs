@@ -4,4 +4,5 @@
 mod commands;
 mod http;
 mod requests;
+mod task_changes;
 mod world;

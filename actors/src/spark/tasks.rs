@@ -274,6 +274,9 @@ impl Spark {
 
 /// What an ended task was to do.
 fn ended(task: &Task, id: TaskId) -> Result<Option<&TaskSpec>, DispatchError> {
+    if matches!(task, Task::Deleted { .. }) {
+        return Err(DispatchError::Rejected(Rejection::Task(TaskRejection::Deleted)));
+    }
     if task.status().is_some_and(|status| !status.is_ended()) {
         return Err(DispatchError::Conflict(format!(
             "task {id} is still {}; wait for its end or cancel it first",
