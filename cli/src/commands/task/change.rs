@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::common::{ConsentArgs, InputArgs, TweakArgs};
 use super::super::{Body, Context, flow};
-use crate::exit::Exit;
+use crate::exit::{Exit, Trouble};
 use crate::views::{short_task_id, text_or_dash};
 use crate::wait::{self, WaitArgs};
 
@@ -93,8 +93,14 @@ pub(crate) struct Retry {
 
 pub(super) async fn create(create: Create, context: &Context<'_>) -> Result<Exit> {
     let Create { task, run, no_run: _, wait } = create;
+    if wait.wait && !run {
+        return Err(Trouble::usage("a held task does not end by itself")
+            .because("without --run the task waits until it is run")
+            .then("add --run, or leave --wait out")
+            .into());
+    }
     let task = flow::create(task, run, context).await?;
-    if run || wait.wait {
+    if run {
         return flow::started(&task, &wait, context).await;
     }
     let id = text_or_dash(&task, &["id"]);

@@ -30,7 +30,7 @@ pub fn restore_secrets(masked: &Value, present: &Value) -> Result<Value, Missing
     Ok(restored)
 }
 
-/// Nodes are matched by their ids, everything else by its place.
+/// Nodes and edges are matched by their ids, everything else by its place.
 fn fill_level(masked: &mut Value, present: Option<&Value>) -> Result<(), MissingSecret> {
     let present = present.map(graph);
     let level = match masked.get("nodes") {
@@ -39,23 +39,23 @@ fn fill_level(masked: &mut Value, present: Option<&Value>) -> Result<(), Missing
     };
     let Some(Value::Object(level)) = level else { return Ok(()) };
     for (name, value) in level.iter_mut() {
-        match value {
-            Value::Array(nodes) if name == "nodes" => {
-                for node in nodes {
-                    let same = same_node(node, present);
-                    let id = node.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-                    fill(node, same, &id, &mut vec![])?;
-                }
-            }
-            other => fill(other, present.and_then(|p| p.get(name)), name, &mut vec![])?,
+        let Value::Array(nodes) = value else {
+            fill(value, present.and_then(|present| present.get(name)), name, &mut vec![])?;
+            continue;
+        };
+        for node in nodes {
+            let same = same_node(name, node, present);
+            let id = node.get("id").and_then(Value::as_str).unwrap_or(name).to_owned();
+            fill(node, same, &id, &mut vec![])?;
         }
     }
     Ok(())
 }
 
-fn same_node<'a>(node: &Value, present: Option<&'a Value>) -> Option<&'a Value> {
+/// The item of the same list that has the same id.
+fn same_node<'a>(list: &str, node: &Value, present: Option<&'a Value>) -> Option<&'a Value> {
     let id = node.get("id")?;
-    present?.get("nodes")?.as_array()?.iter().find(|other| other.get("id") == Some(id))
+    present?.get(list)?.as_array()?.iter().find(|other| other.get("id") == Some(id))
 }
 
 fn fill(
