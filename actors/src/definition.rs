@@ -5,10 +5,13 @@ use spark_events::codec::DomainEvent;
 use spark_events::domain::component;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::{FlowEvent, FlowSynced};
+use spark_events::domain::source::Probe;
+use spark_events::domain::task::CallMode;
 use spark_events::limits::READ_EVENTS_MAX;
 use spark_events::log::Direction;
 use spark_events::{EventLog, FlowId, LogError, payload};
 
+use crate::catalog::SourceEntry;
 use crate::context::Shared;
 use crate::error::DispatchError;
 use crate::langflow::{Definition, LangFlow, RunRequest};
@@ -20,6 +23,24 @@ pub(crate) fn not_offered(source: &str) -> String {
         "source {source} can run only the present definition: a definition of earlier needs its \
          background jobs (LangFlow 1.11 or newer); run the present one instead: --flow-version now"
     )
+}
+
+/// Why a definition of earlier cannot be run now, where that is so: only background jobs take one.
+pub(crate) fn cannot_run(
+    is_earlier: bool,
+    mode: CallMode,
+    source: &SourceEntry,
+) -> Option<Failure> {
+    if !is_earlier || mode == CallMode::Background {
+        return None;
+    }
+    let name = &source.source.name;
+    Some(match &source.source.probe {
+        Probe::Down { message, .. } => {
+            Failure::new(FailureClass::Unreachable, format!("source {name} is down: {message}"))
+        }
+        Probe::Up { .. } => Failure::new(FailureClass::BadInput, not_offered(name)),
+    })
 }
 
 /// The flow as it was when it had the definition with this hash, or with a hash that begins so.

@@ -296,7 +296,9 @@ impl TaskState {
         match target {
             Ok((flow, source, client)) => {
                 let earlier = spec.definition.clone().filter(|hash| *hash != flow.definition_hash);
-                if let Some(failure) = cannot_run(earlier.is_some(), attempt.mode, &source) {
+                if let Some(failure) =
+                    definition::cannot_run(earlier.is_some(), attempt.mode, &source)
+                {
                     return self.fail(number, failure, vec![]);
                 }
                 let request = self.request(&spec, &flow);
@@ -455,20 +457,6 @@ impl TaskState {
         let queued = Queued { source, flow, priority, not_before };
         let _ = self.tasks.cast(TasksMessage::Requeue { id: self.id, queued, expires_at });
     }
-}
-
-/// Why a definition of earlier cannot be run now, where that is so: only background jobs take one.
-fn cannot_run(is_earlier: bool, mode: CallMode, source: &SourceEntry) -> Option<Failure> {
-    if !is_earlier || mode == CallMode::Background {
-        return None;
-    }
-    let name = &source.source.name;
-    Some(match &source.source.probe {
-        Probe::Down { message, .. } => {
-            Failure::new(FailureClass::Unreachable, format!("source {name} is down: {message}"))
-        }
-        Probe::Up { .. } => Failure::new(FailureClass::BadInput, definition::not_offered(name)),
-    })
 }
 
 pub(crate) fn stored_input(flow: &FlowSynced) -> Option<String> {

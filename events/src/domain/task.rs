@@ -296,10 +296,8 @@ impl Task {
         if matches!(self, Self::Cancelled { .. }) {
             return Ok(vec![]);
         }
-        let remote = match self.stage()? {
-            TaskStatus::Running => RemoteStop::LeftRunning,
-            _ => RemoteStop::NotRunning,
-        };
+        let is_running = self.stage()? == TaskStatus::Running;
+        let remote = if is_running { RemoteStop::LeftRunning } else { RemoteStop::NotRunning };
         Ok(vec![TaskEvent::Cancelled(TaskCancelled { attempts: self.attempts(), remote })])
     }
 

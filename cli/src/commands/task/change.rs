@@ -127,8 +127,14 @@ impl Retry {
 
 pub(super) async fn create(create: Create, context: &Context<'_>) -> Result<Exit> {
     let Create { task, run, no_run: _, wait } = create;
+    if wait.wait && !run {
+        return Err(Trouble::usage("a held task does not end by itself")
+            .because("without --run the task waits until it is run")
+            .then("add --run, or leave --wait out")
+            .into());
+    }
     let task = flow::create(task, run, context).await?;
-    if run || wait.wait {
+    if run {
         return flow::started(&task, &wait, context).await;
     }
     let id = text_or_dash(&task, &["id"]);
