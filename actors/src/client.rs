@@ -150,7 +150,9 @@ fn of_definition(mut definition: serde_json::Value) -> Result<HttpRequest, Strin
 
 fn due_at(trigger: &Trigger) -> Option<String> {
     match trigger {
-        Trigger::Occurrence { due_at, .. } => Some(due_at.to_rfc3339()),
+        Trigger::Occurrence { due_at, .. } | Trigger::Backfill { due_at, .. } => {
+            Some(due_at.to_rfc3339())
+        }
         Trigger::Manual | Trigger::ScheduleTriggered { .. } | Trigger::RetryOf { .. } => None,
     }
 }

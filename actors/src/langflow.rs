@@ -96,6 +96,24 @@ impl std::fmt::Debug for LangFlow {
     }
 }
 
+/// A flow's nodes and edges with their secrets, which are never printed.
+#[derive(Clone, PartialEq)]
+pub struct Definition(Value);
+
+impl Definition {
+    /// Takes a definition into custody.
+    #[must_use]
+    pub fn new(definition: Value) -> Self {
+        Self(definition)
+    }
+}
+
+impl std::fmt::Debug for Definition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Definition(..)")
+    }
+}
+
 /// One run of a flow, which is one attempt of a task.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
@@ -119,6 +137,9 @@ pub struct RunRequest {
     pub job_id: Option<String>,
     /// How the call is made.
     pub mode: CallMode,
+    /// The definition to run instead of the flow's own; only background jobs take one. Holds
+    /// secrets.
+    pub definition: Option<Definition>,
 }
 
 /// What a run came to.

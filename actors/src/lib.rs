@@ -7,7 +7,8 @@
 //! - `root.rs`: the tree, its start from the log and its ordered end. `supervision.rs`: what all
 //!   supervisors share.
 //! - `aggregate.rs`: the shell around every aggregate: recover, decide, append, adopt.
-//! - `tasks.rs`, `task.rs`, `dispatch.rs`, `open_tasks.rs`: tasks, their attempts and their queue.
+//! - `tasks.rs`, `task.rs`, `dispatch.rs`, `deadlines.rs`, `open_tasks.rs`: tasks, their attempts, their
+//!   queue and their limits of time. `definition.rs`: running a definition of earlier.
 //! - `schedules.rs`, `schedule.rs`: timetable and timers.
 //! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`, `flow_table.rs`: sources and their
 //!   flows.
@@ -21,6 +22,8 @@ mod catalog;
 mod client;
 mod connection;
 mod context;
+mod deadlines;
+mod definition;
 mod dispatch;
 mod error;
 mod flow_table;
@@ -49,7 +52,8 @@ pub use flows::{
     SyncOutcome, SyncReport, SyncWhich, VersionRef,
 };
 pub use requests::{
-    AddRequest, AddSource, Done, KeyChange, NewSchedule, NewTask, RemoteListing, Resealed,
-    RunOptions, SparkHealth, SyncFlow, TaskEnd, UpdateSource, Who,
+    AddRequest, AddSource, BadKey, Creation, Done, EditSchedule, IdempotencyKey, KeyChange,
+    NewSchedule, NewTask, RemoteListing, Resealed, RetryTask, RunOptions, RunVersion, SparkHealth,
+    SyncFlow, TaskEnd, Triggered, UpdateSource, Who,
 };
 pub use spark::{Spark, SparkConfig};

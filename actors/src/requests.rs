@@ -6,10 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 use spark_events::domain::http_request::HttpRequest;
 use spark_events::domain::overlap::Overlap;
-use spark_events::domain::recurrence::Recurrence;
+use spark_events::domain::recurrence::Timetable;
 use spark_events::domain::retry::RetryPolicy;
+use spark_events::domain::schedule::{OnDrift, SchedulePatch};
 use spark_events::domain::source::SourceKind;
 use spark_events::domain::task::TaskStatus;
+use spark_events::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use spark_events::{FlowId, Metadata, Position, TaskId};
 use uuid::Uuid;
 
@@ -53,6 +55,13 @@ pub struct Done<T> {
     pub value: T,
     /// A read that waits for this position sees it.
     pub position: Option<Position>,
+}
+
+impl<T> Done<T> {
+    /// The same with another value.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Done<U> {
+        Done { value: f(self.value), position: self.position }
+    }
 }
 
 /// Connect a source.
@@ -141,6 +150,78 @@ pub struct RunOptions {
     pub retry: Option<RetryPolicy>,
     /// The longest time of one attempt; our default when absent.
     pub timeout_ms: Option<u64>,
+    /// Higher ones start first within a source; 0 when absent.
+    pub priority: Option<i32>,
+    /// The longest wait until an attempt starts; none when absent.
+    pub queue_timeout_ms: Option<u64>,
+    /// The longest time over all attempts and waits; none when absent.
+    pub total_timeout_ms: Option<u64>,
+}
+
+/// What makes a repeated request the same request: a text that the caller chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+/// Why a text is no idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an idempotency key has 1 to {max} printable ASCII characters; a UUID is a good one",
+    max = IDEMPOTENCY_KEY_BYTES_MAX
+)]
+pub struct BadKey;
+
+impl IdempotencyKey {
+    /// Checks and takes a key.
+    ///
+    /// # Errors
+    /// [`BadKey`] when it is empty, too long or not printable ASCII.
+    pub fn new(text: &str) -> Result<Self, BadKey> {
+        let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len());
+        let legal = fits && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if legal { Ok(Self(text.to_owned())) } else { Err(BadKey) }
+    }
+
+    /// The task that this actor makes under the key.
+    #[must_use]
+    pub fn task_id(&self, actor: &str) -> TaskId {
+        TaskId::of_key(actor, &self.0)
+    }
+}
+
+/// How a task is made, beyond what it is to do.
+#[derive(Debug, Clone, Default)]
+pub struct Creation {
+    /// Asking again with the same key means the same task.
+    pub key: Option<IdempotencyKey>,
+    /// Whether it waits until somebody releases it.
+    pub held: bool,
+}
+
+/// Which definition of its flow a retry runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RunVersion {
+    /// What the source has now.
+    #[default]
+    Now,
+    /// The one that the old task ran.
+    Then,
+    /// The one with this hash, or with a hash that begins so.
+    Hash(String),
+}
+
+/// Try an ended task again. What is absent is as it was.
+#[derive(Debug, Clone, Default)]
+pub struct RetryTask {
+    /// Another input text.
+    pub input: Option<String>,
+    /// Other tweaks.
+    pub tweaks: Option<Value>,
+    /// Which definition to run.
+    pub version: RunVersion,
+    /// Another priority.
+    pub priority: Option<i32>,
+    /// Asking again with the same key means the same new task.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// Run a flow once.
@@ -157,16 +238,44 @@ pub struct NewTask {
 pub struct NewSchedule {
     /// A name for people.
     pub name: Option<String>,
+    /// What people should know about it.
+    pub note: Option<String>,
     /// The flow.
     pub flow_id: FlowId,
     /// When.
-    pub recurrence: Recurrence,
+    pub timetable: Timetable,
     /// Input and policies.
     pub options: RunOptions,
     /// What happens while an earlier task is still open.
     pub overlap: Overlap,
     /// How late an occurrence may still start; our default when absent.
     pub catch_up_ms: Option<u64>,
+    /// After how many starts of its own it is completed; without end when absent.
+    pub runs_max: Option<u64>,
+    /// After how many failed tasks in a row it pauses itself; never when absent.
+    pub pause_after: Option<u32>,
+    /// What happens when the flow was changed at its source.
+    pub on_drift: OnDrift,
+}
+
+/// Change a schedule.
+#[derive(Debug, Clone)]
+pub struct EditSchedule {
+    /// The schedule's flow, against which tweaks are checked.
+    pub flow_id: FlowId,
+    /// What to change. Its input is filled in from `input`.
+    pub patch: SchedulePatch,
+    /// The new input text.
+    pub input: Option<String>,
+}
+
+/// A start by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Triggered {
+    /// The task.
+    pub task_id: TaskId,
+    /// Whether it is made only when what is open has ended.
+    pub waits: bool,
 }
 
 /// The end of a task, for whoever waited for it.

@@ -130,6 +130,14 @@ pub const RETRY_DELAY_MS_MAX: u64 = 7 * 24 * 3_600_000;
 pub const ATTEMPT_TIMEOUT_MS_DEFAULT: u64 = 600_000;
 /// The longest time one attempt may be given.
 pub const ATTEMPT_TIMEOUT_MS_MAX: u64 = 24 * 3_600_000;
+/// The shortest limit of a task's time that may be set, whichever it is.
+pub const TASK_TIMEOUT_MS_MIN: u64 = 1_000;
+/// The longest time a task may be given to wait for an attempt, or for everything together.
+pub const TASK_TIMEOUT_MS_MAX: u64 = 30 * 24 * 3_600_000;
+/// The highest priority of a task; the lowest is the same below zero.
+pub const PRIORITY_MAX: i32 = 100;
+/// The longest `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// The shortest interval of a schedule.
 pub const INTERVAL_MS_MIN: u64 = 1_000;
@@ -324,6 +332,7 @@ const _: () = assert!(WAKE_EVENTS_MAX + BACKFILL_BATCH_MAX + 8 <= APPEND_EVENTS_
 const _: () =
     assert!(CATCH_UP_MS_MIN < CATCH_UP_MS_DEFAULT && CATCH_UP_MS_DEFAULT < CATCH_UP_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
+const _: () = assert!(ATTEMPT_TIMEOUT_MS_MAX <= TASK_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(LANGFLOW_BACKOFF_MS_MIN < LANGFLOW_BACKOFF_MS_MAX);

@@ -281,6 +281,7 @@ fn take(
             record.remote_stop = Some(stop_number(e.remote));
             record.end(TaskStatus::Cancelled, event.at());
         }
+        TaskEvent::Released(_) | TaskEvent::Deleted(_) => {}
     }
     Ok(())
 }

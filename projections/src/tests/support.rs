@@ -177,6 +177,12 @@ pub(super) fn task_spec(flow_id: FlowId, trigger: Trigger) -> TaskSpec {
         trigger,
         retry: RetryPolicy::default(),
         timeout_ms: 600_000,
+        priority: 0,
+        queue_timeout_ms: None,
+        total_timeout_ms: None,
+        definition: None,
+        held: false,
+        created_at: None,
     }
 }
 
