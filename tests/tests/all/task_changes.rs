@@ -197,7 +197,7 @@ async fn secrets_of_an_earlier_definition_come_from_the_present_one_and_are_neve
     let TaskEvent::Failed(failed) = last(&world, then).await else { panic!("it lacks its key") };
     assert_eq!(failed.failure.class, FailureClass::Component, "it ran: {}", failed.failure);
 
-    world.langflow.edit_flow("llm-no-key", |data| data["nodes"] = json!([]));
+    world.langflow.edit_flow("llm-no-key", |flow| flow["data"]["nodes"] = json!([]));
     let gone = retry(&world, first, RunVersion::Then).await.unwrap();
     world.end(gone).await;
     let TaskEvent::Failed(failed) = last(&world, gone).await else { panic!("it cannot run") };
