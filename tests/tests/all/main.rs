@@ -9,6 +9,7 @@
 mod actors;
 mod fake_behaviour;
 mod fake_fidelity;
+mod http_source;
 mod scenarios;
 mod tidy;
 mod timers;

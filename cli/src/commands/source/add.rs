@@ -13,11 +13,10 @@ use crate::exit::{Exit, Trouble};
 #[command(after_help = "Examples:
   automagik source add http://localhost:7860 --name dev
   automagik source add https://langflow.example.com --api-key \"$LANGFLOW_KEY\"
-  automagik source add https://agents.example.com --type http --name agents \\
-    --path /agents/writer/run --output-path /result/text
+  automagik source add https://agents.example.com --type http --path /run
 --api-key is the source's here; Spark's own key stands before the verb, or in
 AUTOMAGIK_API_KEY. With --type http a flow of the source's name is made, which
-sends one request: automagik flow run agents --input TEXT")]
+sends one request: automagik flow run NAME --input TEXT")]
 pub(crate) struct Add {
     /// Base URL of the server
     #[arg(required_unless_present = "url_named", conflicts_with = "url_named")]

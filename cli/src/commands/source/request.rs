@@ -134,10 +134,10 @@ fn value_of(text: String) -> Value {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   automagik source add-request agents writer --path /agents/writer/run
-  automagik source add-request agents notify --path /hooks/1 \\
-    --body '{\"text\": \"{{input}}\", \"try\": \"{{attempt}}\"}' --success-status 200,202
-Placeholders: {{input}}, {{input_json}}, {{task_id}}, {{attempt}}, {{due_at}} and
-{{idempotency_key}}. A name that the source has already is changed.")]
+  automagik source add-request agents notify --body @notify.json
+Placeholders of --path and --body: {{input}}, {{input_json}}, {{task_id}},
+{{attempt}}, {{due_at}}, {{idempotency_key}}. A name that the source has already
+is changed.")]
 pub(crate) struct AddRequest {
     /// The source: its name, its URL, its id, or the start of its id
     source: String,
