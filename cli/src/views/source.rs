@@ -19,7 +19,6 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
         Column::new("SINCE", 6),
         Column::new("VERSION", 7),
         Column::number("RUNS", 4),
-        Column::number("FLOWS", 5),
         Column::new("ID", 8),
     ]);
     for row in rows {
@@ -30,7 +29,6 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
             look.when(pick(row, &["status_since"])).into(),
             version(row).unwrap_or_else(|| "-".to_owned()).into(),
             text_or_dash(row, &["runs_max"]).into(),
-            text_or_dash(row, &["flows"]).into(),
             Cell::faint(&short_id(&text_or_dash(row, &["id"]), &among, true)),
         ]);
     }

@@ -180,7 +180,7 @@ async fn a_source_goes_with_what_hangs_on_it_only_by_force() {
     let remove = ["source", "delete", agent.url(), "--yes"];
     automagik.ends(7, &remove).await.says(&["hooks, notify", "--force"]);
     let forced = automagik.ends(0, &[&remove[..], &["-f"][..]].concat()).await;
-    forced.says(&["flow notify is deleted", "schedule hourly is deleted"]);
+    forced.says(&["with it goes flow notify", "with it goes schedule hourly"]);
     for list in ["source", "flow"] {
         assert!(automagik.rows(&[list, "list"]).await.is_empty(), "{list}");
     }

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::Value;
 
 use crate::client::rows;
 use crate::commands::Context;
@@ -50,13 +49,15 @@ async fn tell(id: &str, context: &Context<'_>) -> Result<()> {
     let of_source = [("source", id.to_owned())];
     let flows = client.list(&["flows"], &of_source, usize::MAX).await?;
     for flow in rows(&flows) {
-        out.note(&format!("flow {} is deleted", text_or_dash(flow, &["name", "id"])));
+        out.note(&format!("with it goes flow {}", text_or_dash(flow, &["name", "id"])));
         let flow_id = text_or_dash(flow, &["id"]);
-        let of_flow = [("flow", flow_id), ("status", "active,paused".to_owned())];
-        let schedules: Value = client.list(&["schedules"], &of_flow, usize::MAX).await?;
-        for schedule in rows(&schedules) {
-            let schedule = text_or_dash(schedule, &["name", "id"]);
-            out.note(&format!("  schedule {schedule} is deleted"));
+        for status in ["active", "paused"] {
+            let of_flow = [("flow", flow_id.clone()), ("status", status.to_owned())];
+            let schedules = client.list(&["schedules"], &of_flow, usize::MAX).await?;
+            for schedule in rows(&schedules) {
+                let schedule = text_or_dash(schedule, &["name", "id"]);
+                out.note(&format!("with it goes schedule {schedule}"));
+            }
         }
     }
     Ok(())
