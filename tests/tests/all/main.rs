@@ -11,6 +11,7 @@ mod fake_behaviour;
 mod fake_fidelity;
 mod flows;
 mod holding;
+mod http_source;
 mod original_bugs_schedules;
 mod original_bugs_tasks;
 mod scenarios;
