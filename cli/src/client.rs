@@ -109,6 +109,16 @@ impl Client {
         self.call(Method::PATCH, &self.api(path, &[]), Some(body), 0).await
     }
 
+    /// The same with something behind the question mark.
+    pub(crate) async fn patch_with(
+        &self,
+        path: &[&str],
+        query: Query<'_>,
+        body: Value,
+    ) -> Result<Value> {
+        self.call(Method::PATCH, &self.api(path, query), Some(body), 0).await
+    }
+
     /// Removes something.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value> {
         self.call(Method::DELETE, &self.api(path, &[]), None, 0).await
