@@ -1,0 +1,102 @@
+//! What a change of a schedule changes.
+
+use serde_json::Value;
+
+use super::{flow, next, timetable};
+use crate::output::look::Look;
+use crate::output::table::{Column, Table};
+use crate::output::time;
+use crate::views::{entries, headline, inline, payload};
+
+/// Columns that a value is cut to before the table is laid out.
+const INSTANTS: [(&str, &str); 2] =
+    [("next.before", "Next runs as it was"), ("next.after", "Next runs as it is then")];
+
+/// Fields that say where a schedule stands, and not what it is to do.
+const STATE: [&str; 9] = [
+    "updated_at",
+    "revision",
+    "next",
+    "next_due_at",
+    "next_starts_at",
+    "recurrence",
+    "summary",
+    "timezone",
+    "runs_left",
+];
+
+/// The names of the fields that differ between two rows of the same schedule.
+pub(crate) fn changes<'a>(before: &'a Value, after: &'a Value) -> Vec<&'a str> {
+    let names = |row: &'a Value| row.as_object().into_iter().flat_map(|row| row.keys());
+    // What a row never says is no part of the schedule.
+    let mut names: Vec<&str> = names(before)
+        .filter(|name| after.get(name.as_str()).is_some())
+        .map(String::as_str)
+        .filter(|name| !STATE.contains(name) && before.get(*name) != after.get(*name))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// What was, what is, and the next instants of both.
+pub(crate) fn changed(before: &Value, after: &Value, look: &Look) -> String {
+    let mut table =
+        Table::new(&[Column::new("CHANGED", 8), Column::new("WAS", 12), Column::new("IS", 12)]);
+    for name in changes(before, after) {
+        let shown = |row| value(name, row);
+        table.row(vec![label(name).into(), shown(before).into(), shown(after).into()]);
+    }
+    let mut page = table.render(look);
+    if page.is_empty() {
+        page.push_str("nothing changes\n");
+    }
+    for (place, title) in INSTANTS {
+        let items = entries(after, &[place]);
+        let zone = text_zone(if place == "next.before" { before } else { after });
+        let lines = next::instants(items, zone.as_deref(), look);
+        page += &headline(look, title);
+        page += if lines.is_empty() { "nothing comes due\n" } else { &lines };
+    }
+    page
+}
+
+fn text_zone(row: &Value) -> Option<String> {
+    let zone = crate::commands::instant::zone_of(row);
+    (zone != chrono_tz::Tz::UTC).then(|| zone.name().to_owned())
+}
+
+/// A field's name as its option calls it.
+fn label(name: &str) -> String {
+    match name {
+        "timetable" => "when".to_owned(),
+        "flow_name" => "flow".to_owned(),
+        "runs_max" => "max runs".to_owned(),
+        name => name.trim_end_matches("_ms").replace('_', " "),
+    }
+}
+
+/// A field's value in one line.
+fn value(name: &str, row: &Value) -> String {
+    let Some(value) = row.get(name).filter(|value| !value.is_null()) else {
+        return "-".to_owned();
+    };
+    match (name, value.as_u64()) {
+        ("timetable", _) => with_bounds(row),
+        ("flow_name", _) => flow(row),
+        ("input", _) => payload(value),
+        (name, Some(ms)) if name.ends_with("_ms") => time::duration(ms),
+        _ => inline(value),
+    }
+}
+
+/// The timetable, with all that a list leaves out.
+fn with_bounds(row: &Value) -> String {
+    let part = |name: &str| row.get("timetable").and_then(|timetable| timetable.get(name));
+    let jitter = part("jitter_ms").and_then(Value::as_u64).filter(|ms| *ms > 0);
+    let bound = |word: &str, name: &str| {
+        part(name).and_then(Value::as_str).map(|at| format!(", {word} {at}")).unwrap_or_default()
+    };
+    let jitter =
+        jitter.map(|ms| format!(", jitter {}", time::duration(ms))).unwrap_or_default();
+    timetable::when(row) + &jitter + &bound("from", "start_at") + &bound("until", "end_at")
+}
