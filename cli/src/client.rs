@@ -278,4 +278,4 @@ fn parse_base(server: &str) -> Result<Url> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

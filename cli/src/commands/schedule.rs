@@ -194,3 +194,6 @@ async fn delete(delete: Delete, context: &Context<'_>) -> Result<Exit> {
     ));
     Ok(Exit::Ok)
 }
+
+#[cfg(test)]
+mod tests;

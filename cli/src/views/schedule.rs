@@ -165,3 +165,6 @@ fn runs_left(row: &Value) -> Option<String> {
     let most = text(row, &["runs_max"])?;
     Some(format!("{} of {most}", text_or_dash(row, &["runs_left"])))
 }
+
+#[cfg(test)]
+mod tests;

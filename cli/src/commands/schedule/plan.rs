@@ -304,6 +304,3 @@ fn tweaks_json(given: &str) -> Result<Value, Trouble> {
     }
     Ok(tweaks)
 }
-
-#[cfg(test)]
-mod tests;

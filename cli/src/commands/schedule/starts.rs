@@ -262,6 +262,3 @@ pub(super) async fn backfill_cancel(
     out.note(&format!("backfill {number} starts nothing more; what it has started goes on"));
     Ok(Exit::Ok)
 }
-
-#[cfg(test)]
-mod tests;

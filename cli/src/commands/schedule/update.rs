@@ -229,6 +229,3 @@ async fn patch(schedule: &str, body: Value, dry_run: bool, context: &Context<'_>
     }
     Ok(Exit::Ok)
 }
-
-#[cfg(test)]
-mod tests;
