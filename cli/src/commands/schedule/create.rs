@@ -12,12 +12,12 @@ use crate::views::{self, text_or_dash};
 /// Run a flow again and again.
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "automagik schedule create <FLOW> <EXPR|--every TIME|--at TIME>... [OPTIONS]",
+    override_usage = "automagik schedule create <FLOW> <EXPR|--every TIME|--at TIME>...",
     after_help = "Examples:
   automagik schedule create report \"0 9 * * mon-fri\" --timezone Europe/Lisbon
   automagik schedule create hello-spark --every 30s --input hello --name greet
   automagik schedule create hello-spark --at 2030-01-31T09:00:00Z
-  automagik schedule create report \"0 9 * * *\" \"0 18 * * fri\" --exclude 2030-12-25
+  automagik schedule create report \"0 9 * * *\" @weekly --exclude 2030-12-25
   automagik schedule create report @daily --jitter 10m --end 2030-12-31 --dry-run
   automagik schedule create report --every 1h --overlap BufferOne --pause-after 3"
 )]
