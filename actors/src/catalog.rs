@@ -8,9 +8,9 @@ use spark_events::domain::flow::{Drift, Flow, FlowSynced};
 use spark_events::domain::source::{Probe, SourceAdded};
 use spark_events::{FlowId, SourceId};
 
+use crate::client::SourceClient;
 use crate::error::DispatchError;
 use crate::flow_table::{FlowEntry, FlowTable};
-use crate::langflow::LangFlow;
 use crate::seal::Sealer;
 
 /// A source, ready to be called.
@@ -19,7 +19,7 @@ pub(crate) struct SourceEntry {
     /// As the log has it.
     pub(crate) source: SourceAdded,
     /// The client; an error text when the URL or the sealed key cannot be used.
-    pub(crate) client: Result<LangFlow, String>,
+    pub(crate) client: Result<SourceClient, String>,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ impl Catalog {
         });
     }
 
-    fn client(&self, source: &SourceAdded) -> Result<LangFlow, String> {
+    fn client(&self, source: &SourceAdded) -> Result<SourceClient, String> {
         let key = match &source.api_key {
             None => None,
             Some(sealed) => Some(self.sealer.open_key(sealed).ok_or(
@@ -81,7 +81,8 @@ impl Catalog {
                  replaced; give the source its key again: automagik source update NAME --api-key KEY",
             )?),
         };
-        LangFlow::new(self.http.clone(), &source.url, key).map_err(|error| error.to_string())
+        SourceClient::new(self.http.clone(), &source.kind, &source.url, key)
+            .map_err(|error| error.to_string())
     }
 
     pub(crate) fn drop_source(&self, id: SourceId) {
@@ -142,6 +143,15 @@ impl Catalog {
                 .find(|(_, entry)| entry.source.name == name || entry.source.url == url)
                 .map(|(_, entry)| entry.source.clone())
         })
+    }
+
+    /// Names of the flows of a source, in order.
+    pub(crate) fn names_of_flows(&self, source: SourceId) -> Vec<String> {
+        let mut names: Vec<String> = self.read(|entries| {
+            entries.flows.of(source).map(|(_, flow)| flow.synced.name.clone()).collect()
+        });
+        names.sort();
+        names
     }
 
     /// Ids of the flows of a source, by their id there.

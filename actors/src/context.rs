@@ -1,12 +1,14 @@
 //! What every actor is given: the log, the clock, and the tables they share.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
+use ractor::ActorRef;
 use spark_events::{SharedClock, SharedLog, WorkerId};
 
 use crate::catalog::Catalog;
 use crate::open_tasks::OpenTasks;
+use crate::schedules::SchedulesMessage;
 use crate::supervision::CrashCount;
 
 /// Handed to every actor.
@@ -20,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) running_tasks: AtomicU64,
     /// Schedules with a next instant; kept by the schedules' supervisor.
     pub(crate) active_schedules: AtomicU64,
+    /// Who hears of the ends of the tasks of schedules; set once, when the tree starts.
+    pub(crate) schedules: OnceLock<ActorRef<SchedulesMessage>>,
     /// The built-in worker.
     pub(crate) worker_id: WorkerId,
 }

@@ -1,28 +1,39 @@
-//! Which open task may start its next attempt now. Pure bookkeeping over ids: limits per source
-//! and for the worker, oldest first within a source, sources in turn.
+//! Which open task may start its next attempt now. Pure bookkeeping over ids: limits per source,
+//! per flow and for the worker; by priority and then oldest first within a source, sources in
+//! turn. So a high priority may hold up the rest of its own source, and never another source.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use spark_events::limits::SOURCE_RUNS_DEFAULT;
-use spark_events::{SourceId, TaskId, Timestamp};
+use spark_events::{FlowId, SourceId, TaskId, Timestamp};
 
-/// Order of service within a source: when it may start, then the order it came in.
-type Place = (Timestamp, u64, TaskId);
+mod lane;
+#[cfg(test)]
+mod tests;
 
-#[derive(Debug)]
-struct Lane {
-    ready: BTreeSet<Place>,
-    running: u32,
-    runs_max: u32,
-    /// Whether the source stands in `turn`.
-    in_turn: bool,
+use lane::{Lane, Place};
+
+/// What the queue knows of a task that wants a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Queued {
+    pub(crate) source: SourceId,
+    pub(crate) flow: FlowId,
+    /// Higher ones first.
+    pub(crate) priority: i32,
+    /// From when on it may start.
+    pub(crate) not_before: Timestamp,
 }
 
-impl Default for Lane {
-    /// A source that nobody has set a limit for, such as one that was removed: its tasks must get
-    /// their turn all the same, to end with the reason.
-    fn default() -> Self {
-        Self { ready: BTreeSet::new(), running: 0, runs_max: SOURCE_RUNS_DEFAULT, in_turn: false }
+/// How many tasks of a flow hold a slot, and how many may.
+#[derive(Debug, Default)]
+struct Gate {
+    running: u32,
+    runs_max: Option<u32>,
+}
+
+impl Gate {
+    fn is_open(&self) -> bool {
+        self.runs_max.is_none_or(|most| self.running < most)
     }
 }
 
@@ -30,14 +41,16 @@ impl Default for Lane {
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     lanes: HashMap<SourceId, Lane>,
+    /// Flows that have a limit or a task with a slot.
+    gates: HashMap<FlowId, Gate>,
     /// Sources that have a ready task and room, in the order in which they are served.
     turn: VecDeque<SourceId>,
-    /// Tasks whose next attempt lies ahead.
-    later: BTreeMap<Place, SourceId>,
+    /// Tasks whose next attempt lies ahead, by the instant and the order they came in.
+    later: BTreeMap<(Timestamp, u64), TaskId>,
     /// Where a waiting task stands.
-    places: HashMap<TaskId, (SourceId, Place)>,
+    places: HashMap<TaskId, (Queued, u64)>,
     /// Tasks that hold a slot.
-    running: HashMap<TaskId, SourceId>,
+    running: HashMap<TaskId, (SourceId, FlowId)>,
     slots: u32,
     arrivals: u64,
 }
@@ -47,6 +60,7 @@ impl Dispatcher {
     pub(crate) fn new(slots: u32) -> Self {
         Self {
             lanes: HashMap::new(),
+            gates: HashMap::new(),
             turn: VecDeque::new(),
             later: BTreeMap::new(),
             places: HashMap::new(),
@@ -62,38 +76,40 @@ impl Dispatcher {
         self.queue_turn(source);
     }
 
-    /// Puts a task into the queue, from `not_before` on. A task that holds a slot gives it up.
-    pub(crate) fn enqueue(
-        &mut self,
-        task: TaskId,
-        source: SourceId,
-        not_before: Timestamp,
-        now: Timestamp,
-    ) {
+    /// Sets or lifts a flow's limit of runs at once.
+    pub(crate) fn set_flow_limit(&mut self, flow: FlowId, runs_max: Option<u32>) {
+        self.gates.entry(flow).or_default().runs_max = runs_max;
+        self.gate_moved(flow);
+    }
+
+    /// Puts a task into the queue. A task that holds a slot gives it up.
+    pub(crate) fn enqueue(&mut self, task: TaskId, queued: Queued, now: Timestamp) {
         self.remove(task);
         self.arrivals += 1;
-        let place = (not_before, self.arrivals, task);
-        self.places.insert(task, (source, place));
-        if not_before <= now {
-            self.lanes.entry(source).or_default().ready.insert(place);
-            self.queue_turn(source);
+        self.places.insert(task, (queued, self.arrivals));
+        if queued.not_before <= now {
+            self.make_ready(task, queued, self.arrivals);
         } else {
-            self.later.insert(place, source);
+            self.later.insert((queued.not_before, self.arrivals), task);
         }
     }
 
     /// Takes a task out, wherever it stands; its slot becomes free.
     pub(crate) fn remove(&mut self, task: TaskId) {
-        if let Some((source, place)) = self.places.remove(&task) {
-            self.later.remove(&place);
-            if let Some(lane) = self.lanes.get_mut(&source) {
-                lane.ready.remove(&place);
+        if let Some((queued, arrival)) = self.places.remove(&task) {
+            self.later.remove(&(queued.not_before, arrival));
+            let open = self.is_open(queued.flow);
+            if let Some(lane) = self.lanes.get_mut(&queued.source) {
+                lane.remove(queued.flow, &place(task, queued, arrival), open);
             }
         }
-        if let Some(source) = self.running.remove(&task) {
+        if let Some((source, flow)) = self.running.remove(&task) {
             if let Some(lane) = self.lanes.get_mut(&source) {
                 lane.running = lane.running.saturating_sub(1);
             }
+            let gate = self.gates.entry(flow).or_default();
+            gate.running = gate.running.saturating_sub(1);
+            self.gate_moved(flow);
             self.queue_turn(source);
         }
     }
@@ -107,13 +123,18 @@ impl Dispatcher {
         while let Some(source) = self.turn.pop_front() {
             let Some(lane) = self.lanes.get_mut(&source) else { continue };
             lane.in_turn = false;
-            if lane.running >= lane.runs_max {
+            if !lane.can_start() {
                 continue;
             }
-            let Some((_, _, task)) = lane.ready.pop_first() else { continue };
+            let Some((place, flow)) = lane.next() else { continue };
+            let task = place.3;
             lane.running += 1;
+            let gate = self.gates.entry(flow).or_default();
+            gate.running += 1;
+            lane.remove(flow, &place, gate.is_open());
             self.places.remove(&task);
-            self.running.insert(task, source);
+            self.running.insert(task, (source, flow));
+            self.gate_moved(flow);
             self.queue_turn(source);
             return Some(task);
         }
@@ -122,7 +143,7 @@ impl Dispatcher {
 
     /// When the next task ripens, if one lies ahead.
     pub(crate) fn next_ripe_at(&self) -> Option<Timestamp> {
-        self.later.first_key_value().map(|((at, _, _), _)| *at)
+        self.later.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Tasks that hold a slot.
@@ -130,13 +151,46 @@ impl Dispatcher {
         self.running.len()
     }
 
+    fn make_ready(&mut self, task: TaskId, queued: Queued, arrival: u64) {
+        let open = self.is_open(queued.flow);
+        let lane = self.lanes.entry(queued.source).or_default();
+        lane.insert(queued.flow, place(task, queued, arrival), open);
+        self.queue_turn(queued.source);
+    }
+
     fn ripen(&mut self, now: Timestamp) {
         while let Some(entry) = self.later.first_entry() {
             if entry.key().0 > now {
                 return;
             }
-            let (place, source) = entry.remove_entry();
-            self.lanes.entry(source).or_default().ready.insert(place);
+            let ((_, arrival), task) = entry.remove_entry();
+            if let Some((queued, _)) = self.places.get(&task).copied() {
+                self.make_ready(task, queued, arrival);
+            }
+        }
+    }
+
+    fn is_open(&self, flow: FlowId) -> bool {
+        self.gates.get(&flow).is_none_or(Gate::is_open)
+    }
+
+    /// A flow's count or limit has changed: its queues stand open or closed accordingly.
+    fn gate_moved(&mut self, flow: FlowId) {
+        let Some(gate) = self.gates.get(&flow) else { return };
+        let (open, limited) = (gate.is_open(), gate.runs_max.is_some());
+        if !limited && gate.running == 0 {
+            self.gates.remove(&flow);
+        }
+        let mut opened = vec![];
+        // A flow has one source, unless it was moved; there are few sources.
+        for (source, lane) in &mut self.lanes {
+            lane.refresh(flow, open);
+            if lane.can_start() && !lane.in_turn {
+                opened.push(*source);
+            }
+        }
+        opened.sort_unstable();
+        for source in opened {
             self.queue_turn(source);
         }
     }
@@ -144,8 +198,7 @@ impl Dispatcher {
     fn queue_turn(&mut self, source: SourceId) {
         if let Some(lane) = self.lanes.get_mut(&source)
             && !lane.in_turn
-            && !lane.ready.is_empty()
-            && lane.running < lane.runs_max
+            && lane.can_start()
         {
             lane.in_turn = true;
             self.turn.push_back(source);
@@ -153,80 +206,6 @@ impl Dispatcher {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_timestamp(second, 0).unwrap()
-    }
-    fn task(n: u128) -> TaskId {
-        TaskId(Uuid::from_u128(n))
-    }
-    fn source(n: u128) -> SourceId {
-        SourceId(Uuid::from_u128(n))
-    }
-    fn granted(queue: &mut Dispatcher, now: Timestamp) -> Vec<TaskId> {
-        std::iter::from_fn(|| queue.grant(now)).collect()
-    }
-
-    #[test]
-    fn a_source_never_runs_more_than_its_limit() {
-        let mut queue = Dispatcher::new(10);
-        queue.set_limit(source(1), 2);
-        for n in 1..=5 {
-            queue.enqueue(task(n), source(1), at(0), at(0));
-        }
-        assert_eq!(granted(&mut queue, at(0)), [task(1), task(2)]);
-        queue.remove(task(1));
-        assert_eq!(granted(&mut queue, at(0)), [task(3)]);
-        queue.set_limit(source(1), 4);
-        assert_eq!(granted(&mut queue, at(0)), [task(4), task(5)]);
-    }
-
-    #[test]
-    fn sources_take_turns_and_share_the_slots() {
-        let mut queue = Dispatcher::new(3);
-        for s in 1..=2 {
-            queue.set_limit(source(s), 10);
-        }
-        for n in 1..=4 {
-            queue.enqueue(task(n), source(1), at(0), at(0));
-        }
-        queue.enqueue(task(9), source(2), at(0), at(0));
-        assert_eq!(granted(&mut queue, at(0)), [task(1), task(9), task(2)]);
-        assert_eq!(queue.running(), 3);
-    }
-
-    #[test]
-    fn tasks_of_an_unknown_source_get_their_turn_too() {
-        let mut queue = Dispatcher::new(3);
-        queue.enqueue(task(1), source(1), at(0), at(0));
-        assert_eq!(granted(&mut queue, at(0)), [task(1)]);
-    }
-
-    #[test]
-    fn a_retry_waits_for_its_instant() {
-        let mut queue = Dispatcher::new(3);
-        queue.set_limit(source(1), 10);
-        queue.enqueue(task(1), source(1), at(0), at(0));
-        assert_eq!(granted(&mut queue, at(0)), [task(1)]);
-        queue.enqueue(task(1), source(1), at(5), at(0));
-        assert_eq!(queue.running(), 0, "a task that waits again gives up its slot");
-        assert_eq!(granted(&mut queue, at(4)), []);
-        assert_eq!(queue.next_ripe_at(), Some(at(5)));
-        assert_eq!(granted(&mut queue, at(5)), [task(1)]);
-    }
-
-    #[test]
-    fn a_removed_task_is_never_granted() {
-        let mut queue = Dispatcher::new(3);
-        queue.set_limit(source(1), 10);
-        queue.enqueue(task(1), source(1), at(0), at(0));
-        queue.enqueue(task(2), source(1), at(9), at(0));
-        queue.remove(task(1));
-        queue.remove(task(2));
-        assert_eq!(granted(&mut queue, at(10)), []);
-    }
+fn place(task: TaskId, queued: Queued, arrival: u64) -> Place {
+    (Reverse(queued.priority), queued.not_before, arrival, task)
 }

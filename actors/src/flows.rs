@@ -17,6 +17,7 @@ use crate::langflow::RemoteFlow;
 use crate::requests::{Done, RemoteListing, Who};
 use crate::sources::{change, client, refused};
 use crate::spark::Spark;
+use crate::tasks::TasksMessage;
 
 mod details;
 pub(crate) mod drift;
@@ -100,17 +101,10 @@ impl Spark {
         Ok(Done { value: (), position })
     }
 
-    /// Brings the limits of all flows to whoever gives slots; once, at the start.
-    pub(crate) fn apply_flow_limits(&self) {
-        for (id, runs_max) in self.context().catalog.flow_limits() {
-            self.apply_flow_limit(id, Some(runs_max));
-        }
-    }
-
     /// Brings the limit of one flow to whoever gives slots.
-    #[expect(clippy::unused_self, reason = "the tasks' supervisor is reached through it")]
     fn apply_flow_limit(&self, flow: FlowId, runs_max: Option<u32>) {
-        tracing::debug!(%flow, ?runs_max, "the limit of a flow's runs is as follows");
+        // A supervisor that has ended gives no slots any more.
+        let _ = self.tasks().cast(TasksMessage::SetFlowLimit { flow, runs_max });
     }
 }
 

@@ -10,60 +10,62 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use spark_events::codec::DomainEvent;
 use spark_events::domain::flow::{Flow, FlowEvent};
-use spark_events::domain::schedule::ScheduleEvent;
 use spark_events::domain::source::{Source, SourceEvent};
-use spark_events::domain::task::TaskEvent;
+use spark_events::domain::task::{TaskEvent, TaskStatus, TimeLimits};
 use spark_events::domain::worker::WorkerEvent;
 use spark_events::limits::READ_EVENTS_MAX;
 use spark_events::{
-    Aggregate, CodecError, EventLog, FlowId, LogError, Position, RecordedEvent, Revision,
-    ScheduleId, SourceId, TaskId, Timestamp, WorkerId,
+    Aggregate, CodecError, EventLog, FlowId, LogError, Position, RecordedEvent, ScheduleId,
+    SourceId, TaskId, Timestamp, WorkerId,
 };
 
-use crate::schedule::{Dormant, Stage};
+use crate::dispatch::Queued;
+use crate::open_tasks::Owner;
 
 mod file;
+mod schedules;
+
+pub(crate) use schedules::HandOver;
+use schedules::{ScheduleNote, Uncounted};
 
 /// Where an open task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum TaskStage {
+    /// It must not start before it is released.
+    Held,
     Pending,
     Running,
-    Waiting { not_before_us: i64 },
+    Waiting {
+        not_before_us: i64,
+    },
 }
 
 /// An open task, as far as the queue needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenTask {
     pub(crate) source: SourceId,
-    pub(crate) schedule: Option<ScheduleId>,
+    pub(crate) flow: FlowId,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) priority: i32,
+    limits: TimeLimits,
+    /// From when on its time counts, in microseconds.
+    since_us: Option<i64>,
     pub(crate) stage: TaskStage,
 }
 
-/// A schedule, as far as the timetable needs it. Instants in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct ScheduleNote {
-    revision: u64,
-    stage: NoteStage,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum NoteStage {
-    Active(i64),
-    Paused(i64),
-    Completed,
-}
-
-/// A task that was fired and is not known to have been created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HandOver {
-    pub(crate) schedule: ScheduleId,
-    due_at_us: Option<i64>,
-}
-
-impl HandOver {
-    pub(crate) fn due_at(&self) -> Option<Timestamp> {
-        self.due_at_us.and_then(Timestamp::from_timestamp_micros)
+impl OpenTask {
+    /// How it stands in the queue, and when it expires there; `None` while it waits for no slot.
+    pub(crate) fn waiting(&self, now: Timestamp) -> Option<(Queued, Option<Timestamp>)> {
+        let since = self.since_us.and_then(Timestamp::from_timestamp_micros);
+        let not_before = match self.stage {
+            TaskStage::Held | TaskStage::Running => return None,
+            TaskStage::Pending => since,
+            TaskStage::Waiting { not_before_us } => Timestamp::from_timestamp_micros(not_before_us),
+        };
+        let not_before = not_before.unwrap_or(now);
+        let (source, flow, priority) = (self.source, self.flow, self.priority);
+        let queued = Queued { source, flow, priority, not_before };
+        Some((queued, since.and_then(|since| self.limits.waiting_ends_at(since, not_before))))
     }
 }
 
@@ -78,6 +80,7 @@ pub(crate) struct Index {
     schedules: HashMap<ScheduleId, ScheduleNote>,
     pub(crate) tasks: BTreeMap<TaskId, OpenTask>,
     pub(crate) hand_overs: BTreeMap<TaskId, HandOver>,
+    pub(crate) uncounted: BTreeMap<TaskId, Uncounted>,
     /// Workers that have not said goodbye.
     pub(crate) workers: BTreeSet<WorkerId>,
 }
@@ -140,18 +143,6 @@ impl Index {
         })
     }
 
-    pub(crate) fn schedules(&self) -> impl Iterator<Item = (ScheduleId, Dormant)> + '_ {
-        let at = |us| Timestamp::from_timestamp_micros(us).unwrap_or(Timestamp::MAX_UTC);
-        self.schedules.iter().map(move |(id, note)| {
-            let stage = match note.stage {
-                NoteStage::Active(us) => Stage::Active { next_due_at: at(us) },
-                NoteStage::Paused(us) => Stage::Paused { since: at(us) },
-                NoteStage::Completed => Stage::Completed,
-            };
-            (*id, Dormant { revision: Revision(note.revision), stage })
-        })
-    }
-
     fn take(&mut self, event: &RecordedEvent) -> Result<(), CodecError> {
         self.position = event.position.0;
         let Some(id) = event.stream.uuid() else { return Ok(()) };
@@ -210,16 +201,39 @@ impl Index {
         let stage = match TaskEvent::from_recorded(event)? {
             TaskEvent::Created(spec) => {
                 self.hand_overs.remove(&id);
-                let schedule = spec.trigger.schedule_id();
-                let stage = TaskStage::Pending;
-                self.tasks.insert(id, OpenTask { source: spec.source_id, schedule, stage });
+                let owner = Owner::of(&spec.trigger);
+                let stage = if spec.held { TaskStage::Held } else { TaskStage::Pending };
+                let task = OpenTask {
+                    source: spec.source_id,
+                    flow: spec.flow_id,
+                    owner,
+                    priority: spec.priority,
+                    limits: spec.time_limits(),
+                    since_us: spec.created_at.map(|at| at.timestamp_micros()),
+                    stage,
+                };
+                self.tasks.insert(id, task);
                 return Ok(());
+            }
+            TaskEvent::Released(e) => {
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    task.since_us = Some(e.at.timestamp_micros());
+                }
+                TaskStage::Pending
             }
             TaskEvent::Started(_) => TaskStage::Running,
             TaskEvent::RetryScheduled(e) => {
                 TaskStage::Waiting { not_before_us: e.not_before.timestamp_micros() }
             }
-            TaskEvent::Completed(_) | TaskEvent::Failed(_) | TaskEvent::Cancelled(_) => {
+            TaskEvent::Completed(_) => {
+                self.task_ended(id, TaskStatus::Completed);
+                return Ok(());
+            }
+            TaskEvent::Failed(_) => {
+                self.task_ended(id, TaskStatus::Failed);
+                return Ok(());
+            }
+            TaskEvent::Cancelled(_) => {
                 self.tasks.remove(&id);
                 return Ok(());
             }
@@ -227,46 +241,11 @@ impl Index {
             | TaskEvent::Reattached(_)
             | TaskEvent::LogRecorded(_)
             | TaskEvent::AttemptFailed(_)
-            | TaskEvent::CancelRequested(_) => return Ok(()),
+            | TaskEvent::CancelRequested(_)
+            | TaskEvent::Deleted(_) => return Ok(()),
         };
         if let Some(task) = self.tasks.get_mut(&id) {
             task.stage = stage;
-        }
-        Ok(())
-    }
-
-    fn schedule(&mut self, id: ScheduleId, event: &RecordedEvent) -> Result<(), CodecError> {
-        let active = |at: Timestamp| NoteStage::Active(at.timestamp_micros());
-        let stage = match ScheduleEvent::from_recorded(event)? {
-            ScheduleEvent::Created(e) => Some(active(e.next_due_at)),
-            ScheduleEvent::Fired(e) => {
-                let due_at_us = Some(e.due_at.timestamp_micros());
-                self.hand_overs.insert(e.task_id, HandOver { schedule: id, due_at_us });
-                e.next_due_at.map(active)
-            }
-            ScheduleEvent::Skipped(e) => e.next_due_at.map(active),
-            ScheduleEvent::Triggered(e) => {
-                self.hand_overs.insert(e.task_id, HandOver { schedule: id, due_at_us: None });
-                None
-            }
-            ScheduleEvent::Paused(e) => Some(NoteStage::Paused(e.at.timestamp_micros())),
-            ScheduleEvent::Resumed(e) => e.next_due_at.map(active),
-            ScheduleEvent::Completed(_) => Some(NoteStage::Completed),
-            ScheduleEvent::Deleted(_) => {
-                self.schedules.remove(&id);
-                return Ok(());
-            }
-        };
-        let revision = event.revision.0;
-        match (self.schedules.get_mut(&id), stage) {
-            (Some(note), stage) => {
-                note.revision = revision;
-                note.stage = stage.unwrap_or(note.stage);
-            }
-            (None, Some(stage)) => {
-                self.schedules.insert(id, ScheduleNote { revision, stage });
-            }
-            (None, None) => {}
         }
         Ok(())
     }

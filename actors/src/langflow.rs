@@ -2,19 +2,18 @@
 //! Knows LangFlow 1.0 to 1.13. Keeps no state between calls, records nothing, retries no run:
 //! what a run came to is told to the caller, who decides.
 //!
-//! - `http.rs`: the one place that sends. `refusal.rs`: what an answer other than success means.
+//! - `http.rs`: how it is asked. `refusal.rs`: what an answer other than success means.
 //! - `run_v1.rs`, `background_v2.rs`: a run, by the two generations of the API.
 //! - `input.rs`: where a task's input and tweaks go. `output.rs`: the result, without repetition.
 //! - `catalog.rs`: flows and folders. `hello.rs`: a first flow. `traces.rs`: the log of a run.
 
-use std::sync::Arc;
-
-use reqwest::header::HeaderValue;
 use serde_json::Value;
 use spark_events::domain::failure::{Failure, FailureClass};
-use spark_events::domain::source::Capabilities;
+use spark_events::domain::source::{Capabilities, KeyHeader};
 use spark_events::domain::task::{CallMode, ComponentLog, RemoteStop};
 use tokio::sync::watch;
+
+use crate::connection::Connection;
 
 mod background_v2;
 mod catalog;
@@ -26,7 +25,7 @@ mod probe;
 mod refusal;
 mod run_v1;
 #[cfg(test)]
-mod stub;
+pub(crate) mod stub;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -88,18 +87,30 @@ pub enum BadUrl {
 /// One LangFlow server. Cheap to clone.
 #[derive(Clone)]
 pub struct LangFlow {
-    http: reqwest::Client,
-    /// Without a trailing slash.
-    url: Arc<str>,
-    /// The key as a header, marked as sensitive, made once and not per request.
-    key_header: Option<HeaderValue>,
-    /// The key again, to find and mask it should the server repeat it.
-    key: Option<Secret>,
+    connection: Connection,
 }
 
 impl std::fmt::Debug for LangFlow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LangFlow").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("LangFlow").field("url", &self.url()).finish_non_exhaustive()
+    }
+}
+
+/// A flow's nodes and edges with their secrets, which are never printed.
+#[derive(Clone, PartialEq)]
+pub struct Definition(Value);
+
+impl Definition {
+    /// Takes a definition into custody.
+    #[must_use]
+    pub fn new(definition: Value) -> Self {
+        Self(definition)
+    }
+}
+
+impl std::fmt::Debug for Definition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Definition(..)")
     }
 }
 
@@ -126,6 +137,9 @@ pub struct RunRequest {
     pub job_id: Option<String>,
     /// How the call is made.
     pub mode: CallMode,
+    /// The definition to run instead of the flow's own; only background jobs take one. Holds
+    /// secrets.
+    pub definition: Option<Definition>,
 }
 
 /// What a run came to.
@@ -164,38 +178,15 @@ impl LangFlow {
     /// # Errors
     /// The URL is not http or https or has more than host, port and path; the key cannot be sent.
     pub fn new(http: reqwest::Client, url: &str, api_key: Option<Secret>) -> Result<Self, BadUrl> {
-        let url = url.trim();
-        let bad = |reason: &dyn std::fmt::Display| BadUrl::NotAUrl {
-            url: url.to_owned(),
-            reason: reason.to_string(),
-        };
-        let parsed = reqwest::Url::parse(url).map_err(|error| bad(&error))?;
-        if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(BadUrl::Scheme(parsed.scheme().to_owned()));
-        }
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(BadUrl::UserInfo);
-        }
-        if parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(BadUrl::Query);
-        }
-        if parsed.host_str().is_none_or(str::is_empty) {
-            return Err(bad(&"it has no host"));
-        }
-        let key = api_key.filter(|key| !key.expose().is_empty());
-        let key_header = key.as_ref().map(|key| HeaderValue::from_str(key.expose())).transpose();
-        let mut key_header = key_header.map_err(|_| BadUrl::Key)?;
-        if let Some(header) = &mut key_header {
-            header.set_sensitive(true);
-        }
-        let url = parsed.as_str().trim_end_matches('/').into();
-        Ok(Self { http, url, key_header, key })
+        let header = KeyHeader::default();
+        Connection::new(http, url, api_key, &header, "LangFlow")
+            .map(|connection| Self { connection })
     }
 
     /// The base URL, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.url
+        self.connection.url()
     }
 
     /// Runs a flow once and follows it to its end. There is no time limit inside: raise `cancel`
@@ -257,7 +248,7 @@ impl From<Failure> for Outcome {
 }
 
 /// Ends when somebody asks for it; never, where nobody can ask any more.
-async fn cancelled(cancel: &mut watch::Receiver<bool>) {
+pub(crate) async fn cancelled(cancel: &mut watch::Receiver<bool>) {
     if cancel.wait_for(|wish| *wish).await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -7,24 +7,34 @@
 //! - `root.rs`: the tree, its start from the log and its ordered end. `supervision.rs`: what all
 //!   supervisors share.
 //! - `aggregate.rs`: the shell around every aggregate: recover, decide, append, adopt.
-//! - `tasks.rs`, `task.rs`, `dispatch.rs`, `open_tasks.rs`: tasks, their attempts and their queue.
+//! - `tasks.rs`, `task.rs`, `dispatch.rs`, `deadlines.rs`, `open_tasks.rs`: tasks, their attempts, their
+//!   queue and their limits of time. `definition.rs`: running a definition of earlier.
 //! - `schedules.rs`, `schedule.rs`: timetable and timers.
 //! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`, `flow_table.rs`: sources and their
 //!   flows.
-//! - `langflow.rs`: the client, one file per API generation. `seal.rs`: source keys at rest.
+//! - `client.rs`: the client of a source of any kind. `langflow.rs`: LangFlow's, one file per API
+//!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
+//!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
 //! - `index.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
 mod catalog;
+mod client;
+mod connection;
 mod context;
+mod deadlines;
+mod definition;
 mod dispatch;
 mod error;
 mod flow_table;
 mod flows;
+mod http_flows;
+mod http_source;
 mod index;
 pub mod langflow;
 mod open_tasks;
 mod requests;
+mod reseal;
 mod root;
 mod schedule;
 mod schedules;
@@ -42,7 +52,8 @@ pub use flows::{
     SyncOutcome, SyncReport, SyncWhich, VersionRef,
 };
 pub use requests::{
-    AddSource, Done, NewSchedule, NewTask, RemoteListing, RunOptions, SparkHealth, SyncFlow,
-    TaskEnd, UpdateSource, Who,
+    AddRequest, AddSource, BadKey, Creation, Done, EditSchedule, IdempotencyKey, KeyChange,
+    NewSchedule, NewTask, RemoteListing, Resealed, RetryTask, RunOptions, RunVersion, SparkHealth,
+    SyncFlow, TaskEnd, Triggered, UpdateSource, Who,
 };
 pub use spark::{Spark, SparkConfig};

@@ -4,6 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+use spark_events::domain::schedule::Open;
+use spark_events::domain::task::Trigger;
 use spark_events::limits::OPEN_TASKS_MAX;
 use spark_events::{ScheduleId, TaskId};
 use tokio::sync::oneshot;
@@ -11,10 +14,31 @@ use tokio::sync::oneshot;
 use crate::error::DispatchError;
 use crate::requests::TaskEnd;
 
+/// The schedule behind a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    pub(crate) schedule: ScheduleId,
+    /// Whether a backfill of the schedule made the task.
+    pub(crate) backfilled: bool,
+}
+
+impl Owner {
+    pub(crate) fn of(trigger: &Trigger) -> Option<Self> {
+        let backfilled = matches!(trigger, Trigger::Backfill { .. });
+        trigger.schedule_id().map(|schedule| Self { schedule, backfilled })
+    }
+}
+
+#[derive(Debug, Default)]
+struct OfSchedule {
+    tasks: BTreeSet<TaskId>,
+    backfilled: u32,
+}
+
 #[derive(Debug, Default)]
 struct Table {
-    open: HashMap<TaskId, Option<ScheduleId>>,
-    by_schedule: HashMap<ScheduleId, BTreeSet<TaskId>>,
+    open: HashMap<TaskId, Option<Owner>>,
+    by_schedule: HashMap<ScheduleId, OfSchedule>,
     waiters: HashMap<TaskId, Vec<oneshot::Sender<TaskEnd>>>,
 }
 
@@ -34,45 +58,54 @@ impl OpenTasks {
     ///
     /// # Errors
     /// `Overloaded` when [`OPEN_TASKS_MAX`] are open.
-    pub(crate) fn open(
-        &self,
-        task: TaskId,
-        schedule: Option<ScheduleId>,
-    ) -> Result<(), DispatchError> {
+    pub(crate) fn open(&self, task: TaskId, owner: Option<Owner>) -> Result<(), DispatchError> {
         let mut table = self.lock();
         if table.open.len() >= OPEN_TASKS_MAX && !table.open.contains_key(&task) {
             return Err(DispatchError::Overloaded { what: "open tasks" });
         }
-        if table.open.insert(task, schedule).is_none()
-            && let Some(schedule) = schedule
+        if table.open.insert(task, owner).is_none()
+            && let Some(owner) = owner
         {
-            table.by_schedule.entry(schedule).or_default().insert(task);
+            let of = table.by_schedule.entry(owner.schedule).or_default();
+            of.tasks.insert(task);
+            of.backfilled += u32::from(owner.backfilled);
         }
         Ok(())
     }
 
-    /// Marks a task as not open, and tells everybody who waits for its end, if it had one.
-    pub(crate) fn close(&self, task: TaskId, end: Option<TaskEnd>) {
+    /// Marks a task as not open, and tells everybody who waits for its end, if it had one. Gives
+    /// the schedule behind it.
+    pub(crate) fn close(&self, task: TaskId, end: Option<TaskEnd>) -> Option<ScheduleId> {
         let mut table = self.lock();
-        if let Some(Some(schedule)) = table.open.remove(&task)
-            && let Some(tasks) = table.by_schedule.get_mut(&schedule)
-        {
-            tasks.remove(&task);
-            if tasks.is_empty() {
-                table.by_schedule.remove(&schedule);
-            }
-        }
         for waiter in table.waiters.remove(&task).unwrap_or_default() {
             if let Some(end) = end {
                 // A waiter that has gone is no error.
                 let _ = waiter.send(end);
             }
         }
+        let owner = table.open.remove(&task)??;
+        if let Some(of) = table.by_schedule.get_mut(&owner.schedule) {
+            of.tasks.remove(&task);
+            of.backfilled = of.backfilled.saturating_sub(u32::from(owner.backfilled));
+            if of.tasks.is_empty() {
+                table.by_schedule.remove(&owner.schedule);
+            }
+        }
+        Some(owner.schedule)
     }
 
-    /// An open task of a schedule, if there is one: the one that was opened first by id order.
-    pub(crate) fn of_schedule(&self, schedule: ScheduleId) -> Option<TaskId> {
-        self.lock().by_schedule.get(&schedule).and_then(|tasks| tasks.first().copied())
+    /// What a schedule's rules look at: the task that is first by id order, and how many a
+    /// backfill made.
+    pub(crate) fn of_schedule(&self, schedule: ScheduleId) -> Open {
+        let table = self.lock();
+        let Some(of) = table.by_schedule.get(&schedule) else { return Open::default() };
+        Open { rival: of.tasks.first().copied(), backfilled: of.backfilled }
+    }
+
+    /// All open tasks of a schedule.
+    pub(crate) fn ids_of_schedule(&self, schedule: ScheduleId) -> Vec<TaskId> {
+        let table = self.lock();
+        table.by_schedule.get(&schedule).map_or(vec![], |of| of.tasks.iter().copied().collect())
     }
 
     /// Hears of the end of a task; `None` when it is not open.

@@ -4,10 +4,14 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use spark_events::domain::http_request::HttpRequest;
 use spark_events::domain::overlap::Overlap;
-use spark_events::domain::recurrence::Recurrence;
+use spark_events::domain::recurrence::Timetable;
 use spark_events::domain::retry::RetryPolicy;
+use spark_events::domain::schedule::{OnDrift, SchedulePatch};
+use spark_events::domain::source::SourceKind;
 use spark_events::domain::task::TaskStatus;
+use spark_events::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use spark_events::{FlowId, Metadata, Position, TaskId};
 use uuid::Uuid;
 
@@ -53,13 +57,24 @@ pub struct Done<T> {
     pub position: Option<Position>,
 }
 
+impl<T> Done<T> {
+    /// The same with another value.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Done<U> {
+        Done { value: f(self.value), position: self.position }
+    }
+}
+
 /// Connect a source.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AddSource {
     /// Its name; the URL's host and port when absent.
     pub name: Option<String>,
     /// Base URL.
     pub url: String,
+    /// What kind of server it is.
+    pub kind: SourceKind,
+    /// A first request of a source of the kind `http`: a flow with the source's name.
+    pub request: Option<HttpRequest>,
     /// API key.
     pub api_key: Option<Secret>,
     /// Runs at once; [`spark_events::limits::SOURCE_RUNS_DEFAULT`] when absent.
@@ -73,10 +88,42 @@ pub struct UpdateSource {
     pub name: Option<String>,
     /// New base URL.
     pub url: Option<String>,
-    /// New API key.
-    pub api_key: Option<Secret>,
+    /// What becomes of the API key.
+    pub api_key: KeyChange,
     /// New limit of runs at once.
     pub runs_max: Option<u32>,
+}
+
+/// What becomes of a source's key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum KeyChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// This one is sent from now on.
+    Set(Secret),
+    /// None is sent from now on.
+    Remove,
+}
+
+/// What sealing all keys anew came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Resealed {
+    /// How many keys were sealed anew.
+    pub resealed: u64,
+    /// Names of sources whose key could not be opened; they must be given theirs again.
+    pub unreadable: Vec<String>,
+}
+
+/// Save a request of a source of the kind `http` as a flow.
+#[derive(Debug, Clone, Default)]
+pub struct AddRequest {
+    /// The flow's name, which is also its id at the source.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The request.
+    pub request: HttpRequest,
 }
 
 /// Sync one flow.
@@ -103,6 +150,78 @@ pub struct RunOptions {
     pub retry: Option<RetryPolicy>,
     /// The longest time of one attempt; our default when absent.
     pub timeout_ms: Option<u64>,
+    /// Higher ones start first within a source; 0 when absent.
+    pub priority: Option<i32>,
+    /// The longest wait until an attempt starts; none when absent.
+    pub queue_timeout_ms: Option<u64>,
+    /// The longest time over all attempts and waits; none when absent.
+    pub total_timeout_ms: Option<u64>,
+}
+
+/// What makes a repeated request the same request: a text that the caller chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+/// Why a text is no idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an idempotency key has 1 to {max} printable ASCII characters; a UUID is a good one",
+    max = IDEMPOTENCY_KEY_BYTES_MAX
+)]
+pub struct BadKey;
+
+impl IdempotencyKey {
+    /// Checks and takes a key.
+    ///
+    /// # Errors
+    /// [`BadKey`] when it is empty, too long or not printable ASCII.
+    pub fn new(text: &str) -> Result<Self, BadKey> {
+        let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len());
+        let legal = fits && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if legal { Ok(Self(text.to_owned())) } else { Err(BadKey) }
+    }
+
+    /// The task that this actor makes under the key.
+    #[must_use]
+    pub fn task_id(&self, actor: &str) -> TaskId {
+        TaskId::of_key(actor, &self.0)
+    }
+}
+
+/// How a task is made, beyond what it is to do.
+#[derive(Debug, Clone, Default)]
+pub struct Creation {
+    /// Asking again with the same key means the same task.
+    pub key: Option<IdempotencyKey>,
+    /// Whether it waits until somebody releases it.
+    pub held: bool,
+}
+
+/// Which definition of its flow a retry runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RunVersion {
+    /// What the source has now.
+    #[default]
+    Now,
+    /// The one that the old task ran.
+    Then,
+    /// The one with this hash, or with a hash that begins so.
+    Hash(String),
+}
+
+/// Try an ended task again. What is absent is as it was.
+#[derive(Debug, Clone, Default)]
+pub struct RetryTask {
+    /// Another input text.
+    pub input: Option<String>,
+    /// Other tweaks.
+    pub tweaks: Option<Value>,
+    /// Which definition to run.
+    pub version: RunVersion,
+    /// Another priority.
+    pub priority: Option<i32>,
+    /// Asking again with the same key means the same new task.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// Run a flow once.
@@ -119,16 +238,44 @@ pub struct NewTask {
 pub struct NewSchedule {
     /// A name for people.
     pub name: Option<String>,
+    /// What people should know about it.
+    pub note: Option<String>,
     /// The flow.
     pub flow_id: FlowId,
     /// When.
-    pub recurrence: Recurrence,
+    pub timetable: Timetable,
     /// Input and policies.
     pub options: RunOptions,
     /// What happens while an earlier task is still open.
     pub overlap: Overlap,
     /// How late an occurrence may still start; our default when absent.
     pub catch_up_ms: Option<u64>,
+    /// After how many starts of its own it is completed; without end when absent.
+    pub runs_max: Option<u64>,
+    /// After how many failed tasks in a row it pauses itself; never when absent.
+    pub pause_after: Option<u32>,
+    /// What happens when the flow was changed at its source.
+    pub on_drift: OnDrift,
+}
+
+/// Change a schedule.
+#[derive(Debug, Clone)]
+pub struct EditSchedule {
+    /// The schedule's flow, against which tweaks are checked.
+    pub flow_id: FlowId,
+    /// What to change. Its input is filled in from `input`.
+    pub patch: SchedulePatch,
+    /// The new input text.
+    pub input: Option<String>,
+}
+
+/// A start by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Triggered {
+    /// The task.
+    pub task_id: TaskId,
+    /// Whether it is made only when what is open has ended.
+    pub waits: bool,
 }
 
 /// The end of a task, for whoever waited for it.

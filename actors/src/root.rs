@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use spark_events::WorkerId;
 use spark_events::domain::source::Source;
 use spark_events::domain::worker::{Worker, WorkerCommand, WorkerStarted};
 use spark_events::limits::{DRAIN_MS_MAX, INDEX_EVENTS_MAX};
-use spark_events::{Timestamp, WorkerId};
 
 use crate::aggregate::{Patience, Shell};
 use crate::context::Shared;
@@ -109,6 +109,10 @@ impl Tree {
         for (source, entry) in context.catalog.sources() {
             let _ = tasks.cast(TasksMessage::SetLimit { source, runs_max: entry.runs_max });
         }
+        for (flow, runs_max) in context.catalog.flow_limits() {
+            let runs_max = Some(runs_max);
+            let _ = tasks.cast(TasksMessage::SetFlowLimit { flow, runs_max });
+        }
         reopen(context, &index, &tasks)?;
         let arguments = SchedulesArguments {
             context: context.clone(),
@@ -119,9 +123,15 @@ impl Tree {
             Actor::spawn_linked(None, SchedulesSupervisor, arguments, root.get_cell())
                 .await
                 .map_err(spawned)?;
+        // Set once per tree, so it cannot be set already.
+        let _ = context.schedules.set(schedules.clone());
         for (task_id, hand_over) in &index.hand_overs {
-            let (id, task_id, due_at) = (hand_over.schedule, *task_id, hand_over.due_at());
-            let _ = schedules.cast(SchedulesMessage::HandOver { id, task_id, due_at });
+            let (id, task_id, trigger) = (hand_over.schedule, *task_id, hand_over.trigger());
+            let _ = schedules.cast(SchedulesMessage::HandOver { id, task_id, trigger });
+        }
+        for (task_id, ended) in &index.uncounted {
+            let (id, task_id, status) = (ended.schedule, *task_id, Some(ended.status));
+            let _ = schedules.cast(SchedulesMessage::TaskClosed { id, task_id, status });
         }
         let index_keeper = keep_index(context.clone(), index_path.clone(), index.position().0);
         Ok(Self { tasks, schedules, worker, root, index_path, index_keeper })
@@ -172,14 +182,12 @@ fn reopen(
 ) -> Result<(), DispatchError> {
     let now = context.clock.now();
     for (&id, task) in &index.tasks {
-        context.open_tasks.open(id, task.schedule)?;
-        let requeue = |not_before| TasksMessage::Requeue { id, source: task.source, not_before };
-        let message = match task.stage {
-            TaskStage::Running => TasksMessage::Boot { id },
-            TaskStage::Pending => requeue(now),
-            TaskStage::Waiting { not_before_us } => {
-                requeue(Timestamp::from_timestamp_micros(not_before_us).unwrap_or(now))
-            }
+        context.open_tasks.open(id, task.owner)?;
+        let message = match (task.waiting(now), task.stage) {
+            (Some((queued, expires_at)), _) => TasksMessage::Requeue { id, queued, expires_at },
+            (None, TaskStage::Running) => TasksMessage::Boot { id },
+            // A held task is an id that waits for a command.
+            (None, TaskStage::Held | TaskStage::Pending | TaskStage::Waiting { .. }) => continue,
         };
         let _ = tasks.cast(message);
     }

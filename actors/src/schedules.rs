@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use spark_events::domain::schedule::ScheduleCommand;
+use spark_events::domain::schedule::{ScheduleCommand, Stage};
+use spark_events::domain::task::{TaskStatus, Trigger};
 use spark_events::limits::TIMER_AHEAD_MS_MAX;
 use spark_events::{Metadata, ScheduleId, TaskId, Timestamp};
 use tokio::task::AbortHandle;
 
 use crate::context::Shared;
 use crate::schedule::{
-    Dormant, ScheduleActor, ScheduleArguments, ScheduleMessage, ScheduleReply, Stage, ms_until,
+    Dormant, ScheduleActor, ScheduleArguments, ScheduleMessage, ScheduleReply, ms_until,
 };
 use crate::supervision::Children;
 use crate::tasks::TasksMessage;
@@ -23,10 +24,12 @@ pub(crate) enum SchedulesMessage {
     /// Do this for somebody who waits.
     Execute { id: ScheduleId, command: ScheduleCommand, metadata: Metadata, reply: ScheduleReply },
     /// A fired task may not have been created before the process died.
-    HandOver { id: ScheduleId, task_id: TaskId, due_at: Option<Timestamp> },
+    HandOver { id: ScheduleId, task_id: TaskId, trigger: Trigger },
+    /// A task of a schedule is open no more; `status` is `None` where it never came to be.
+    TaskClosed { id: ScheduleId, task_id: TaskId, status: Option<TaskStatus> },
     /// An actor has nothing to do soon, after having handled so many of our messages. `dormant`
     /// is `None` when the schedule is gone.
-    Idle { id: ScheduleId, dormant: Option<Dormant>, handled: u64 },
+    Idle { id: ScheduleId, dormant: Option<Box<Dormant>>, handled: u64 },
     /// The next instant of the timetable has come, or may have.
     Ring,
     /// A crashed schedule is to be started again.
@@ -78,7 +81,12 @@ impl Actor for SchedulesSupervisor {
             timer: None,
             quiescing: false,
         };
+        let now = state.context.clock.now();
         for (id, note) in dormant {
+            if note.progress.waits() {
+                // What waits may have lost its rival while nobody was there to see it.
+                state.timetable.insert((now, id));
+            }
             state.lay_down(id, note);
         }
         state.arm(&myself);
@@ -96,8 +104,14 @@ impl Actor for SchedulesSupervisor {
                 let message = ScheduleMessage::Execute { command, metadata, reply };
                 state.hand(&myself, id, message).await;
             }
-            SchedulesMessage::HandOver { id, task_id, due_at } => {
-                state.hand(&myself, id, ScheduleMessage::HandOver { task_id, due_at }).await;
+            SchedulesMessage::HandOver { id, task_id, trigger } => {
+                state.hand(&myself, id, ScheduleMessage::HandOver { task_id, trigger }).await;
+            }
+            SchedulesMessage::TaskClosed { id, task_id, status } => {
+                if state.listens(id) {
+                    let message = ScheduleMessage::TaskClosed { task_id, status };
+                    state.hand(&myself, id, message).await;
+                }
             }
             SchedulesMessage::Idle { id, dormant, handled } => state.idle(id, dormant, handled),
             SchedulesMessage::Ring => state.ring(&myself).await,
@@ -145,18 +159,25 @@ impl Actor for SchedulesSupervisor {
 impl SchedulesState {
     /// Keeps a schedule as a note and puts its next instant into the timetable.
     fn lay_down(&mut self, id: ScheduleId, note: Dormant) {
-        self.dormant.insert(id, note);
-        if let Stage::Active { next_due_at } = note.stage {
-            self.timetable.insert((next_due_at, id));
+        if let Stage::Active { next } = note.stage {
+            self.timetable.insert((next.starts_at, id));
         }
+        self.dormant.insert(id, note);
     }
 
-    fn take_up(&mut self, id: ScheduleId) -> Option<Dormant> {
+    fn take_up(&mut self, id: ScheduleId) -> Option<Box<Dormant>> {
         let note = self.dormant.remove(&id)?;
-        if let Stage::Active { next_due_at } = note.stage {
-            self.timetable.remove(&(next_due_at, id));
+        if let Stage::Active { next } = note.stage {
+            self.timetable.remove(&(next.starts_at, id));
         }
-        Some(note)
+        Some(Box::new(note))
+    }
+
+    /// Whether the end of a task means anything to a schedule.
+    fn listens(&self, id: ScheduleId) -> bool {
+        let dormant = self.dormant.get(&id);
+        self.children.get(id).is_some()
+            || dormant.is_some_and(|note| note.counts_ends || note.progress.waits())
     }
 
     /// Gives a message to a schedule's actor, which is started if there is none.
@@ -189,14 +210,14 @@ impl SchedulesState {
         }
     }
 
-    fn idle(&mut self, id: ScheduleId, dormant: Option<Dormant>, handled: u64) {
+    fn idle(&mut self, id: ScheduleId, dormant: Option<Box<Dormant>>, handled: u64) {
         if self.children.get(id).is_none() || self.handed.get(&id) != Some(&handled) {
             return;
         }
         self.handed.remove(&id);
         self.children.passivate(id);
         if let Some(note) = dormant {
-            self.lay_down(id, note);
+            self.lay_down(id, *note);
         }
     }
 

@@ -7,21 +7,20 @@ use std::time::Duration;
 use ractor::ActorRef;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::source::{Probe, Source, SourceAdded, SourceCommand, SourceUpdated};
-use spark_events::limits::SOURCE_RUNS_DEFAULT;
-use spark_events::{Aggregate, Position, SourceId, StreamName};
+use spark_events::limits::{FIND_CANDIDATES_MAX, SOURCE_RUNS_DEFAULT};
+use spark_events::{Aggregate, FlowId, Position, SourceId, StreamName};
 use tokio::task::AbortHandle;
 
 use crate::aggregate::{Patience, Shell};
 use crate::catalog::{Catalog, SourceEntry, is_up};
+use crate::client::SourceClient;
 use crate::context::Shared;
 use crate::error::DispatchError;
+use crate::http_flows::check_request;
 use crate::langflow::LangFlow;
-use crate::requests::{AddSource, Done, UpdateSource, Who};
+use crate::requests::{AddRequest, AddSource, Done, KeyChange, UpdateSource, Who};
 use crate::spark::Spark;
 use crate::tasks::TasksMessage;
-
-/// How often every source is probed.
-const PROBE_EVERY: Duration = Duration::from_secs(60);
 
 /// The loop that probes the sources, and what changing them needs.
 pub(crate) struct Sources {
@@ -34,12 +33,16 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    pub(crate) fn start(context: Shared, tasks: ActorRef<TasksMessage>) -> Self {
+    pub(crate) fn start(
+        context: Shared,
+        tasks: ActorRef<TasksMessage>,
+        probe_every: Duration,
+    ) -> Self {
         let looped = context.clone();
         #[expect(clippy::disallowed_methods, reason = "the handle is kept and aborted at the end")]
         let prober = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(PROBE_EVERY).await;
+                tokio::time::sleep(probe_every).await;
                 for (id, _) in looped.catalog.sources() {
                     if let Err(error) = probe(&looped, id, &Who::system()).await {
                         tracing::debug!(source = %id, %error, "a source could not be probed");
@@ -53,6 +56,11 @@ impl Sources {
 
     pub(crate) fn stop(&self) {
         self.prober.abort();
+    }
+
+    /// Waits until no other caller adds, changes or seals sources.
+    pub(crate) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.naming.lock().await
     }
 
     fn limit(&self, source: SourceId, runs_max: u32) {
@@ -75,10 +83,18 @@ impl Spark {
         let _permit = self.admit()?;
         let Sources { context, naming, .. } = self.source_keeper();
         let http = context.catalog.http().clone();
-        let client = LangFlow::new(http, &request.url, request.api_key.clone())
+        let client = SourceClient::new(http, &request.kind, &request.url, request.api_key.clone())
             .map_err(|error| DispatchError::Invalid(error.to_string()))?;
         let url = client.url().to_owned();
         let name = request.name.unwrap_or_else(|| default_name(&url));
+        let first = request.request.map(|request| AddRequest {
+            name: name.clone(),
+            request,
+            ..AddRequest::default()
+        });
+        if let Some(first) = &first {
+            check_request(&request.kind, &name, &first.request)?;
+        }
         let _one_at_a_time = naming.lock().await;
         let id = SourceId::random();
         check_free(&context.catalog, id, &name, &url)?;
@@ -88,13 +104,17 @@ impl Spark {
         let added = SourceAdded {
             name,
             url,
+            kind: request.kind,
             api_key: api_key.transpose()?,
             runs_max: request.runs_max.unwrap_or(SOURCE_RUNS_DEFAULT),
             probe: Probe::Up { capabilities },
         };
         let command = SourceCommand::Add(Box::new(added));
-        let position = change_source(context, id, command, who).await?;
+        let mut position = change_source(context, id, command, who).await?;
         self.limit_from_catalog(id);
+        if let Some(first) = first {
+            position = self.add_request(id, first, who).await?.position.or(position);
+        }
         Ok(Done { value: id, position })
     }
 
@@ -114,27 +134,32 @@ impl Spark {
         let http = context.catalog.http().clone();
         let url = request.url.as_deref().unwrap_or(&entry.source.url);
         let key = match (&request.api_key, &entry.source.api_key) {
-            (Some(key), _) => Some(key.clone()),
-            (None, Some(sealed)) => context.catalog.sealer().open_key(sealed),
-            (None, None) => None,
+            (KeyChange::Set(key), _) => Some(key.clone()),
+            (KeyChange::Keep, Some(sealed)) => context.catalog.sealer().open_key(sealed),
+            (KeyChange::Keep, None) | (KeyChange::Remove, _) => None,
         };
-        let client = LangFlow::new(http, url, key)
+        let client = SourceClient::new(http, &entry.source.kind, url, key)
             .map_err(|error| DispatchError::Invalid(error.to_string()))?;
         let _one_at_a_time = naming.lock().await;
         let name = request.name.as_deref().unwrap_or(&entry.source.name);
         check_free(&context.catalog, id, name, client.url())?;
-        let probed = if request.url.is_some() || request.api_key.is_some() {
+        let probed = if request.url.is_some() || request.api_key != KeyChange::Keep {
             let found = client.probe().await;
             Some(found.map_err(|failure| refused(client.url(), failure))?)
         } else {
             None
         };
         let sealer = context.catalog.sealer();
-        let api_key = request.api_key.as_ref().map(|key| sealer.seal(key)).transpose()?;
+        let (api_key, api_key_removed) = match &request.api_key {
+            KeyChange::Keep => (None, false),
+            KeyChange::Set(key) => (Some(sealer.seal(key)?), false),
+            KeyChange::Remove => (None, true),
+        };
         let patch = SourceUpdated {
             name: request.name,
             url: request.url.map(|_| client.url().to_owned()),
             api_key,
+            api_key_removed,
             runs_max: request.runs_max,
         };
         let mut position = change_source(context, id, SourceCommand::Update(patch), who).await?;
@@ -163,14 +188,23 @@ impl Spark {
     pub async fn remove_source(&self, id: SourceId, who: &Who) -> Result<Done<()>, DispatchError> {
         let _permit = self.admit()?;
         let context = &self.source_keeper().context;
-        let flows = context.catalog.flows_of(id).len();
-        if flows > 0 {
+        let flows = context.catalog.names_of_flows(id);
+        if !flows.is_empty() {
             return Err(DispatchError::Conflict(format!(
-                "{flows} synced flow(s) use this source; delete them first: automagik flow delete"
+                "{} flow(s) use this source: {}; delete them first (automagik flow delete), or all \
+                 at once with their schedules (automagik source remove --force)",
+                flows.len(),
+                listed(&flows)
             )));
         }
         let position = change_source(context, id, SourceCommand::Remove, who).await?;
         Ok(Done { value: (), position })
+    }
+
+    /// The flows of a source that are known here.
+    #[must_use]
+    pub fn flows_of_source(&self, id: SourceId) -> Vec<FlowId> {
+        self.source_keeper().context.catalog.flows_of(id).into_values().collect()
     }
 
     fn limit_from_catalog(&self, id: SourceId) {
@@ -194,7 +228,7 @@ pub(crate) async fn change<A: Aggregate>(
 }
 
 /// Changes a source, in the log and then in the catalog.
-async fn change_source(
+pub(crate) async fn change_source(
     context: &Shared,
     id: SourceId,
     command: SourceCommand,
@@ -216,14 +250,14 @@ async fn probe(
     who: &Who,
 ) -> Result<Option<Position>, DispatchError> {
     let entry = context.catalog.source(id)?;
-    let probe = match client(&entry) {
+    let probe = match entry.client.as_ref() {
         Ok(client) => match client.probe().await {
             Ok(capabilities) => Probe::Up { capabilities },
             Err(Failure { class, message, .. }) => Probe::Down { class, message },
         },
         Err(error) => {
             let class = spark_events::domain::failure::FailureClass::Auth;
-            Probe::Down { class, message: error.to_string() }
+            Probe::Down { class, message: error.clone() }
         }
     };
     if is_up(&probe) != is_up(&entry.source.probe) {
@@ -233,11 +267,17 @@ async fn probe(
     change_source(context, id, SourceCommand::RecordProbe(probe), who).await
 }
 
+/// The client of a LangFlow server, for what no other server has: flows to list and to sync.
 pub(crate) fn client(entry: &SourceEntry) -> Result<LangFlow, DispatchError> {
-    entry
-        .client
-        .clone()
-        .map_err(|why| DispatchError::Invalid(format!("source {}: {why}", entry.source.name)))
+    let name = &entry.source.name;
+    match entry.client.clone() {
+        Ok(SourceClient::LangFlow(client)) => Ok(client),
+        Ok(SourceClient::Http(_)) => Err(DispatchError::Conflict(format!(
+            "source {name} is of the kind http and has no flows to list or sync; what is run \
+             there is a request of yours: automagik source add-request {name}"
+        ))),
+        Err(why) => Err(DispatchError::Invalid(format!("source {name}: {why}"))),
+    }
 }
 
 pub(crate) fn refused(source_name: &str, failure: Failure) -> DispatchError {
@@ -252,6 +292,15 @@ fn check_free(catalog: &Catalog, id: SourceId, name: &str, url: &str) -> Result<
             other.name, other.url, other.name
         ))),
     }
+}
+
+/// The first of many names.
+fn listed(names: &[String]) -> String {
+    let mut text = names[..names.len().min(FIND_CANDIDATES_MAX)].join(", ");
+    if names.len() > FIND_CANDIDATES_MAX {
+        text.push_str(" and others");
+    }
+    text
 }
 
 /// The host and port of a URL, as the name of a source that was given none.

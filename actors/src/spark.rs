@@ -1,22 +1,19 @@
 //! The handle to a running Spark: admission, and the way of each command to its actor.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ractor::{ActorRef, Message, RpcReplyPort};
 use spark_events::codec::DomainEvent;
-use spark_events::domain::schedule::{ScheduleCommand, ScheduleSpec};
-use spark_events::domain::task::{Task, TaskSpec, TaskStatus, Trigger};
+use spark_events::domain::task::Task;
 use spark_events::limits::{
     ATTEMPT_TIMEOUT_MS_DEFAULT, COMMAND_TIMEOUT_MS, COMMANDS_IN_FLIGHT_MAX, TASK_INPUT_BYTES_MAX,
 };
 use spark_events::log::Direction;
 use spark_events::payload::{self, Payload};
-use spark_events::{
-    Aggregate, FlowId, LogError, Metadata, ScheduleId, SharedClock, SharedLog, TaskId, WorkerId,
-};
+use spark_events::{Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId, WorkerId};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::catalog::Catalog;
@@ -25,13 +22,15 @@ use crate::error::DispatchError;
 use crate::flows::DriftWatch;
 use crate::langflow::http_client;
 use crate::open_tasks::OpenTasks;
-use crate::requests::{Done, NewSchedule, NewTask, RunOptions, SparkHealth, TaskEnd, Who};
+use crate::requests::{RunOptions, SparkHealth, TaskEnd, Who};
 use crate::root::{BuiltIn, Tree};
-use crate::schedules::SchedulesMessage;
 use crate::seal::Sealer;
 use crate::sources::Sources;
 use crate::supervision::CrashCount;
 use crate::tasks::TasksMessage;
+
+mod schedules;
+mod tasks;
 
 /// How long an actor may be silent before it is asked whether the log is the reason.
 const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
@@ -46,6 +45,8 @@ pub struct SparkConfig {
     pub data_dir: PathBuf,
     /// Runs at once of the built-in worker.
     pub worker_slots: u32,
+    /// How often every source is probed.
+    pub probe_every: Duration,
     /// This machine's name, for the worker's record.
     pub hostname: String,
 }
@@ -81,18 +82,17 @@ impl Spark {
             crashes: CrashCount::default(),
             running_tasks: AtomicU64::new(0),
             active_schedules: AtomicU64::new(0),
+            schedules: OnceLock::new(),
             worker_id: WorkerId::random(),
         });
         let built_in = BuiltIn { hostname: config.hostname, slots: config.worker_slots };
         let index_path = config.data_dir.join("index.bin");
         let tree = Tree::start(&context, built_in, index_path).await?;
-        let sources = Sources::start(context.clone(), tree.tasks.clone());
+        let sources = Sources::start(context.clone(), tree.tasks.clone(), config.probe_every);
         let drift = DriftWatch::start(context.clone());
         let admission = Semaphore::new(COMMANDS_IN_FLIGHT_MAX);
         let stopping = AtomicBool::new(false);
-        let spark = Self(Arc::new(Inner { context, tree, sources, drift, admission, stopping }));
-        spark.apply_flow_limits();
-        Ok(spark)
+        Ok(Self(Arc::new(Inner { context, tree, sources, drift, admission, stopping })))
     }
 
     /// The event log.
@@ -132,53 +132,6 @@ impl Spark {
         }
     }
 
-    /// Runs a flow once.
-    ///
-    /// # Errors
-    /// `NotFound`, `Invalid` (input, tweaks, policies), `Overloaded`, `Unavailable`,
-    /// `ShuttingDown`, `Timeout`.
-    pub async fn create_task(
-        &self,
-        request: NewTask,
-        who: &Who,
-    ) -> Result<Done<TaskId>, DispatchError> {
-        let _permit = self.admit()?;
-        let spec = self.task_spec(request, Trigger::Manual, who).await?;
-        self.submit(TaskId::random(), spec, who.metadata()).await
-    }
-
-    /// Tries an ended task again, as a new task with the same input that names the old one.
-    ///
-    /// # Errors
-    /// As [`Self::create_task`]; `Conflict` while the old task is open.
-    pub async fn retry_task(&self, id: TaskId, who: &Who) -> Result<Done<TaskId>, DispatchError> {
-        let _permit = self.admit()?;
-        let task = self.read_task(id).await?;
-        let Some(spec) = task.spec().cloned() else {
-            return Err(DispatchError::NotFound { kind: "task", id: id.to_string() });
-        };
-        if task.status().is_some_and(|status| !status.is_ended()) {
-            return Err(DispatchError::Conflict(format!(
-                "task {id} is still {}; wait for its end or cancel it first",
-                task.status().map_or("open", TaskStatus::as_str)
-            )));
-        }
-        // The flow may have moved to another source by a new sync; it must still be here.
-        self.0.context.catalog.flow(spec.flow_id)?;
-        let spec = TaskSpec { trigger: Trigger::RetryOf { task_id: id }, ..spec };
-        self.submit(TaskId::random(), spec, who.metadata()).await
-    }
-
-    /// Stops a task: at once where no attempt is running, else as soon as the source has stopped.
-    ///
-    /// # Errors
-    /// `NotFound`, `Rejected` when it has ended, `Unavailable`, `ShuttingDown`, `Timeout`.
-    pub async fn cancel_task(&self, id: TaskId, who: &Who) -> Result<Done<()>, DispatchError> {
-        let _permit = self.admit()?;
-        let metadata = who.metadata();
-        self.ask(&self.0.tree.tasks, |reply| TasksMessage::Cancel { id, metadata, reply }).await
-    }
-
     /// Waits for the end of a task. `None` when it has not ended within the timeout. Cancel-safe.
     ///
     /// # Errors
@@ -204,96 +157,16 @@ impl Spark {
         Ok(status.zip(position).map(|(status, position)| TaskEnd { task_id: id, status, position }))
     }
 
-    /// Runs a flow again and again.
-    ///
-    /// # Errors
-    /// As [`Self::create_task`], and `Rejected` for a recurrence that cannot work.
-    pub async fn create_schedule(
-        &self,
-        request: NewSchedule,
-        who: &Who,
-    ) -> Result<Done<ScheduleId>, DispatchError> {
-        let _permit = self.admit()?;
-        let flow = self.0.context.catalog.flow(request.flow_id)?;
-        let options = self.options(request.flow_id, request.options, who).await?;
-        let default_catch_up_ms = ScheduleSpec::default_catch_up_ms(&request.recurrence);
-        let spec = ScheduleSpec {
-            name: request.name,
-            flow_id: request.flow_id,
-            source_id: flow.source_id,
-            catch_up_ms: request.catch_up_ms.unwrap_or(default_catch_up_ms),
-            recurrence: request.recurrence,
-            input: options.input,
-            tweaks: options.tweaks,
-            overlap: request.overlap,
-            retry: options.retry,
-            timeout_ms: options.timeout_ms,
-        };
-        let id = ScheduleId::random();
-        let done = self.schedule(id, ScheduleCommand::Create(Box::new(spec)), who).await?;
-        Ok(Done { value: id, position: done.position })
-    }
-
-    /// Stops a schedule from firing until it is resumed.
-    ///
-    /// # Errors
-    /// `NotFound`, `Rejected`, `Unavailable`, `ShuttingDown`, `Timeout`.
-    pub async fn pause_schedule(
-        &self,
-        id: ScheduleId,
-        who: &Who,
-    ) -> Result<Done<()>, DispatchError> {
-        let _permit = self.admit()?;
-        self.schedule(id, ScheduleCommand::Pause, who).await
-    }
-
-    /// Lets a paused schedule fire again, from now on; what came due meanwhile is not made up for.
-    ///
-    /// # Errors
-    /// As [`Self::pause_schedule`].
-    pub async fn resume_schedule(
-        &self,
-        id: ScheduleId,
-        who: &Who,
-    ) -> Result<Done<()>, DispatchError> {
-        let _permit = self.admit()?;
-        self.schedule(id, ScheduleCommand::Resume, who).await
-    }
-
-    /// Starts a task of a schedule now. Takes no occurrence and works while paused.
-    ///
-    /// # Errors
-    /// As [`Self::pause_schedule`].
-    pub async fn trigger_schedule(
-        &self,
-        id: ScheduleId,
-        who: &Who,
-    ) -> Result<Done<TaskId>, DispatchError> {
-        let _permit = self.admit()?;
-        let task_id = TaskId::random();
-        let done = self.schedule(id, ScheduleCommand::Trigger { task_id }, who).await?;
-        Ok(Done { value: task_id, position: done.position })
-    }
-
-    /// Deletes a schedule; its history and its tasks stay.
-    ///
-    /// # Errors
-    /// As [`Self::pause_schedule`].
-    pub async fn delete_schedule(
-        &self,
-        id: ScheduleId,
-        who: &Who,
-    ) -> Result<Done<()>, DispatchError> {
-        let _permit = self.admit()?;
-        self.schedule(id, ScheduleCommand::Delete, who).await
-    }
-
     pub(crate) fn source_keeper(&self) -> &Sources {
         &self.0.sources
     }
 
     pub(crate) fn drift_watch(&self) -> &DriftWatch {
         &self.0.drift
+    }
+
+    pub(crate) fn tasks(&self) -> &ActorRef<TasksMessage> {
+        &self.0.tree.tasks
     }
 
     pub(crate) fn context(&self) -> &Shared {
@@ -308,43 +181,6 @@ impl Spark {
         self.0.admission.try_acquire().map_err(full)
     }
 
-    async fn schedule(
-        &self,
-        id: ScheduleId,
-        command: ScheduleCommand,
-        who: &Who,
-    ) -> Result<Done<()>, DispatchError> {
-        let metadata = who.metadata();
-        let message = |reply| SchedulesMessage::Execute { id, command, metadata, reply };
-        self.ask(&self.0.tree.schedules, message).await
-    }
-
-    async fn submit(
-        &self,
-        id: TaskId,
-        spec: TaskSpec,
-        metadata: Metadata,
-    ) -> Result<Done<TaskId>, DispatchError> {
-        self.0.context.open_tasks.open(id, spec.trigger.schedule_id())?;
-        let spec = Box::new(spec);
-        let message = |reply| TasksMessage::Create { id, spec, metadata, reply: Some(reply) };
-        let done = self.ask(&self.0.tree.tasks, message).await?;
-        Ok(Done { value: id, position: done.position })
-    }
-
-    async fn task_spec(
-        &self,
-        request: NewTask,
-        trigger: Trigger,
-        who: &Who,
-    ) -> Result<TaskSpec, DispatchError> {
-        let flow = self.0.context.catalog.flow(request.flow_id)?;
-        let options = self.options(request.flow_id, request.options, who).await?;
-        let CheckedOptions { input, tweaks, retry, timeout_ms } = options;
-        let (flow_id, source_id) = (request.flow_id, flow.source_id);
-        Ok(TaskSpec { flow_id, source_id, input, tweaks, trigger, retry, timeout_ms })
-    }
-
     /// Checks input and tweaks against the flow, and fills in our defaults.
     async fn options(
         &self,
@@ -352,25 +188,32 @@ impl Spark {
         options: RunOptions,
         who: &Who,
     ) -> Result<CheckedOptions, DispatchError> {
-        let context = &self.0.context;
-        if options.input.len() > TASK_INPUT_BYTES_MAX {
-            return Err(DispatchError::Invalid(format!(
-                "the input has {} bytes, over the bound of {TASK_INPUT_BYTES_MAX}; put it into a \
-                 file that the flow reads",
-                options.input.len()
-            )));
-        }
         if let Some(tweaks) = &options.tweaks {
-            crate::flows::check_tweaks(context, flow_id, tweaks).await?;
+            crate::flows::check_tweaks(&self.0.context, flow_id, tweaks).await?;
         }
-        let input = options.input.into();
-        let input = payload::store(context.log.as_ref(), input, who.metadata()).await?;
+        let input = self.stored_input(options.input, who).await?;
         Ok(CheckedOptions {
             input,
             tweaks: options.tweaks,
             retry: options.retry.unwrap_or_default(),
             timeout_ms: options.timeout_ms.unwrap_or(ATTEMPT_TIMEOUT_MS_DEFAULT),
+            priority: options.priority.unwrap_or_default(),
+            queue_timeout_ms: options.queue_timeout_ms,
+            total_timeout_ms: options.total_timeout_ms,
         })
+    }
+
+    /// Stores an input text within its bound.
+    async fn stored_input(&self, input: String, who: &Who) -> Result<Payload, DispatchError> {
+        if input.len() > TASK_INPUT_BYTES_MAX {
+            return Err(DispatchError::Invalid(format!(
+                "the input has {} bytes, over the bound of {TASK_INPUT_BYTES_MAX}; put it into a \
+                 file that the flow reads",
+                input.len()
+            )));
+        }
+        let log = self.0.context.log.as_ref();
+        Ok(payload::store(log, input.into(), who.metadata()).await?)
     }
 
     /// The state of a task, from its stream.
@@ -425,4 +268,7 @@ struct CheckedOptions {
     tweaks: Option<serde_json::Value>,
     retry: spark_events::domain::retry::RetryPolicy,
     timeout_ms: u64,
+    priority: i32,
+    queue_timeout_ms: Option<u64>,
+    total_timeout_ms: Option<u64>,
 }

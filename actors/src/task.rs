@@ -6,9 +6,9 @@
 //! After the death of the process the same path runs with [`Start::Boot`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use spark_events::clock::ms_between;
 use spark_events::domain::component;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::FlowSynced;
@@ -17,16 +17,19 @@ use spark_events::domain::task::{
     CallMode, ComponentLog, Task, TaskCommand, TaskRejection, TaskSpec,
 };
 use spark_events::payload::{self, Payload};
-use spark_events::{Metadata, Position, TaskId, ids};
+use spark_events::{Metadata, Position, TaskId, Timestamp, ids};
 
 use crate::aggregate::{Executed, Patience, Shell, ShellError};
 use crate::catalog::SourceEntry;
+use crate::client::Runner;
 use crate::context::{Shared, jitter_ppm};
+use crate::definition;
+use crate::dispatch::Queued;
 use crate::error::DispatchError;
 use crate::langflow::{self, RunEnd, RunRequest};
 use crate::requests::{Done, TaskEnd};
 use crate::tasks::TasksMessage;
-use crate::worker::{Assignment, WorkerMessage};
+use crate::worker::{Assignment, TimeLimit, WorkerMessage};
 
 /// The answer to a command about a task.
 pub(crate) type TaskReply = RpcReplyPort<Result<Done<()>, DispatchError>>;
@@ -37,8 +40,8 @@ pub(crate) enum Start {
     Create { spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
     /// It was given a slot.
     Granted,
-    /// Somebody wants it stopped.
-    Cancel { metadata: Metadata, reply: TaskReply },
+    /// Somebody wants something of it.
+    Command { command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
     /// The incarnation before this one ended with its attempt.
     AttemptFailed(AttemptFailed),
     /// The incarnation before this one crashed.
@@ -60,8 +63,10 @@ pub(crate) struct AttemptFailed {
 pub(crate) enum TaskMessage {
     /// It was given a slot.
     Granted,
-    /// Somebody wants it stopped.
-    Cancel { metadata: Metadata, reply: TaskReply },
+    /// It is to be made, although it may exist.
+    Create { spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
+    /// Somebody wants something of it.
+    Command { command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
     /// The source took the attempt as a background job.
     Submitted { attempt: u32, job_id: String, reply: RpcReplyPort<()> },
     /// The attempt has ended.
@@ -128,7 +133,9 @@ impl Actor for TaskActor {
         state.shell.recover(Patience::WaitOut).await?;
         match start {
             Start::Granted => state.begin(myself).await?,
-            Start::Cancel { metadata, reply } => state.cancel(&metadata, reply).await,
+            Start::Command { command, metadata, reply } => {
+                state.command(command, &metadata, reply).await;
+            }
             Start::AttemptFailed(AttemptFailed { attempt, failure, log }) => {
                 state.record_failure(attempt, failure, log).await?;
                 state.settle();
@@ -152,7 +159,13 @@ impl Actor for TaskActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             TaskMessage::Granted => state.begin(myself).await?,
-            TaskMessage::Cancel { metadata, reply } => state.cancel(&metadata, reply).await,
+            TaskMessage::Create { spec, metadata, reply } => {
+                let command = TaskCommand::Create(spec);
+                state.command(command, &metadata, reply).await;
+            }
+            TaskMessage::Command { command, metadata, reply } => {
+                state.command(command, &metadata, reply).await;
+            }
             TaskMessage::Submitted { attempt, job_id, reply } => {
                 state.execute(TaskCommand::RecordJob { attempt, job_id }).await?;
                 let _ = reply.send(());
@@ -208,26 +221,47 @@ impl TaskState {
             (Some(reply), result) => {
                 let _ = reply.send(result);
             }
+            (None, Err(DispatchError::Rejected(why))) => {
+                tracing::debug!(task = %self.id, %why, "a command came too late");
+            }
             (None, Err(error)) => {
-                tracing::error!(task = %self.id, %error, "a due task could not be created");
+                tracing::error!(task = %self.id, %error, "a command that nobody waits for failed");
             }
             (None, Ok(_)) => {}
         }
     }
 
-    async fn cancel(&mut self, metadata: &Metadata, reply: TaskReply) {
-        let cancelled = self.shell.execute(TaskCommand::Cancel, metadata, Patience::FailFast).await;
-        if let Ok(executed) = &cancelled {
+    async fn command(
+        &mut self,
+        command: TaskCommand,
+        metadata: &Metadata,
+        reply: Option<TaskReply>,
+    ) {
+        let patience = if reply.is_some() { Patience::FailFast } else { Patience::WaitOut };
+        let was_running = matches!(self.shell.state(), Task::Running { .. });
+        // One that expires was taken out of the queue to be asked.
+        let mut moved = matches!(command, TaskCommand::Expire);
+        let done = self.shell.execute(command, metadata, patience).await;
+        if let Ok(executed) = &done {
             self.note(executed);
+            moved |= !executed.events.is_empty();
         }
-        self.answer(cancelled, Some(reply));
-        if let Task::Running { attempt, .. } = self.shell.state() {
-            if attempt.cancel_requested {
-                let _ = self.worker.cast(WorkerMessage::Cancel { task_id: self.id });
+        self.answer(done, reply);
+        match self.shell.state() {
+            Task::Running { attempt, .. } => {
+                if attempt.cancel_requested {
+                    let _ = self.worker.cast(WorkerMessage::Cancel { task_id: self.id });
+                }
             }
-            return;
+            // It stands in the queue already, or was just given its slot.
+            Task::Pending { .. } | Task::Waiting { .. } if !moved => {}
+            _ => {
+                if was_running {
+                    let _ = self.worker.cast(WorkerMessage::Abort { task_id: self.id });
+                }
+                self.settle();
+            }
         }
-        self.settle();
     }
 
     /// Begins the next attempt, or takes up the running one, in the slot just given.
@@ -243,13 +277,13 @@ impl TaskState {
             self.execute(TaskCommand::Reattach { attempt, worker_id }).await?;
         } else {
             let attempt = self.shell.state().attempts() + 1;
-            let definition_hash =
-                target.as_ref().ok().map(|(flow, _)| flow.definition_hash.clone());
+            let present = target.as_ref().ok().map(|(flow, _)| flow.definition_hash.clone());
+            let definition_hash = spec.definition.clone().or(present);
             let worker_id = self.context.worker_id;
             self.execute(TaskCommand::Start { attempt, worker_id, mode, definition_hash }).await?;
         }
         let Task::Running { attempt, .. } = self.shell.state() else {
-            // It was cancelled in the moment it was given the slot.
+            // It was cancelled, or ran out of time, in the moment it was given the slot.
             self.settle();
             return Ok(());
         };
@@ -261,16 +295,23 @@ impl TaskState {
         });
         match target {
             Ok((flow, source, client)) => {
+                let earlier = spec.definition.clone().filter(|hash| *hash != flow.definition_hash);
+                if let Some(failure) =
+                    definition::cannot_run(earlier.is_some(), attempt.mode, &source)
+                {
+                    return self.fail(number, failure, vec![]);
+                }
                 let request = self.request(&spec, &flow);
                 let assignment = Assignment {
                     task_id: self.id,
                     attempt: number,
-                    client,
+                    client: Runner::new(client, &flow, &spec, (self.id, number)),
                     capabilities: capabilities_of(&source),
                     request,
                     input: spec.input.clone(),
                     stored_input: stored_input(&flow),
-                    timeout: Duration::from_millis(spec.timeout_ms),
+                    definition: earlier.map(|hash| (spec.flow_id, hash)),
+                    time: self.time_limit(&spec),
                     cancelled: attempt.cancel_requested,
                     task: myself,
                 };
@@ -290,6 +331,16 @@ impl TaskState {
         Ok((flow, source))
     }
 
+    /// The attempt's own limit, or what is left of the task's where that is less.
+    fn time_limit(&self, spec: &TaskSpec) -> TimeLimit {
+        let ends_at = self.shell.state().total_ends_at();
+        let left_ms = ends_at.map(|at| ms_between(self.context.clock.now(), at));
+        match left_ms.filter(|left_ms| *left_ms < spec.timeout_ms) {
+            Some(left_ms) => TimeLimit { ms: left_ms, of: "what was left of the total timeout" },
+            None => TimeLimit { ms: spec.timeout_ms, of: "the timeout of an attempt" },
+        }
+    }
+
     fn request(&self, spec: &TaskSpec, flow: &FlowSynced) -> RunRequest {
         let (number, mode, job_id) = match self.shell.state() {
             Task::Running { attempt, .. } => (attempt.number, attempt.mode, attempt.job_id.clone()),
@@ -305,6 +356,7 @@ impl TaskState {
             idempotency_key: format!("spark:{}:{number}", self.id),
             job_id,
             mode,
+            definition: None,
         }
     }
 
@@ -366,10 +418,10 @@ impl TaskState {
     /// After the death of the process: a background job may still be alive at the source and is
     /// taken up again with the next slot; a direct call died with the process.
     async fn boot(&mut self) -> Result<(), ActorProcessingErr> {
-        if let Task::Running { attempt, spec } = self.shell.state()
+        if let Task::Running { attempt, spec, .. } = self.shell.state()
             && attempt.mode == CallMode::Background
         {
-            self.requeue(spec.source_id, self.context.clock.now());
+            self.requeue(spec, attempt.started_at, None);
             return Ok(());
         }
         let message = "Spark ended in the middle of the attempt (killed, crashed or restarted)";
@@ -380,12 +432,11 @@ impl TaskState {
     fn settle(&self) {
         let message = match self.shell.state() {
             Task::Running { .. } => return,
-            Task::Pending { spec } => {
-                return self.requeue(spec.source_id, self.context.clock.now());
+            task @ (Task::Pending { spec, .. } | Task::Waiting { spec, .. }) => {
+                let not_before = task.not_before().unwrap_or_else(|| self.context.clock.now());
+                return self.requeue(spec, not_before, task.waiting_ends_at());
             }
-            Task::Waiting { spec, not_before, .. } => {
-                return self.requeue(spec.source_id, *not_before);
-            }
+            Task::Held { .. } => TasksMessage::Parked { id: self.id },
             Task::Absent => TasksMessage::Closed { id: self.id, end: None },
             ended => {
                 let status = ended.status();
@@ -401,12 +452,14 @@ impl TaskState {
         let _ = self.tasks.cast(message);
     }
 
-    fn requeue(&self, source: spark_events::SourceId, not_before: spark_events::Timestamp) {
-        let _ = self.tasks.cast(TasksMessage::Requeue { id: self.id, source, not_before });
+    fn requeue(&self, spec: &TaskSpec, not_before: Timestamp, expires_at: Option<Timestamp>) {
+        let (source, flow, priority) = (spec.source_id, spec.flow_id, spec.priority);
+        let queued = Queued { source, flow, priority, not_before };
+        let _ = self.tasks.cast(TasksMessage::Requeue { id: self.id, queued, expires_at });
     }
 }
 
-fn stored_input(flow: &FlowSynced) -> Option<String> {
+pub(crate) fn stored_input(flow: &FlowSynced) -> Option<String> {
     component::stored_input(&flow.components, flow.input_component.as_deref()).map(str::to_owned)
 }
 
@@ -422,13 +475,13 @@ fn mode_of(source: &SourceEntry) -> CallMode {
 fn capabilities_of(source: &SourceEntry) -> Capabilities {
     match &source.source.probe {
         Probe::Up { capabilities } => capabilities.clone(),
-        Probe::Down { .. } => Capabilities {
-            version: String::new(),
-            background_jobs: false,
-            traces: false,
-            stream: false,
-        },
+        Probe::Down { .. } => Capabilities::least(),
     }
+}
+
+/// The metadata of what Spark does on its own account.
+pub(crate) fn system_metadata() -> Metadata {
+    Metadata { actor: "system".into(), ..scheduler_metadata() }
 }
 
 /// The metadata of what follows from an occurrence.

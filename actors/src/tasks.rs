@@ -6,26 +6,34 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use spark_events::clock::ms_between;
-use spark_events::domain::task::TaskSpec;
+use spark_events::domain::task::{TaskCommand, TaskSpec};
 use spark_events::limits::{LIVE_TASK_ACTORS_MAX, TIMER_AHEAD_MS_MAX};
-use spark_events::{Metadata, SourceId, TaskId, Timestamp};
+use spark_events::{FlowId, Metadata, SourceId, TaskId, Timestamp};
 use tokio::task::AbortHandle;
 
 use crate::context::Shared;
-use crate::dispatch::Dispatcher;
+use crate::deadlines::Deadlines;
+use crate::dispatch::{Dispatcher, Queued};
 use crate::requests::TaskEnd;
+use crate::schedules::SchedulesMessage;
 use crate::supervision::Children;
-use crate::task::{AttemptFailed, Start, TaskActor, TaskArguments, TaskMessage, TaskReply};
+use crate::task::{
+    AttemptFailed, Start, TaskActor, TaskArguments, TaskMessage, TaskReply, system_metadata,
+};
 use crate::worker::WorkerMessage;
 
 /// What the supervisor is told.
 pub(crate) enum TasksMessage {
     /// Make a task. Without a reply port nobody waits, and an outage of the log is waited out.
     Create { id: TaskId, spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
-    /// Stop a task.
-    Cancel { id: TaskId, metadata: Metadata, reply: TaskReply },
-    /// An open task wants a slot, from this instant on.
-    Requeue { id: TaskId, source: SourceId, not_before: Timestamp },
+    /// Cancel, terminate, release or delete a task. Without a reply port nobody waits.
+    Command { id: TaskId, command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
+    /// Stop a task, forced or not, for somebody who does not wait for the answer.
+    Stop { id: TaskId, force: bool, metadata: Metadata },
+    /// An open task wants a slot, unless it expires before.
+    Requeue { id: TaskId, queued: Queued, expires_at: Option<Timestamp> },
+    /// A task is held: it wants no slot before somebody releases it.
+    Parked { id: TaskId },
     /// A task has ended, or never came to be.
     Closed { id: TaskId, end: Option<TaskEnd> },
     /// A task had an attempt under way when the process died.
@@ -34,6 +42,8 @@ pub(crate) enum TasksMessage {
     Respawn { id: TaskId, what: String },
     /// A source's limit of runs at once.
     SetLimit { source: SourceId, runs_max: u32 },
+    /// A flow's limit of runs at once; `None` for no limit of its own.
+    SetFlowLimit { flow: FlowId, runs_max: Option<u32> },
     /// The next waiting task is ripe.
     Ripe,
     /// Give no more slots.
@@ -51,6 +61,7 @@ pub(crate) struct TasksState {
     worker: ActorRef<WorkerMessage>,
     children: Children<TaskId, TaskMessage>,
     queue: Dispatcher,
+    deadlines: Deadlines,
     timer: Option<AbortHandle>,
     quiescing: bool,
 }
@@ -70,7 +81,9 @@ impl Actor for TasksSupervisor {
         let TasksArguments { context, worker, slots } = arguments;
         let queue = Dispatcher::new(slots);
         let children = Children::default();
-        Ok(TasksState { context, worker, children, queue, timer: None, quiescing: false })
+        let deadlines = Deadlines::default();
+        let (timer, quiescing) = (None, false);
+        Ok(TasksState { context, worker, children, queue, deadlines, timer, quiescing })
     }
 
     async fn handle(
@@ -80,27 +93,35 @@ impl Actor for TasksSupervisor {
         state: &mut TasksState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            TasksMessage::Create { id, spec, metadata, reply } => {
-                state.spawn(&myself, id, Start::Create { spec, metadata, reply }).await;
-            }
-            TasksMessage::Cancel { id, metadata, reply } => match state.children.get(id) {
+            TasksMessage::Create { id, spec, metadata, reply } => match state.children.get(id) {
+                // Asked for again while it lives: there must not be a second incarnation.
                 Some(actor) => {
-                    let _ = actor.cast(TaskMessage::Cancel { metadata, reply });
+                    let _ = actor.cast(TaskMessage::Create { spec, metadata, reply });
                 }
-                None => state.spawn(&myself, id, Start::Cancel { metadata, reply }).await,
+                None => state.spawn(&myself, id, Start::Create { spec, metadata, reply }).await,
             },
-            TasksMessage::Requeue { id, source, not_before } => {
+            TasksMessage::Command { id, command, metadata, reply } => {
+                state.command(&myself, id, command, metadata, reply).await;
+            }
+            TasksMessage::Stop { id, force, metadata } => {
+                let command = if force { TaskCommand::Terminate } else { TaskCommand::Cancel };
+                state.command(&myself, id, command, metadata, None).await;
+            }
+            TasksMessage::Requeue { id, queued, expires_at } => {
                 let now = state.context.clock.now();
-                state.queue.enqueue(id, source, not_before, now);
+                state.queue.enqueue(id, queued, now);
+                state.deadlines.set(id, expires_at);
                 // It waits as an id; an actor comes back with the slot.
-                if not_before > now || state.children.len() > LIVE_TASK_ACTORS_MAX {
+                if queued.not_before > now || state.children.len() > LIVE_TASK_ACTORS_MAX {
                     state.children.passivate(id);
                 }
                 state.pump(&myself).await;
             }
+            TasksMessage::Parked { id } => state.children.passivate(id),
             TasksMessage::Closed { id, end } => {
-                state.context.open_tasks.close(id, end);
+                state.closed(id, end);
                 state.queue.remove(id);
+                state.deadlines.clear(id);
                 state.children.passivate(id);
                 state.pump(&myself).await;
             }
@@ -112,6 +133,10 @@ impl Actor for TasksSupervisor {
             }
             TasksMessage::SetLimit { source, runs_max } => {
                 state.queue.set_limit(source, runs_max);
+                state.pump(&myself).await;
+            }
+            TasksMessage::SetFlowLimit { flow, runs_max } => {
+                state.queue.set_flow_limit(flow, runs_max);
                 state.pump(&myself).await;
             }
             TasksMessage::Ripe => state.pump(&myself).await,
@@ -184,13 +209,51 @@ impl TasksState {
         }
     }
 
-    /// Gives free slots to the tasks whose turn it is, and arms the timer for the next ripe one.
+    /// Takes a task off the books, and lets its schedule know, which may have waited for that.
+    fn closed(&self, task_id: TaskId, end: Option<TaskEnd>) {
+        let schedule = self.context.open_tasks.close(task_id, end);
+        if let Some((id, schedules)) = schedule.zip(self.context.schedules.get()) {
+            let status = end.map(|end| end.status);
+            let _ = schedules.cast(SchedulesMessage::TaskClosed { id, task_id, status });
+        }
+    }
+
+    /// Hands a command to the task's actor, or to a new one.
+    async fn command(
+        &mut self,
+        myself: &ActorRef<TasksMessage>,
+        id: TaskId,
+        command: TaskCommand,
+        metadata: Metadata,
+        reply: Option<TaskReply>,
+    ) {
+        match self.children.get(id) {
+            Some(actor) => {
+                let _ = actor.cast(TaskMessage::Command { command, metadata, reply });
+            }
+            None => self.spawn(myself, id, Start::Command { command, metadata, reply }).await,
+        }
+    }
+
+    /// Ends the tasks that waited for too long. Each leaves the queue first, so that it cannot be
+    /// given a slot meanwhile; should it not have expired after all, it comes back by itself.
+    async fn expire(&mut self, myself: &ActorRef<TasksMessage>, now: Timestamp) {
+        while let Some(id) = self.deadlines.take_due(now) {
+            self.queue.remove(id);
+            self.command(myself, id, TaskCommand::Expire, system_metadata(), None).await;
+        }
+    }
+
+    /// Gives free slots to the tasks whose turn it is, and arms the timer for the next ripe one
+    /// and the next that expires.
     async fn pump(&mut self, myself: &ActorRef<TasksMessage>) {
         if self.quiescing {
             return;
         }
         let now = self.context.clock.now();
+        self.expire(myself, now).await;
         while let Some(id) = self.queue.grant(now) {
+            self.deadlines.clear(id);
             match self.children.get(id) {
                 Some(actor) => {
                     let _ = actor.cast(TaskMessage::Granted);
@@ -202,7 +265,8 @@ impl TasksState {
         if let Some(timer) = self.timer.take() {
             timer.abort();
         }
-        if let Some(at) = self.queue.next_ripe_at() {
+        let next = [self.queue.next_ripe_at(), self.deadlines.next_at()];
+        if let Some(at) = next.into_iter().flatten().min() {
             let ahead_ms = (ms_between(now, at) + 1).min(TIMER_AHEAD_MS_MAX);
             let ahead = Duration::from_millis(ahead_ms);
             self.timer = Some(myself.send_after(ahead, || TasksMessage::Ripe).abort_handle());

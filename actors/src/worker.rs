@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use spark_events::TaskId;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::source::Capabilities;
 use spark_events::domain::task::{CallMode, RemoteStop};
 use spark_events::payload::{self, Payload};
+use spark_events::{FlowId, TaskId};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::client::Runner;
 use crate::context::Shared;
-use crate::langflow::{LangFlow, RunEnd, RunRequest};
+use crate::definition;
+use crate::langflow::{RunEnd, RunRequest};
 use crate::task::TaskMessage;
 
 /// How long a run that reached its time limit may take to stop at the source.
@@ -27,7 +29,7 @@ const STOP_AFTER_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) struct Assignment {
     pub(crate) task_id: TaskId,
     pub(crate) attempt: u32,
-    pub(crate) client: LangFlow,
+    pub(crate) client: Runner,
     pub(crate) capabilities: Capabilities,
     /// The request; its input is filled in from `input`.
     pub(crate) request: RunRequest,
@@ -35,11 +37,20 @@ pub(crate) struct Assignment {
     /// The text stored in the flow's own input, sent where the task has none: a background job
     /// that is sent no text would otherwise run with an empty one.
     pub(crate) stored_input: Option<String>,
-    pub(crate) timeout: Duration,
+    /// The flow and the hash of the definition to run, where it is not the present one.
+    pub(crate) definition: Option<(FlowId, String)>,
+    pub(crate) time: TimeLimit,
     /// Whether somebody asked to stop it before it was taken up again.
     pub(crate) cancelled: bool,
     /// Who hears of it.
     pub(crate) task: ActorRef<TaskMessage>,
+}
+
+/// How long an attempt may take, and which of the task's limits says so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimeLimit {
+    pub(crate) ms: u64,
+    pub(crate) of: &'static str,
 }
 
 /// What the worker is told.
@@ -162,9 +173,17 @@ async fn make(
     context: &Shared,
     cancelled: watch::Receiver<bool>,
 ) -> RunEnd {
-    let Assignment { attempt, client, capabilities, mut request, input, timeout, task, .. } =
+    let Assignment { attempt, client, capabilities, mut request, input, time, task, .. } =
         assignment;
-    let stored_input = assignment.stored_input;
+    let (timeout, mut stored_input) = (Duration::from_millis(time.ms), assignment.stored_input);
+    if let Some((flow, hash)) = assignment.definition
+        && let Runner::LangFlow(langflow) = &client
+    {
+        match definition::prepare(context, flow, &hash, langflow, &mut request).await {
+            Ok(input) => stored_input = input,
+            Err(failure) => return RunEnd::Failed { failure, log: vec![] },
+        }
+    }
     match payload::load(context.log.as_ref(), &input).await {
         Ok(serde_json::Value::String(text)) => request.input = text,
         Ok(other) => request.input = other.to_string(),
@@ -184,7 +203,7 @@ async fn make(
         // The run goes on whatever came of the record: the idempotency key finds the job again.
         let _ = task.call(message, Some(STOP_AFTER_TIMEOUT)).await;
     };
-    let run = client.run(&capabilities, &request, stopped, submitted);
+    let run = client.run(context.log.as_ref(), &capabilities, &request, stopped, submitted);
     let timed = async {
         tokio::pin!(run);
         match tokio::time::timeout(timeout, &mut run).await {
@@ -192,7 +211,7 @@ async fn make(
             Err(_) => {
                 stop.send_replace(true);
                 let left = tokio::time::timeout(STOP_AFTER_TIMEOUT, run).await;
-                timed_out(timeout, left.ok())
+                timed_out(time, left.ok())
             }
         }
     };
@@ -212,13 +231,14 @@ async fn forward(mut cancelled: watch::Receiver<bool>, stop: Arc<watch::Sender<b
 
 /// What a run that reached its time limit is reported as. A result that came in the last moment
 /// counts: it was paid for.
-fn timed_out(timeout: Duration, left: Option<RunEnd>) -> RunEnd {
+fn timed_out(time: TimeLimit, left: Option<RunEnd>) -> RunEnd {
     let remote = match left {
         Some(end @ RunEnd::Completed { .. }) => return end,
         Some(RunEnd::Cancelled { remote: RemoteStop::Stopped }) => "the source stopped the run",
         _ => "the run may go on at the source",
     };
-    failed(FailureClass::Timeout, format!("no result within {} s; {remote}", timeout.as_secs_f64()))
+    let seconds = Duration::from_millis(time.ms).as_secs_f64();
+    failed(FailureClass::Timeout, format!("no result within {seconds} s ({}); {remote}", time.of))
 }
 
 pub(crate) fn failed(class: FailureClass, message: String) -> RunEnd {

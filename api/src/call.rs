@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spark_actors::Who;
+use spark_actors::{BadKey, IdempotencyKey, Who};
 use spark_events::{Position, ids, limits};
 use uuid::Uuid;
 use warp::http::HeaderMap;
@@ -73,6 +73,20 @@ impl Call<'_> {
             return Err(invalid(too_long()));
         }
         Ok(Some(text.to_owned()))
+    }
+
+    /// The `Idempotency-Key`, where the caller sent one.
+    ///
+    /// # Errors
+    /// A key that is empty, too long or not printable ASCII.
+    pub fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, ApiError> {
+        const NAME: &str = "Idempotency-Key";
+        let Some(value) = self.headers.get(NAME) else {
+            return Ok(None);
+        };
+        let key = value.to_str().map_err(|_| BadKey).and_then(IdempotencyKey::new);
+        key.map(Some)
+            .map_err(|error| ApiError::HeaderInvalid { name: NAME, message: error.to_string() })
     }
 
     /// The position that the caller wants to read at, from the query or the header.

@@ -10,7 +10,7 @@ use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
 use spark_events::domain::worker::WorkerRejection;
-use spark_events::{LogError, Position, limits};
+use spark_events::{LogError, Position, TaskId, limits};
 use warp::http::StatusCode;
 
 mod problem;
@@ -107,6 +107,15 @@ pub enum ApiError {
         /// What is wrong with it.
         message: String,
     },
+    /// An idempotency key was used for another request.
+    #[error(
+        "the Idempotency-Key was used for another request: task {id} was made under it; send the \
+         same request again, or another key"
+    )]
+    KeyReused {
+        /// The task that was made under it.
+        id: TaskId,
+    },
     /// Nothing has this id, prefix or name.
     #[error("no {kind} has the id, id prefix or name {text:?}")]
     NotFound {
@@ -179,6 +188,7 @@ impl ApiError {
             Self::PathUnknown { .. } => R::PATH_UNKNOWN,
             Self::PathUnreadable => R::PATH_UNREADABLE,
             Self::MethodNotAllowed { .. } => R::METHOD_NOT_ALLOWED,
+            Self::KeyReused { .. } => R::KEY_REUSED,
             Self::KeyMissing => R::KEY_MISSING,
             Self::KeyWrong => R::KEY_WRONG,
             Self::NotFound { .. } => R::NOT_FOUND,
@@ -251,6 +261,8 @@ table! {
     PATH_UNREADABLE = BAD_REQUEST "SPK-1009" "The path cannot be read";
     /// The endpoint does not take this method.
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "SPK-1010" "The endpoint does not take this method";
+    /// The idempotency key was used for another request.
+    KEY_REUSED = UNPROCESSABLE_ENTITY "SPK-1011" "The idempotency key was used for another request";
     /// No API key was sent.
     KEY_MISSING = UNAUTHORIZED "SPK-2001" "The API key is missing";
     /// The API key is not one of ours.
@@ -312,7 +324,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
     use WorkerRejection as W;
     use {FlowRejection as F, ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
     match rejection {
-        Rejection::Task(T::Absent)
+        Rejection::Task(T::Absent | T::Deleted)
         | Rejection::Schedule(S::Absent | S::Deleted)
         | Rejection::Source(O::Absent | O::Removed)
         | Rejection::Flow(F::Absent)
@@ -322,13 +334,23 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Source(O::Exists)
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
         | Rejection::Worker(W::Exists) => Row::CONFLICT,
-        Rejection::Task(T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_))
+        Rejection::Task(
+            T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
+        )
         | Rejection::Schedule(S::Completed) => Row::STAGE,
-        Rejection::Task(T::BadRetryPolicy(_) | T::BadTimeout(_))
+        Rejection::Task(
+            T::BadRetryPolicy(_)
+            | T::BadTimeout(_)
+            | T::BadPriority(_)
+            | T::BadQueueTimeout(_)
+            | T::BadTotalTimeout(_),
+        )
         | Rejection::Schedule(
             S::Recurrence(_) | S::BadRetryPolicy(_) | S::BadCatchUp(_) | S::BadTimeout(_),
         )
-        | Rejection::Source(O::BadName | O::BadRunsMax(_)) => Row::RULE,
+        | Rejection::Source(
+            O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
+        ) => Row::RULE,
     }
 }
 

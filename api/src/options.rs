@@ -25,6 +25,16 @@ pub struct OptionsBody {
     pub timeout: Option<String>,
     /// The same in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// Higher ones start first within a source.
+    pub priority: Option<i32>,
+    /// The longest wait until an attempt starts, such as `10m`.
+    pub queue_timeout: Option<String>,
+    /// The same in milliseconds.
+    pub queue_timeout_ms: Option<u64>,
+    /// The longest time over all attempts and waits, such as `1h`.
+    pub total_timeout: Option<String>,
+    /// The same in milliseconds.
+    pub total_timeout_ms: Option<u64>,
 }
 
 /// A retry policy. What is absent is ours.
@@ -91,7 +101,20 @@ impl TryFrom<OptionsBody> for RunOptions {
         let retry = wrong.take(retry_policy(body.retry, body.max_retries)).flatten();
         let timeout_ms =
             wrong.take(duration_ms("timeout", body.timeout, body.timeout_ms)).flatten();
-        wrong.finish(Self { input, tweaks, retry, timeout_ms })
+        let queue = duration_ms("queue_timeout", body.queue_timeout, body.queue_timeout_ms);
+        let total = duration_ms("total_timeout", body.total_timeout, body.total_timeout_ms);
+        let queue_timeout_ms = wrong.take(queue).flatten();
+        let total_timeout_ms = wrong.take(total).flatten();
+        let priority = body.priority;
+        wrong.finish(Self {
+            input,
+            tweaks,
+            retry,
+            timeout_ms,
+            priority,
+            queue_timeout_ms,
+            total_timeout_ms,
+        })
     }
 }
 
@@ -173,7 +196,7 @@ mod tests {
             retry: Some(RetryBody { attempts_max: Some(2), ..RetryBody::default() }),
             max_retries: Some(1),
             timeout: Some("90".to_owned()),
-            timeout_ms: None,
+            ..OptionsBody::default()
         };
         let errors = RunOptions::try_from(body).unwrap_err();
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();

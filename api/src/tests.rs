@@ -5,4 +5,5 @@ mod commands;
 mod http;
 mod lists;
 mod requests;
+mod task_changes;
 mod world;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::header::HeaderValue;
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use spark_events::limits::{CLI_ANSWER_MS_MAX, CLI_CONNECT_MS_MAX, PAGE_MAX};
 
@@ -21,6 +21,9 @@ const POSITION: &str = "x-spark-position";
 const MIN_POSITION: &str = "x-spark-min-position";
 /// Why something is changed.
 const REASON: &str = "x-spark-reason";
+
+/// What makes a repeated request the same request.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Where the server is, and how to talk to it.
 #[derive(Debug, Clone)]
@@ -102,6 +105,24 @@ impl Client {
     /// Sends a body with `POST`.
     pub(crate) async fn post(&self, path: &[&str], body: Value) -> Result<Value> {
         self.call(Method::POST, &self.api(path, &[]), Some(body), 0).await
+    }
+
+    /// Sends a body with `POST`, once however often it is repeated with the same key.
+    pub(crate) async fn post_once(
+        &self,
+        path: &[&str],
+        body: Value,
+        key: Option<&str>,
+    ) -> Result<Value> {
+        let Some(key) = key else { return self.post(path, body).await };
+        let value = HeaderValue::from_str(key).map_err(|_| {
+            Trouble::usage("the idempotency key cannot be sent")
+                .because("it has characters other than printable ASCII")
+                .then("a UUID is a good one: --idempotency-key \"$(uuidgen)\"")
+        })?;
+        let request = self.request(Method::POST, &self.api(path, &[]), Some(body), 0);
+        let sent = request.header(IDEMPOTENCY_KEY, value).send().await;
+        self.answer(sent.map_err(|error| self.target.unreachable(&error))?).await
     }
 
     /// Changes fields with `PATCH`.
@@ -193,6 +214,17 @@ impl Client {
         body: Option<Value>,
         extra_ms: u64,
     ) -> Result<Response> {
+        let request = self.request(method, url, body, extra_ms);
+        request.send().await.map_err(|error| self.target.unreachable(&error).into())
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<Value>,
+        extra_ms: u64,
+    ) -> RequestBuilder {
         let read = method == Method::GET;
         let timeout = Duration::from_millis(CLI_ANSWER_MS_MAX.saturating_add(extra_ms));
         let mut request = self.http.request(method, url.clone()).timeout(timeout);
@@ -212,7 +244,7 @@ impl Client {
         if let Some(position) = position.filter(|_| read) {
             request = request.header(MIN_POSITION, position);
         }
-        request.send().await.map_err(|error| self.target.unreachable(&error).into())
+        request
     }
 
     async fn answer(&self, response: Response) -> Result<Value> {

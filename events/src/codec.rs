@@ -108,6 +108,8 @@ event_types!(TaskEvent {
     Failed => "task.failed" v 1,
     CancelRequested => "task.cancel_requested" v 1,
     Cancelled => "task.cancelled" v 1,
+    Released => "task.released" v 1,
+    Deleted => "task.deleted" v 1,
 });
 
 event_types!(ScheduleEvent {

@@ -8,6 +8,7 @@ use crate::codec::DomainEvent;
 pub mod component;
 pub mod failure;
 pub mod flow;
+pub mod http_request;
 pub mod overlap;
 pub mod recurrence;
 pub mod retry;

@@ -74,6 +74,10 @@ typed_id!(
     "worker"
 );
 
+/// The namespace of tasks that are made under an idempotency key. Fixed for ever: another one
+/// would make a repeated request a second task.
+const KEYED_TASKS: Uuid = Uuid::from_u128(0x5d0c_61f4_9b0e_4f0e_8a57_6f1d_c2ab_7e10);
+
 impl TaskId {
     /// The id of the task of one occurrence: UUIDv5 of the schedule and the due instant in
     /// microseconds. Firing the same occurrence twice therefore names the same task.
@@ -88,6 +92,14 @@ impl TaskId {
     pub fn of_backfill(schedule: ScheduleId, due_at: Timestamp, number: u32) -> Self {
         let occurrence = Self::of_occurrence(schedule, due_at);
         Self(Uuid::new_v5(&occurrence.0, &number.to_be_bytes()))
+    }
+
+    /// The id of the task that this actor makes under this idempotency key: UUIDv5 of both. Asking
+    /// again with the same key therefore names the same task, and nothing else has to be stored.
+    #[must_use]
+    pub fn of_key(actor: &str, key: &str) -> Self {
+        // An actor's name has no line break, so no two pairs run into each other.
+        Self(Uuid::new_v5(&KEYED_TASKS, format!("{actor}\n{key}").as_bytes()))
     }
 }
 
@@ -183,6 +195,15 @@ mod tests {
         for bad in ["", "task", "-1", "task-", "Task-1", "ta sk-1", "task-a b"] {
             assert_eq!(StreamName::new(bad), Err(BadStreamName(bad.into())));
         }
+    }
+
+    #[test]
+    fn the_same_key_of_the_same_actor_names_the_same_task() {
+        let id = TaskId::of_key("user:ana", "k");
+        assert_eq!(id, TaskId::of_key("user:ana", "k"));
+        assert_eq!(id.to_string(), "346646b0-7a0b-58d8-a928-1f57a1a6bbf4", "fixed for ever");
+        assert_ne!(id, TaskId::of_key("user:ana", "k2"));
+        assert_ne!(id, TaskId::of_key("user:bob", "k"));
     }
 
     #[test]

@@ -78,6 +78,18 @@ pub const SOURCE_LIST_MS_MAX: u64 = 60_000;
 pub const SOURCE_REDIRECTS_MAX: usize = 3;
 /// How long an unused connection to a source is kept. LangFlow's own server closes it after 5 s.
 pub const SOURCE_IDLE_MS_MAX: u64 = 4_000;
+/// The longest path of a request to a source of the kind `http`.
+pub const HTTP_PATH_BYTES_MAX: usize = 2_000;
+/// The longest name of a header that is sent to such a source.
+pub const HEADER_NAME_BYTES_MAX: usize = 100;
+/// The longest value of a header that is sent to such a source.
+pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
+/// The most headers of a request to such a source, beside our own.
+pub const HTTP_HEADERS_MAX: usize = 32;
+/// The largest body template of a request to such a source.
+pub const HTTP_BODY_TEMPLATE_BYTES_MAX: usize = 256 * 1024;
+/// The largest body that a template may become with its input filled in.
+pub const HTTP_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The first pause between two looks at a background job.
 pub const JOB_POLL_MS_MIN: u64 = 50;
 /// The longest pause between two looks at a background job.
@@ -118,6 +130,14 @@ pub const RETRY_DELAY_MS_MAX: u64 = 7 * 24 * 3_600_000;
 pub const ATTEMPT_TIMEOUT_MS_DEFAULT: u64 = 600_000;
 /// The longest time one attempt may be given.
 pub const ATTEMPT_TIMEOUT_MS_MAX: u64 = 24 * 3_600_000;
+/// The shortest limit of a task's time that may be set, whichever it is.
+pub const TASK_TIMEOUT_MS_MIN: u64 = 1_000;
+/// The longest time a task may be given to wait for an attempt, or for everything together.
+pub const TASK_TIMEOUT_MS_MAX: u64 = 30 * 24 * 3_600_000;
+/// The highest priority of a task; the lowest is the same below zero.
+pub const PRIORITY_MAX: i32 = 100;
+/// The longest `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// The shortest interval of a schedule.
 pub const INTERVAL_MS_MIN: u64 = 1_000;
@@ -128,6 +148,17 @@ pub const CRON_EXPRESSION_BYTES_MAX: usize = 256;
 /// How far ahead a cron expression's next match is searched. A 29 February on a given weekday is up
 /// to 40 years away.
 pub const CRON_SEARCH_YEARS_MAX: i32 = 48;
+/// Recurrences that make up one timetable.
+pub const TIMETABLE_SPECS_MAX: usize = 16;
+/// Exclusions of one timetable.
+pub const TIMETABLE_EXCLUSIONS_MAX: usize = 64;
+/// Excluded instants, or whole excluded stretches where they can be told, that one search for an
+/// occurrence passes over. Beyond it nothing comes any more.
+pub const EXCLUDED_SKIPS_MAX: usize = 100_000;
+/// How far a start may be moved behind its due instant.
+pub const JITTER_MS_MAX: u64 = 24 * 3_600_000;
+/// Occurrences counted one by one; what goes beyond is estimated.
+pub const COUNTED_MAX: u64 = 1_000_000;
 /// The shortest catch-up window.
 pub const CATCH_UP_MS_MIN: u64 = 10_000;
 /// Our default catch-up window: this or one interval, whichever is longer.
@@ -169,6 +200,12 @@ pub const OPEN_TASKS_MAX: usize = 1_000_000;
 pub const LIVE_TASK_ACTORS_MAX: usize = 4_096;
 /// How long a command may take before its caller is told it timed out (it may still happen).
 pub const COMMAND_TIMEOUT_MS: u64 = 30_000;
+/// How often every source is probed unless it is said otherwise.
+pub const PROBE_EVERY_MS_DEFAULT: u64 = 60_000;
+/// The shortest time between two probes of a source.
+pub const PROBE_EVERY_MS_MIN: u64 = 1_000;
+/// The longest time between two probes of a source.
+pub const PROBE_EVERY_MS_MAX: u64 = 24 * 3_600_000;
 /// Runs at once against one source unless it says otherwise.
 pub const SOURCE_RUNS_DEFAULT: u32 = 4;
 /// The highest limit of runs at once that a source may be given.
@@ -295,6 +332,7 @@ const _: () = assert!(WAKE_EVENTS_MAX + BACKFILL_BATCH_MAX + 8 <= APPEND_EVENTS_
 const _: () =
     assert!(CATCH_UP_MS_MIN < CATCH_UP_MS_DEFAULT && CATCH_UP_MS_DEFAULT < CATCH_UP_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
+const _: () = assert!(ATTEMPT_TIMEOUT_MS_MAX <= TASK_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(LANGFLOW_BACKOFF_MS_MIN < LANGFLOW_BACKOFF_MS_MAX);

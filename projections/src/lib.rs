@@ -36,7 +36,9 @@ pub use find::Found;
 pub use flows::{FlowFilter, FlowRow};
 pub use projection::Projection;
 pub use runner::{Halt, ProjectionHealth, Projections};
-pub use schedules::{Outcome, OutcomeKind, ScheduleFilter, ScheduleRow};
+pub use schedules::{
+    BackfillRow, Outcome, OutcomeCounts, OutcomeKind, OutcomeReason, ScheduleFilter, ScheduleRow,
+};
 pub use sources::{SourceFilter, SourceRow};
 pub use store::{Listing, Page, Reads};
 pub use tasks::{AttemptRow, TaskCounts, TaskDetail, TaskFilter, TaskRow, TaskSort};

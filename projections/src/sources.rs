@@ -1,9 +1,11 @@
-//! The sources: LangFlow servers as they were last added, changed and probed. Never holds a key.
+//! The sources: servers as they were last added, changed and probed. Never holds a key.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use spark_events::domain::failure::FailureClass;
-use spark_events::domain::source::{Capabilities, Probe, SourceEvent};
+use spark_events::domain::source::{
+    Capabilities, HttpSettings, Probe, SourceEvent, SourceKind, SourceUpdated,
+};
 use spark_events::{Revision, SourceId, Timestamp};
 
 use crate::columns::{Columns, blob, json, json_opt, rfc3339};
@@ -21,8 +23,16 @@ pub struct SourceRow {
     pub name: String,
     /// Its base URL without a trailing slash.
     pub url: String,
+    /// `langflow` or `http`.
+    pub kind: &'static str,
+    /// How a source of the kind `http` is spoken to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpSettings>,
     /// `up` or `down`, as the last probe found.
     pub status: &'static str,
+    /// Since when probes find it so.
+    #[serde(serialize_with = "rfc3339::serialize")]
+    pub status_since: Timestamp,
     /// LangFlow's version, as last seen.
     pub version: Option<String>,
     /// What it offers, as last seen.
@@ -35,6 +45,8 @@ pub struct SourceRow {
     pub has_api_key: bool,
     /// Runs at once.
     pub runs_max: u32,
+    /// How many flows it has here.
+    pub flows: u64,
     /// Whether it was removed.
     pub deleted: bool,
     /// When it was added.
@@ -65,7 +77,9 @@ CREATE TABLE sources (
     id BLOB NOT NULL UNIQUE,
     name TEXT NOT NULL,
     url TEXT NOT NULL,
+    http TEXT,                      -- JSON; NULL for LangFlow
     up INTEGER NOT NULL,
+    status_since INTEGER NOT NULL,
     capabilities TEXT,              -- JSON, kept while down
     failure_class TEXT,             -- JSON
     reason TEXT,
@@ -83,7 +97,7 @@ impl Projection for Sources {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {
@@ -102,9 +116,9 @@ impl Projection for Sources {
         match source {
             SourceEvent::Added(e) => {
                 tx.prepare_cached(
-                    "INSERT INTO sources (seq, id, name, url, up, has_api_key, runs_max, deleted,
-                         created_at, updated_at, revision)
-                     VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, 0, ?7, ?7, ?8)",
+                    "INSERT INTO sources (seq, id, name, url, http, up, status_since, has_api_key,
+                         runs_max, deleted, created_at, updated_at, revision)
+                     VALUES (?1, ?2, ?3, ?4, ?9, 0, ?7, ?5, ?6, 0, ?7, ?7, ?8)",
                 )?
                 .execute(params![
                     event.place(),
@@ -114,25 +128,26 @@ impl Projection for Sources {
                     e.api_key.is_some(),
                     e.runs_max,
                     event.at(),
-                    event.revision()
+                    event.revision(),
+                    json_opt(http_of(&e.kind))?
                 ])?;
-                probed(tx, id, &e.probe)?;
+                probed(tx, id, &e.probe, event.at())?;
             }
             SourceEvent::Updated(e) => {
                 tx.prepare_cached(
                     "UPDATE sources SET name = coalesce(?2, name), url = coalesce(?3, url),
-                         has_api_key = max(has_api_key, ?4), runs_max = coalesce(?5, runs_max)
+                         has_api_key = coalesce(?4, has_api_key), runs_max = coalesce(?5, runs_max)
                      WHERE id = ?1",
                 )?
                 .execute(params![
                     id,
                     e.name,
                     e.url,
-                    e.api_key.is_some(),
+                    has_key_after(e),
                     e.runs_max
                 ])?;
             }
-            SourceEvent::Probed(e) => probed(tx, id, &e.probe)?,
+            SourceEvent::Probed(e) => probed(tx, id, &e.probe, event.at())?,
             SourceEvent::Removed(_) => {
                 tx.prepare_cached("UPDATE sources SET deleted = 1 WHERE id = ?1")?.execute([id])?;
             }
@@ -147,13 +162,34 @@ impl Projection for Sources {
     }
 }
 
-fn probed(tx: &Connection, id: [u8; 16], probe: &Probe) -> Result<(), ProjectionError> {
+fn http_of(kind: &SourceKind) -> Option<&HttpSettings> {
+    match kind {
+        SourceKind::Langflow => None,
+        SourceKind::Http(settings) => Some(settings),
+    }
+}
+
+/// Whether there is a key after a change; `None` where it said nothing about one.
+fn has_key_after(change: &SourceUpdated) -> Option<bool> {
+    if change.api_key.is_some() {
+        return Some(true);
+    }
+    change.api_key_removed.then_some(false)
+}
+
+fn probed(
+    tx: &Connection,
+    id: [u8; 16],
+    probe: &Probe,
+    at: impl rusqlite::ToSql,
+) -> Result<(), ProjectionError> {
     let (up, capabilities, class, reason) = match probe {
         Probe::Up { capabilities } => (true, Some(capabilities), None, None),
         Probe::Down { class, message } => (false, None, Some(class), Some(message)),
     };
     tx.prepare_cached(
-        "UPDATE sources SET up = ?2, capabilities = coalesce(?3, capabilities),
+        "UPDATE sources SET status_since = CASE WHEN up = ?2 THEN status_since ELSE ?6 END,
+             up = ?2, capabilities = coalesce(?3, capabilities),
              failure_class = ?4, reason = ?5
          WHERE id = ?1",
     )?
@@ -162,27 +198,36 @@ fn probed(tx: &Connection, id: [u8; 16], probe: &Probe) -> Result<(), Projection
         up,
         json_opt(capabilities)?,
         class.map(json).transpose()?,
-        reason
+        reason,
+        at
     ])?;
     Ok(())
 }
 
-const SELECT: &str = "SELECT seq, id, name, url, up, capabilities, failure_class, reason,
-    has_api_key, runs_max, deleted, created_at, updated_at, revision FROM sources";
+const SELECT: &str = "SELECT seq, id, name, url, http, up, status_since, capabilities,
+    failure_class, reason, has_api_key, runs_max, deleted, created_at, updated_at, revision,
+    (SELECT count(*) FROM flows WHERE flows.source_id = sources.id AND flows.deleted = 0) AS flows
+    FROM sources";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<SourceRow> {
     let capabilities: Option<Capabilities> = row.json_opt("capabilities")?;
+    let version = capabilities.as_ref().map(|found| found.version.clone());
+    let http: Option<HttpSettings> = row.json_opt("http")?;
     Ok(SourceRow {
         id: SourceId(row.id("id")?),
         name: row.get("name")?,
         url: row.get("url")?,
+        kind: if http.is_some() { "http" } else { "langflow" },
+        http,
         status: if row.get("up")? { "up" } else { "down" },
-        version: capabilities.as_ref().map(|found| found.version.clone()),
+        status_since: row.time("status_since")?,
+        version: version.filter(|version| !version.is_empty()),
         capabilities,
         failure_class: row.json_opt("failure_class")?,
         reason: row.get("reason")?,
         has_api_key: row.get("has_api_key")?,
         runs_max: row.get("runs_max")?,
+        flows: row.count("flows")?,
         deleted: row.get("deleted")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

@@ -26,6 +26,7 @@ use crate::error::ProjectionError;
 use crate::projection::{Domain, Event, Projection, micros};
 
 mod filter;
+mod instants;
 mod query;
 mod record;
 mod rows;
@@ -116,7 +117,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn schema(&self) -> &'static str {
@@ -209,6 +210,7 @@ fn created_by(
         Trigger::Occurrence { due_at, .. } => (1, Some(due_at), None),
         Trigger::ScheduleTriggered { .. } => (2, None, None),
         Trigger::RetryOf { task_id } => (3, None, Some(blob(task_id.0))),
+        Trigger::Backfill { due_at, .. } => (4, Some(due_at), None),
     };
     store_text(tx, event.place(), None, &spec.input)?;
     Ok(Record {
@@ -279,6 +281,7 @@ fn take(
             record.remote_stop = Some(stop_number(e.remote));
             record.end(TaskStatus::Cancelled, event.at());
         }
+        TaskEvent::Released(_) | TaskEvent::Deleted(_) => {}
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ mod spark {
     pub(crate) mod lists;
     pub(crate) mod machine;
     pub(crate) mod many;
+    pub(crate) mod planning;
     pub(crate) mod process;
     pub(crate) mod rebuild;
     pub(crate) mod start;
@@ -29,12 +30,15 @@ mod spark {
     pub(crate) mod world;
 }
 
-use spark::{due, latency, lists, machine, many, process, rebuild, start, throughput};
+use spark::{
+    due, latency, lists, machine, many, planning, process, rebuild, start, throughput,
+};
 
 type Benchmark = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// In the order in which they run: `rebuild` reads what `throughput` left.
-const BENCHMARKS: [(&str, Benchmark); 7] = [
+const BENCHMARKS: [(&str, Benchmark); 8] = [
+    ("planning", || Box::pin(planning::run())),
     ("start", || Box::pin(start::run())),
     ("latency", || Box::pin(latency::run())),
     ("throughput", || Box::pin(throughput::run())),

@@ -63,7 +63,7 @@ impl World {
         let log: SharedLog = Arc::new(MemoryLog::new(clock()));
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (spark, faults) = launch(&log, &dir).await;
-        let request = AddSource { name: None, url: langflow.url(), api_key, runs_max: None };
+        let request = AddSource { url: langflow.url(), api_key, ..AddSource::default() };
         let source = spark.add_source(request, &who()).await.expect("the source is added").value;
         Self { langflow, spark, faults, source, log, dir }
     }
@@ -143,6 +143,7 @@ async fn launch(log: &SharedLog, dir: &tempfile::TempDir) -> (Spark, Arc<FaultyL
         clock: clock(),
         data_dir: dir.path().to_owned(),
         worker_slots: 16,
+        probe_every: Duration::from_secs(60),
         hostname: "test".into(),
     };
     (Spark::start(config).await.expect("Spark starts"), faults)

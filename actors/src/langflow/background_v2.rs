@@ -32,6 +32,8 @@ struct Submission<'a> {
     session_id: &'a str,
     mode: &'static str,
     idempotency_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +100,7 @@ async fn submit(api: &LangFlow, request: &RunRequest) -> Result<String, Failure>
         session_id: &request.session_id,
         mode: "background",
         idempotency_key: &request.idempotency_key,
+        data: request.definition.as_ref().map(|definition| &definition.0),
     };
     let mut may_exist = false;
     let mut retries = 0;

@@ -1,18 +1,17 @@
-//! The one place that sends to a source: adds the key, bounds time and size, and maps what goes
-//! wrong on the way to a `Failure`. What an answer means is decided in `refusal.rs`.
+//! How LangFlow is asked: short calls, and answers that must be its JSON. What an answer means is
+//! decided in `refusal.rs`, what goes wrong on the way in `connection.rs`.
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Method, NoProxy, Proxy, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
-use spark_events::domain::component::MASK;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::limits;
 
 use super::LangFlow;
 use super::refusal::refusal;
+pub(super) use crate::connection::{Answer, CallError};
 
 /// Why no HTTP client could be made.
 #[derive(Debug, thiserror::Error)]
@@ -68,48 +67,10 @@ fn within_one_server(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// A whole answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) content_type: String,
-    pub(super) location: Option<String>,
-    pub(super) retry_after_ms: Option<u64>,
-    pub(super) body: Vec<u8>,
-}
-
-impl Answer {
-    pub(super) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    pub(super) fn is_json(&self) -> bool {
-        self.content_type.starts_with("application/json")
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) struct CallError {
-    pub(super) failure: Failure,
-    /// Whether the request may have reached the server. If not, nothing happened there.
-    pub(super) sent: bool,
-}
-
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Self {
-        error.failure
-    }
-}
-
 impl LangFlow {
     /// A request with the key and without a time limit. `path` begins with a slash.
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.url));
-        match &self.key_header {
-            Some(key) => request.header("x-api-key", key.clone()),
-            None => request,
-        }
+        self.connection.request(method, path)
     }
 
     /// A short call: GET.
@@ -126,41 +87,30 @@ impl LangFlow {
 
     /// Sends and reads the whole answer, whatever its status.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Answer, CallError> {
-        let response = self.open(request).await?;
-        self.read(response).await
+        self.connection.send(request).await
     }
 
     /// Sends and returns as soon as the head of the answer is there.
     pub(super) async fn open(&self, request: RequestBuilder) -> Result<Response, CallError> {
-        request.send().await.map_err(|error| self.broken(&error))
+        self.connection.open(request).await
     }
 
     /// Reads the rest of an answer, up to the bound.
-    pub(super) async fn read(&self, mut response: Response) -> Result<Answer, CallError> {
-        let status = response.status().as_u16();
-        let headers = response.headers();
-        let mut answer = Answer {
-            status,
-            content_type: header(headers, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase(),
-            location: header(headers, LOCATION).map(str::to_owned),
-            retry_after_ms: header(headers, RETRY_AFTER).and_then(retry_after),
-            body: Vec::new(),
-        };
-        let expected = response.content_length().unwrap_or(0);
-        if expected > limits::RESPONSE_BYTES_MAX as u64 {
-            return Err(self.too_large());
-        }
-        answer.body.reserve_exact(usize::try_from(expected).unwrap_or(0));
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
-            if answer.body.len() + chunk.len() > limits::RESPONSE_BYTES_MAX {
-                return Err(self.too_large());
-            }
-            answer.body.extend_from_slice(&chunk);
-        }
-        if status >= 400 {
-            self.mask_key(&mut answer.body);
-        }
-        Ok(answer)
+    pub(super) async fn read(&self, response: Response) -> Result<Answer, CallError> {
+        self.connection.read(response).await
+    }
+
+    /// Replaces the key in what the server said, should it repeat it.
+    pub(super) fn mask_key(&self, body: &mut Vec<u8>) {
+        self.connection.mask_key(body);
+    }
+
+    pub(super) fn too_large(&self) -> CallError {
+        self.connection.too_large()
+    }
+
+    pub(super) fn broken(&self, error: &reqwest::Error) -> CallError {
+        self.connection.broken(error)
     }
 
     /// Sends, and takes only a successful answer in JSON.
@@ -175,82 +125,15 @@ impl LangFlow {
     /// The contents of an answer that must be a success in JSON.
     pub(super) fn accept<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Failure> {
         if !answer.is_success() || !answer.is_json() {
-            return Err(refusal(&self.url, answer));
+            return Err(refusal(self.url(), answer));
         }
         serde_json::from_slice(&answer.body).map_err(|error| {
-            let message = format!("{} answered with JSON of another shape: {error}", self.url);
+            let message = format!("{} answered with JSON of another shape: {error}", self.url());
             let mut failure = Failure::new(FailureClass::BadAnswer, message);
             failure.status = Some(answer.status);
             failure
         })
     }
-
-    /// Replaces the key in what the server said, should it repeat it.
-    pub(super) fn mask_key(&self, body: &mut Vec<u8>) {
-        let Some(key) = &self.key else { return };
-        let key = key.expose().as_bytes();
-        if !body.windows(key.len()).any(|window| window == key) {
-            return;
-        }
-        let mut masked = Vec::with_capacity(body.len());
-        let mut rest = body.as_slice();
-        while let Some(at) = rest.windows(key.len()).position(|window| window == key) {
-            masked.extend_from_slice(&rest[..at]);
-            masked.extend_from_slice(MASK.as_bytes());
-            rest = &rest[at + key.len()..];
-        }
-        masked.extend_from_slice(rest);
-        *body = masked;
-    }
-
-    pub(super) fn too_large(&self) -> CallError {
-        let message = format!(
-            "{} answered with more than {} MiB",
-            self.url,
-            limits::RESPONSE_BYTES_MAX / (1024 * 1024)
-        );
-        CallError { failure: Failure::new(FailureClass::TooLarge, message), sent: true }
-    }
-
-    /// What a connection's trouble means. Refused and silent alike mean "not up": a LangFlow that
-    /// starts first refuses connections and then accepts them without answering.
-    pub(super) fn broken(&self, error: &reqwest::Error) -> CallError {
-        let (url, cause) = (&self.url, root_cause(error));
-        let message = if error.is_connect() && error.is_timeout() {
-            format!("{url} took no connection in time; is LangFlow running there?")
-        } else if error.is_connect() {
-            format!("{url} cannot be reached: {cause}; is LangFlow running there?")
-        } else if error.is_timeout() {
-            format!("{url} gave no answer in time; it may be starting or overloaded")
-        } else if error.is_builder() {
-            let message = format!("the request to {url} could not be made: {cause}");
-            return CallError {
-                failure: Failure::new(FailureClass::BadInput, message),
-                sent: false,
-            };
-        } else {
-            format!("the connection to {url} broke off: {cause}")
-        };
-        let failure = Failure::new(FailureClass::Unreachable, message);
-        CallError { failure, sent: !error.is_connect() }
-    }
-}
-
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
-fn header(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<&str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-/// Seconds only: LangFlow sends no dates, and a date would need a clock that agrees.
-fn retry_after(value: &str) -> Option<u64> {
-    value.trim().parse::<u64>().ok()?.checked_mul(1_000)
 }
 
 /// One segment of a path, escaped. `None` for what can be no segment.

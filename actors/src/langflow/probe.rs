@@ -60,7 +60,7 @@ impl LangFlow {
             return Ok(());
         }
         let mut failure = refusal(self.url(), &answer);
-        if failure.class == FailureClass::Auth && self.key.is_none() {
+        if failure.class == FailureClass::Auth && !self.connection.has_key() {
             failure.message = format!("{} needs an API key and none is given", self.url());
         }
         Err(failure)

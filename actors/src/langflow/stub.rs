@@ -11,16 +11,18 @@ use tokio::task::JoinSet;
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Such as `GET /api/v1/version`.
-    pub(super) line: String,
-    pub(super) key: Option<String>,
-    pub(super) body: Value,
+    pub(crate) line: String,
+    pub(crate) key: Option<String>,
+    /// All header lines.
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
 /// What the stub does with a request.
 #[derive(Debug, Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Status, further header lines, content type, body.
     Answer(u16, String, String, String),
     /// The head of a stream and these bytes, then silence until the client hangs up.
@@ -34,16 +36,16 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self::Answer(status, String::new(), "application/json".into(), body.to_string())
     }
 
-    pub(super) fn page(status: u16, body: &str) -> Self {
+    pub(crate) fn page(status: u16, body: &str) -> Self {
         Self::Answer(status, String::new(), "text/html; charset=utf-8".into(), body.into())
     }
 
     /// The response of a recorded exchange.
-    pub(super) fn recorded(exchange: &str) -> Self {
+    pub(crate) fn recorded(exchange: &str) -> Self {
         let exchange: Value = serde_json::from_str(exchange).unwrap();
         let response = &exchange["response"];
         let status = u16::try_from(response["status"].as_u64().unwrap()).unwrap();
@@ -73,48 +75,60 @@ macro_rules! recorded {
         )))
     };
 }
-pub(super) use recorded;
+pub(crate) use recorded;
 
 type Handler = dyn FnMut(&Asked) -> Reply + Send;
 
 /// A running stand-in. It ends when it is dropped.
-pub(super) struct Stub {
-    pub(super) url: String,
+pub(crate) struct Stub {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
+    came: Arc<Notify>,
     hung_up: Arc<Notify>,
     _server: JoinSet<()>,
 }
 
 impl Stub {
-    pub(super) async fn start(handler: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
+    pub(crate) async fn start(handler: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(vec![]));
         let hung_up = Arc::new(Notify::new());
+        let came = Arc::new(Notify::new());
         let handler: Arc<Mutex<Handler>> = Arc::new(Mutex::new(handler));
-        let (kept, notify) = (asked.clone(), hung_up.clone());
+        let (kept, news, notify) = (asked.clone(), came.clone(), hung_up.clone());
         let mut server = JoinSet::new();
         server.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, handler.clone(), kept.clone(), notify.clone()));
+                connections.spawn(serve(
+                    stream,
+                    handler.clone(),
+                    (kept.clone(), news.clone()),
+                    notify.clone(),
+                ));
             }
         });
-        Self { url, asked, hung_up, _server: server }
+        Self { url, asked, came, hung_up, _server: server }
     }
 
     /// Everything that was asked so far.
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
     /// The first lines of everything that was asked so far.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.line).collect()
     }
 
+    /// Waits until something was asked.
+    pub(crate) async fn came(&self) {
+        self.came.notified().await;
+    }
+
     /// Waits until a client hangs up on a stream or a silence.
-    pub(super) async fn hung_up(&self) {
+    pub(crate) async fn hung_up(&self) {
         self.hung_up.notified().await;
     }
 }
@@ -122,11 +136,12 @@ impl Stub {
 async fn serve(
     mut stream: TcpStream,
     handler: Arc<Mutex<Handler>>,
-    kept: Arc<Mutex<Vec<Asked>>>,
+    (kept, came): (Arc<Mutex<Vec<Asked>>>, Arc<Notify>),
     hung_up: Arc<Notify>,
 ) {
     while let Some(asked) = read(&mut stream).await {
         kept.lock().unwrap().push(asked.clone());
+        came.notify_one();
         let reply = (handler.lock().unwrap())(&asked);
         match reply {
             Reply::Answer(status, further, content_type, body) => {
@@ -178,7 +193,7 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
     let line = head.lines().next()?.trim_end_matches(" HTTP/1.1").to_owned();
     let key = header(&head, "x-api-key");
     let body = serde_json::from_slice(&bytes[body_from..length]).unwrap_or(Value::Null);
-    Some(Asked { line, key, body })
+    Some(Asked { line, key, head, body })
 }
 
 fn header(head: &str, name: &str) -> Option<String> {

@@ -46,6 +46,7 @@ fn request(mode: CallMode) -> RunRequest {
         idempotency_key: "spark:1:1".into(),
         job_id: None,
         mode,
+        definition: None,
     }
 }
 

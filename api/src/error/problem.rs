@@ -103,7 +103,8 @@ impl ApiError {
             | Self::BodyTimeout
             | Self::Invalid(_)
             | Self::QueryInvalid { .. }
-            | Self::HeaderInvalid { .. } => return None,
+            | Self::HeaderInvalid { .. }
+            | Self::KeyReused { .. } => return None,
         };
         Some(text.into())
     }
@@ -149,6 +150,9 @@ fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
         Rejection::Schedule(S::Recurrence(_)) => Some("recurrence"),
         Rejection::Source(O::BadName) => Some("name"),
         Rejection::Source(O::BadRunsMax(_)) => Some("runs_max"),
+        Rejection::Task(T::BadPriority(_)) => Some("priority"),
+        Rejection::Task(T::BadQueueTimeout(_)) => Some("queue_timeout_ms"),
+        Rejection::Task(T::BadTotalTimeout(_)) => Some("total_timeout_ms"),
         Rejection::Task(_)
         | Rejection::Schedule(_)
         | Rejection::Source(_)

@@ -1,9 +1,11 @@
-//! Sources: the LangFlow servers that Spark talks to.
+//! Sources: the servers that Spark talks to.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use spark_actors::langflow::Secret;
-use spark_actors::{AddSource, UpdateSource};
+use spark_actors::{AddSource, KeyChange, UpdateSource};
 use spark_events::SourceId;
+use spark_events::domain::http_request::HttpRequest;
+use spark_events::domain::source::{HttpSettings, SourceKind};
 use spark_projections::SourceFilter;
 use warp::http::Method;
 
@@ -14,6 +16,11 @@ use crate::error::{ApiError, FieldError};
 use crate::options::Wrong;
 use crate::read;
 use crate::reply::{Page, Reply};
+
+mod remove;
+mod request;
+
+use request::RequestBody;
 
 /// An endpoint of sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +39,10 @@ pub enum SourceRoute<'a> {
     Probe(Segment<'a>),
     /// What flows it has.
     Flows(Segment<'a>),
+    /// Save a request of it as a flow.
+    AddRequest(Segment<'a>),
+    /// Seal all keys anew.
+    Reseal,
 }
 
 pub(crate) fn route<'a>(
@@ -42,6 +53,7 @@ pub(crate) fn route<'a>(
         ([], &Method::GET) => SourceRoute::List,
         ([], &Method::POST) => SourceRoute::Add,
         ([], _) => return not_allowed(method, "GET, HEAD, POST"),
+        (["reseal"], &Method::POST) => SourceRoute::Reseal,
         ([id], &Method::GET) => SourceRoute::Get(text(id)?),
         ([id], &Method::PATCH) => SourceRoute::Update(text(id)?),
         ([id], &Method::DELETE) => SourceRoute::Remove(text(id)?),
@@ -50,6 +62,8 @@ pub(crate) fn route<'a>(
         ([_, "probe"], _) => return not_allowed(method, "POST"),
         ([id, "flows"], &Method::GET) => SourceRoute::Flows(text(id)?),
         ([_, "flows"], _) => return not_allowed(method, "GET, HEAD"),
+        ([id, "requests"], &Method::POST) => SourceRoute::AddRequest(text(id)?),
+        ([_, "requests"], _) => return not_allowed(method, "POST"),
         _ => return Ok(None),
     }))
 }
@@ -62,6 +76,12 @@ pub struct AddBody {
     pub name: Option<String>,
     /// Base URL.
     pub url: String,
+    /// `langflow`, which is the default, or `http`.
+    pub kind: Option<String>,
+    /// How a source of the kind `http` is spoken to.
+    pub http: Option<HttpSettings>,
+    /// A first request of such a source, saved as a flow with its name.
+    pub request: Option<HttpRequest>,
     /// API key.
     pub api_key: Option<String>,
     /// Runs at once.
@@ -78,12 +98,18 @@ pub struct UpdateBody {
     pub name: Option<String>,
     /// New base URL.
     pub url: Option<String>,
-    /// New API key.
-    pub api_key: Option<String>,
+    /// New API key; `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    pub api_key: Option<Option<String>>,
     /// New limit of runs at once.
     pub runs_max: Option<u32>,
     /// Why.
     pub reason: Option<String>,
+}
+
+/// Tells a field that is `null` from one that is absent.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 impl TryFrom<AddBody> for AddSource {
@@ -94,9 +120,15 @@ impl TryFrom<AddBody> for AddSource {
         check_url(&mut wrong, &body.url);
         let api_key = body.api_key.filter(|key| !key.is_empty());
         check_key(&mut wrong, api_key.as_deref());
+        let kind = kind_of(&mut wrong, body.kind.as_deref(), body.http);
+        if body.request.is_some() && kind.is_langflow() {
+            wrong.push("request", "belongs to a source of the kind http");
+        }
         wrong.finish(Self {
             name: body.name,
             url: body.url,
+            kind,
+            request: body.request.map(HttpRequest::completed),
             api_key: api_key.map(Secret::new),
             runs_max: body.runs_max,
         })
@@ -111,16 +143,40 @@ impl TryFrom<UpdateBody> for UpdateSource {
         if let Some(url) = &body.url {
             check_url(&mut wrong, url);
         }
-        if body.api_key.as_deref() == Some("") {
-            wrong.push("api_key", "must not be empty; leave it out to keep the key");
+        let api_key = match body.api_key {
+            None => KeyChange::Keep,
+            Some(None) => KeyChange::Remove,
+            Some(Some(key)) => {
+                if key.is_empty() {
+                    wrong.push("api_key", "must not be empty; leave it out to keep the key, or give null to remove it");
+                }
+                check_key(&mut wrong, Some(&key));
+                KeyChange::Set(Secret::new(key))
+            }
+        };
+        wrong.finish(Self { name: body.name, url: body.url, api_key, runs_max: body.runs_max })
+    }
+}
+
+fn kind_of(wrong: &mut Wrong, kind: Option<&str>, http: Option<HttpSettings>) -> SourceKind {
+    match (kind, http) {
+        (Some("http"), http) => SourceKind::Http(http.unwrap_or_default()),
+        (None, Some(http)) => SourceKind::Http(http),
+        (None | Some("langflow"), None) => SourceKind::Langflow,
+        (Some("langflow"), Some(_)) => {
+            wrong.push("http", "belongs to a source of the kind http");
+            SourceKind::Langflow
         }
-        check_key(&mut wrong, body.api_key.as_deref());
-        wrong.finish(Self {
-            name: body.name,
-            url: body.url,
-            api_key: body.api_key.map(Secret::new),
-            runs_max: body.runs_max,
-        })
+        (Some(other), _) => {
+            wrong.push(
+                "kind",
+                format!(
+                    "{other:?} is none; there are langflow and http, which takes any other server: \
+                     give its address as url and what to send as request"
+                ),
+            );
+            SourceKind::Langflow
+        }
     }
 }
 
@@ -165,18 +221,27 @@ pub(crate) async fn handle(route: SourceRoute<'_>, call: &Call<'_>) -> Result<Re
             let row = read::source_at(app, id, done.position).await;
             Reply::written(row, read::known(id), done.position)
         }
-        SourceRoute::Remove(id) => {
-            let who = call.action()?;
-            let id = read::source_id(app, &id).await?;
-            let done = app.spark.remove_source(id, &who).await?;
-            read::removed(app, id, done.position).await
-        }
+        SourceRoute::Remove(id) => remove::handle(call, &id).await,
         SourceRoute::Probe(id) => {
             let who = call.action()?;
             let id = read::source_id(app, &id).await?;
             let done = app.spark.probe_source(id, &who).await?;
             let row = read::source_at(app, id, done.position).await;
             Reply::written(row, read::known(id), done.position)
+        }
+        SourceRoute::AddRequest(id) => {
+            call.query.only(&[])?;
+            let mut body: RequestBody = body::object(&call.body)?;
+            let who = call.who(body.reason.take())?;
+            let id = read::source_id(app, &id).await?;
+            let done = app.spark.add_request(id, body.into(), &who).await?;
+            let row = read::flow_at(app, done.value, done.position).await;
+            Ok(Reply::written(row, read::known(done.value), done.position)?.as_created())
+        }
+        SourceRoute::Reseal => {
+            let who = call.action()?;
+            let done = app.spark.reseal_sources(&who).await?;
+            Ok(Reply::ok(&done.value)?.at(done.position))
         }
         SourceRoute::Flows(id) => {
             call.query.only(&["folder"])?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use spark_actors::{DispatchError, Done, NewTask, RunOptions, Who};
+use spark_actors::{Creation, DispatchError, Done, NewTask, RunOptions, Who};
 use spark_events::domain::task::{TaskStatus, Trigger};
 use spark_events::{FlowId, Position, ScheduleId, TaskId, Timestamp, limits};
 use spark_projections::{TaskDetail, TaskFilter};
@@ -21,6 +21,7 @@ use crate::reply::{Page, Reply, rfc3339};
 use crate::shown::{self, Large};
 
 pub mod bulk;
+mod change;
 pub mod filter;
 
 use filter::{FilterBody, Place};
@@ -42,6 +43,10 @@ pub enum TaskRoute<'a> {
     Cancel(Segment<'a>),
     /// Run it again.
     Retry(Segment<'a>),
+    /// Let it start, where it is held.
+    Release(Segment<'a>),
+    /// Put it out of sight.
+    Delete(Segment<'a>),
     /// What its components did.
     Log(Segment<'a>),
 }
@@ -58,10 +63,13 @@ pub(crate) fn route<'a>(
         ([id], &Method::GET) => TaskRoute::Get(text(id)?),
         ([id, "wait"], &Method::GET) => TaskRoute::Wait(text(id)?),
         ([id, "log"], &Method::GET) => TaskRoute::Log(text(id)?),
-        ([_] | [_, "wait" | "log"], _) => return not_allowed(method, "GET, HEAD"),
+        ([id], &Method::DELETE) => TaskRoute::Delete(text(id)?),
+        ([_], _) => return not_allowed(method, "GET, HEAD, DELETE"),
+        ([_, "wait" | "log"], _) => return not_allowed(method, "GET, HEAD"),
         ([id, "cancel"], &Method::POST) => TaskRoute::Cancel(text(id)?),
         ([id, "retry"], &Method::POST) => TaskRoute::Retry(text(id)?),
-        ([_, "cancel" | "retry"], _) => return not_allowed(method, "POST"),
+        ([id, "run"], &Method::POST) => TaskRoute::Release(text(id)?),
+        ([_, "cancel" | "retry" | "run"], _) => return not_allowed(method, "POST"),
         _ => return Ok(None),
     }))
 }
@@ -85,6 +93,18 @@ pub struct RunBody {
     pub timeout: Option<String>,
     /// The same in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// Higher ones start first within a source; from -100 to 100.
+    pub priority: Option<i32>,
+    /// The longest wait until an attempt starts, such as `10m`.
+    pub queue_timeout: Option<String>,
+    /// The same in milliseconds.
+    pub queue_timeout_ms: Option<u64>,
+    /// The longest time over all attempts and waits, such as `1h`.
+    pub total_timeout: Option<String>,
+    /// The same in milliseconds.
+    pub total_timeout_ms: Option<u64>,
+    /// `false` holds the task until `POST /tasks/{id}/run`.
+    pub run: Option<bool>,
     /// How long to wait for the end before answering.
     pub wait_ms: Option<u64>,
     /// Why.
@@ -96,7 +116,22 @@ impl TryFrom<RunBody> for RunOptions {
 
     fn try_from(body: RunBody) -> Result<Self, Self::Error> {
         let RunBody { input, tweaks, retry, max_retries, timeout, timeout_ms, .. } = body;
-        OptionsBody { input, tweaks, retry, max_retries, timeout, timeout_ms }.try_into()
+        let RunBody { priority, queue_timeout, queue_timeout_ms, .. } = body;
+        let RunBody { total_timeout, total_timeout_ms, .. } = body;
+        OptionsBody {
+            input,
+            tweaks,
+            retry,
+            max_retries,
+            timeout,
+            timeout_ms,
+            priority,
+            queue_timeout,
+            queue_timeout_ms,
+            total_timeout,
+            total_timeout_ms,
+        }
+        .try_into()
     }
 }
 
@@ -169,19 +204,25 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
             Reply::ok(&show(call, read::task(app, id).await?).await?)
         }
         TaskRoute::Cancel(id) => {
+            let id = read::task_id(app, &id).await?;
+            change::cancel(call, id).await
+        }
+        TaskRoute::Retry(id) => {
+            let id = read::task_id(app, &id).await?;
+            change::retry(call, id).await
+        }
+        TaskRoute::Release(id) => {
             let who = call.action()?;
             let id = read::task_id(app, &id).await?;
-            let done = app.spark.cancel_task(id, &who).await?;
+            let done = app.spark.release_task(id, &who).await?;
             let row = row_at(call, id, done.position).await;
             Reply::written(row, read::known(id), done.position)
         }
-        TaskRoute::Retry(id) => {
+        TaskRoute::Delete(id) => {
             let who = call.action()?;
             let id = read::task_id(app, &id).await?;
-            let done = app.spark.retry_task(id, &who).await?;
-            let known = NewTaskRow::new(done.value, Trigger::RetryOf { task_id: id }, call);
-            let row = row_at(call, done.value, done.position).await;
-            Ok(Reply::written(row, known, done.position)?.as_created())
+            let done = app.spark.delete_task(id, &who).await?;
+            read::removed(app, id, done.position).await
         }
         TaskRoute::Log(id) => {
             call.query.only(&["attempt", "component"])?;
@@ -252,16 +293,19 @@ pub(crate) async fn run(call: &Call<'_>, flow: Option<&str>) -> Result<Reply, Ap
         (Some(text), None) | (None, Some(text)) => text,
         (None, None) => return Err(ApiError::field("flow", "is missing: give its id or name")),
     };
-    let (flow_id, done) = submit(call, flow, body.try_into()?, &who).await?;
+    let how = Creation { key: call.idempotency_key()?, held: body.run == Some(false) };
+    let (flow_id, done) = submit(call, flow, body.try_into()?, &how, &who).await?;
+    let is_repeat = done.position.is_none();
     let (id, mut position) = (done.value, done.position);
     if let Some(ms) = wait_ms {
         position = position.max(wait(call, id, ms).await?);
     }
     let manual = NewTaskRow::new(id, Trigger::Manual, call);
     let minimal = NewTaskRow { flow_id: Some(flow_id), ..manual };
-    if wants_row || wait_ms.is_some() {
+    if wants_row || wait_ms.is_some() || is_repeat {
         let row = row_at(call, id, position).await;
-        return Ok(Reply::written(row, minimal, position)?.as_created());
+        let reply = Reply::written(row, minimal, position)?;
+        return Ok(if is_repeat { reply } else { reply.as_created() });
     }
     Ok(Reply::ok(&minimal)?.at(position).as_created())
 }
@@ -272,6 +316,7 @@ async fn submit(
     call: &Call<'_>,
     flow: &str,
     options: RunOptions,
+    how: &Creation,
     who: &Who,
 ) -> Result<(FlowId, Done<TaskId>), ApiError> {
     let (spark, full) = (&call.app.spark, flow.parse::<FlowId>().ok());
@@ -279,19 +324,24 @@ async fn submit(
         Some(id) => id,
         None => read::flow_id(call.app, flow).await?,
     };
-    let refused = match spark.create_task(NewTask { flow_id, options }, who).await {
+    let create = async |flow_id, options| {
+        let request = NewTask { flow_id, options };
+        spark.create_task_with(request, how.clone(), who).await
+    };
+    let refused = match create(flow_id, options).await {
         Ok(done) => return Ok((flow_id, done)),
         Err(refused) => refused,
     };
     if full.is_none() || !matches!(refused, DispatchError::NotFound { kind: "flow", .. }) {
-        return Err(refused.into());
+        return Err(change::reused(refused, how.key.as_ref(), who));
     }
     let flow_id = read::flow_id(call.app, flow).await?;
     if full == Some(flow_id) {
         return Err(refused.into());
     }
     let options = run_body(&call.body)?.try_into()?;
-    Ok((flow_id, spark.create_task(NewTask { flow_id, options }, who).await?))
+    let done = create(flow_id, options).await;
+    Ok((flow_id, done.map_err(|error| change::reused(error, how.key.as_ref(), who))?))
 }
 
 /// A body of an object, of nothing, or of the bare input text as a JSON string.

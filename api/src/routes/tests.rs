@@ -45,6 +45,8 @@ fn table() -> Vec<(&'static str, Route<'static>)> {
         ("GET /tasks/a/log", Route::Tasks(T::Log(id()))),
         ("POST /tasks/a/cancel", Route::Tasks(T::Cancel(id()))),
         ("POST /tasks/a/retry", Route::Tasks(T::Retry(id()))),
+        ("POST /tasks/a/run", Route::Tasks(T::Release(id()))),
+        ("DELETE /tasks/a", Route::Tasks(T::Delete(id()))),
         ("GET /history/task/a", Route::History(HistoryRoute { kind: Kind::Task, id: id() })),
         ("GET /history/flows/a", Route::History(HistoryRoute { kind: Kind::Flow, id: id() })),
         ("GET /workers", Route::Workers(W::List)),
@@ -110,7 +112,7 @@ fn other_paths_and_methods_are_refused() {
         ("PUT", "/api/v1/sources", "SPK-1010"),
         ("POST", "/api/v1/flows/a", "SPK-1010"),
         ("GET", "/api/v1/flows/a/run", "SPK-1010"),
-        ("DELETE", "/api/v1/tasks/a", "SPK-1010"),
+        ("PUT", "/api/v1/tasks/a", "SPK-1010"),
         ("POST", "/api/v1/history/task/a", "SPK-1010"),
         ("BREW", "/api/v1/workers", "SPK-1010"),
     ] {

@@ -68,6 +68,7 @@ fn added(name: &str, port: u16, api_key: Option<SealedKey>) -> SourceEvent {
     SourceEvent::Added(Box::new(SourceAdded {
         name: name.to_owned(),
         url: format!("http://127.0.0.1:{port}"),
+        kind: spark_events::domain::source::SourceKind::Langflow,
         api_key,
         runs_max: 4,
         probe: Probe::Down { class: FailureClass::Unreachable, message: "refused".to_owned() },
@@ -109,6 +110,7 @@ pub(crate) async fn world() -> World {
         clock,
         data_dir: dir.path().to_owned(),
         worker_slots: 4,
+        probe_every: std::time::Duration::from_secs(60),
         hostname: "test".to_owned(),
     });
     let spark = spark.await.unwrap();

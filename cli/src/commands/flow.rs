@@ -144,8 +144,19 @@ pub(crate) struct One {
   automagik flow run hello-spark --input \"hello\" --wait
   cat question.txt | automagik flow run hello-spark - --wait
   automagik flow run hello-spark --input hi --tweak ChatInput-x1.sender_name=Ana
-  automagik flow run hello-spark --max-retries 0 --timeout 2m")]
+  automagik flow run hello-spark --max-retries 0 --timeout 2m
+  automagik flow run hello-spark --priority 10 --queue-timeout 5m --total-timeout 1h
+  automagik flow run hello-spark --idempotency-key order-4711")]
 pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) task: NewTask,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+/// What a new task is to do.
+#[derive(Debug, Args)]
+pub(crate) struct NewTask {
     /// Its name, its id, or the start of its id
     flow: String,
     /// Read the input from standard input
@@ -162,8 +173,18 @@ pub(crate) struct Run {
     /// The longest time of one attempt
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
-    #[command(flatten)]
-    wait: WaitArgs,
+    /// Higher ones start first within a source, from -100 to 100 [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    priority: Option<i32>,
+    /// The longest wait until an attempt starts; then the task fails
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    queue_timeout: Option<Duration>,
+    /// The longest time over all attempts and waits; then the task fails
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    total_timeout: Option<Duration>,
+    /// Repeating the command with the same key makes no second task
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
 }
 
 /// Forget a flow.
@@ -290,17 +311,27 @@ async fn sync(mut sync: Sync, context: &Context<'_>) -> Result<Exit> {
 
 /// Runs a flow, and waits for its end where that is wished.
 pub(crate) async fn run_flow(run: Run, context: &Context<'_>) -> Result<Exit> {
-    let mut input = run.input;
-    if run.stdin.is_some() {
+    let task = create(run.task, true, context).await?;
+    started(&task, &run.wait, context).await
+}
+
+/// Makes a task, to be run now or once it is released.
+pub(crate) async fn create(new: NewTask, run: bool, context: &Context<'_>) -> Result<Value> {
+    let mut input = new.input;
+    if new.stdin.is_some() {
         input.input_file = Some("-".into());
     }
     let body = Body::default()
         .with("input", Some(input.read()?.unwrap_or_default()))
-        .with("tweaks", run.tweaks.json()?)
-        .with("max_retries", run.max_retries)
-        .with("timeout_ms", run.timeout.map(ms));
-    let task = context.client.post(&["flows", &run.flow, "run"], body.json()).await?;
-    started(&task, &run.wait, context).await
+        .with("tweaks", new.tweaks.json()?)
+        .with("max_retries", new.max_retries)
+        .with("timeout_ms", new.timeout.map(ms))
+        .with("priority", new.priority)
+        .with("queue_timeout_ms", new.queue_timeout.map(ms))
+        .with("total_timeout_ms", new.total_timeout.map(ms))
+        .with("run", (!run).then_some(false));
+    let path = ["flows", &new.flow, "run"];
+    context.client.post_once(&path, body.json(), new.idempotency_key.as_deref()).await
 }
 
 /// What is said of a task that was just made. Its id alone is data, so that a script can keep it.

@@ -2,17 +2,16 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::json;
 
-use super::{Context, flow, watch};
+use super::{Context, watch};
 use crate::client::rows;
-use crate::exit::{Exit, Trouble};
-use crate::views::{self, short_task_id, text_or_dash};
-use crate::wait::{self, WaitArgs, WaitLimit};
-use bulk::BulkArgs;
+use crate::exit::Exit;
+use crate::views;
+use crate::wait::{self, WaitLimit};
 use filter::FilterArgs;
 
 mod bulk;
+mod change;
 mod filter;
 mod follow;
 
@@ -37,10 +36,16 @@ pub(crate) enum Task {
   automagik task show 0193a7b4-1c2d --follow"
     )]
     Show(Show),
+    /// Make a task that waits until it is run, or with --run one that starts now
+    Create(Box<change::Create>),
+    /// Let a task start that was made without --run
+    Run(change::Release),
     /// Stop it, whatever it is doing; or stop all that fit
-    Cancel(Cancel),
+    Cancel(Box<change::Cancel>),
+    /// Put an ended task out of sight, or all that fit; their history stays
+    Delete(Box<change::Delete>),
     /// Run an ended task again, or all that fit; each as a new task that names the old one
-    Retry(Retry),
+    Retry(Box<change::Retry>),
     /// Wait for its end
     Wait(Wait),
     /// What its components did, attempt after attempt
@@ -52,9 +57,6 @@ pub(crate) enum Task {
   automagik task log 0193a7b4-1c2d --follow"
     )]
     Log(Log),
-    /// The same as `flow run`
-    #[command(hide = true)]
-    Create(Box<flow::Run>),
 }
 
 /// List tasks.
@@ -109,35 +111,6 @@ pub(crate) struct Log {
     follow: bool,
 }
 
-/// Stop tasks.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  automagik task cancel 0193a7b4-1c2d --reason \"wrong input\"
-  automagik task cancel --schedule nightly --dry-run
-  automagik task cancel --flow report --since 10m --yes")]
-pub(crate) struct Cancel {
-    /// Its id, or the start of its id
-    task: Option<String>,
-    #[command(flatten)]
-    bulk: BulkArgs,
-}
-
-/// Run a task again.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  automagik task retry 0193a7b4-1c2d
-  automagik task retry 0193a7b4-1c2d --wait
-  automagik task retry --status failed --since 1h --dry-run
-  automagik task retry --status failed --class timeout --since 1h --yes")]
-pub(crate) struct Retry {
-    /// Its id, or the start of its id
-    task: Option<String>,
-    #[command(flatten)]
-    wait: WaitArgs,
-    #[command(flatten)]
-    bulk: BulkArgs,
-}
-
 /// Wait for a task.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -173,33 +146,11 @@ pub(crate) async fn run(task: Task, context: &Context<'_>) -> Result<Exit> {
             out.data(&row, |look| views::task::show(&row, look))?;
             Ok(Exit::Ok)
         }
-        Task::Cancel(cancel) => {
-            let Some(task) = cancel.bulk.one(cancel.task.as_deref(), "cancel")? else {
-                return cancel.bulk.run("cancel", context).await;
-            };
-            let row = client.post(&["tasks", task, "cancel"], json!({})).await?;
-            out.data(&row, |_| String::new())?;
-            let id = short_task_id(&text_or_dash(&row, &["id"]));
-            let status = text_or_dash(&row, &["status"]);
-            match status.as_str() {
-                "cancelled" => out.note(&format!("task {id} is cancelled")),
-                _ => out.note(&format!("task {id} is {status} and is being stopped")),
-            }
-            Ok(Exit::Ok)
-        }
-        Task::Retry(retry) => {
-            let Some(task) = retry.bulk.one(retry.task.as_deref(), "retry")? else {
-                if retry.wait.wait {
-                    let what = "--wait is for one task, and many were asked for";
-                    return Err(Trouble::usage(what)
-                        .then("follow them: automagik task list --watch")
-                        .into());
-                }
-                return retry.bulk.run("retry", context).await;
-            };
-            let task = client.post(&["tasks", task, "retry"], json!({})).await?;
-            flow::started(&task, &retry.wait, context).await
-        }
+        Task::Create(create) => change::create(*create, context).await,
+        Task::Run(release) => change::release(release, context).await,
+        Task::Cancel(cancel) => change::cancel(*cancel, context).await,
+        Task::Delete(delete) => change::delete(*delete, context).await,
+        Task::Retry(retry) => change::retry(*retry, context).await,
         Task::Wait(wait) => wait::for_task(client, out, &wait.task, &wait.limit).await,
         Task::Log(Log { task, attempt, component, follow: true }) => {
             let parts = follow::Parts { attempt, component, ..follow::Parts::default() };
@@ -216,7 +167,6 @@ pub(crate) async fn run(task: Task, context: &Context<'_>) -> Result<Exit> {
             }
             Ok(Exit::Ok)
         }
-        Task::Create(run) => flow::run_flow(*run, context).await,
     }
 }
 

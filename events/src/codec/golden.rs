@@ -83,6 +83,8 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("task.failed", json!({ "attempts": 4, "why": "attempts_exhausted", "failure": failure })),
         ("task.cancel_requested", json!({ "attempt": 1 })),
         ("task.cancelled", json!({ "attempts": 1, "remote": "stopped" })),
+        ("task.released", json!({ "at": AT })),
+        ("task.deleted", json!({})),
         (
             "schedule.created",
             json!({ "spec": schedule, "next_due_at": AT, "next_starts_at": AT, "zone_data": "2025b" }),

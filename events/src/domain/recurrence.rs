@@ -18,13 +18,18 @@
 //! repeated times run twice.
 
 mod cron;
+#[cfg(test)]
+mod croniter;
 mod dst;
 mod error;
+mod exclusion;
 mod pattern;
 #[cfg(test)]
 mod properties;
 mod text;
 mod timetable;
+#[cfg(test)]
+mod timetable_properties;
 mod zone;
 
 use serde::{Deserialize, Serialize};
@@ -33,8 +38,9 @@ use crate::clock::Timestamp;
 use crate::limits;
 use dst::LocalPlan;
 pub use error::RecurrenceError;
+pub use exclusion::Exclusion;
 pub use text::{parse_at, parse_every};
-pub use timetable::{Exclusion, Occurrence, Timetable, TimetablePlanner};
+pub use timetable::{Count, Occurrence, Timetable, TimetablePlanner, Walk};
 
 /// The version of the time zone data that due instants are computed with, for example `2025b`.
 #[must_use]
@@ -57,6 +63,37 @@ pub enum Recurrence {
         #[serde(default)]
         dst: DstRule,
     },
+    /// Clock times in a time zone, each part a field as in a cron expression. Day of month and day
+    /// of week must both match, while a cron expression that restricts both takes either.
+    Calendar {
+        /// 0 to 59.
+        #[serde(default = "zero")]
+        second: String,
+        /// 0 to 59.
+        #[serde(default = "zero")]
+        minute: String,
+        /// 0 to 23.
+        #[serde(default = "zero")]
+        hour: String,
+        /// 1 to 31, `L`, `LW`, `15W`.
+        #[serde(default = "any")]
+        day_of_month: String,
+        /// 1 to 12 or a name.
+        #[serde(default = "any")]
+        month: String,
+        /// 1970 to 2999.
+        #[serde(default = "any")]
+        year: String,
+        /// 0 to 7 or a name, `5L`, `MON#2`.
+        #[serde(default = "any")]
+        day_of_week: String,
+        /// The IANA name of the time zone.
+        #[serde(default = "utc")]
+        timezone: String,
+        /// What happens when the clock changes.
+        #[serde(default)]
+        dst: DstRule,
+    },
     /// A fixed distance in real time, aligned to the epoch: no drift, no effect of clock changes.
     Interval {
         /// The distance between two instants.
@@ -69,6 +106,18 @@ pub enum Recurrence {
         /// The instant.
         at: Timestamp,
     },
+}
+
+fn zero() -> String {
+    "0".to_owned()
+}
+
+fn any() -> String {
+    "*".to_owned()
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
 }
 
 /// What a clock change does to the times of a cron expression; see the module's text.
@@ -118,6 +167,33 @@ impl Recurrence {
         Self::Interval { every_ms, phase_ms: phase.unwrap_or(0) }
     }
 
+    /// Reads what may stand where a cron expression is expected: everything that
+    /// [`Recurrence::parse_cron`] takes, and an interval `@every D` or `@every D/PHASE`. With a
+    /// phase it is aligned to the epoch (`@every 90m/15m` is due 15 minutes after every 90th minute
+    /// of it), without one it counts from `now`. Of six fields the first is the seconds.
+    ///
+    /// # Errors
+    /// As [`Recurrence::parse_cron`], an interval that cannot be read or is out of bounds, a phase
+    /// that is not less than its interval, or an interval with a `CRON_TZ=`.
+    pub fn parse(
+        text: &str,
+        timezone: &str,
+        dst: DstRule,
+        now: Timestamp,
+    ) -> Result<Self, RecurrenceError> {
+        let (prefix, expression) = cron::split_zone(text);
+        let Some(every) = cron::strip_every(expression) else {
+            return Self::parse_cron(text, timezone, dst);
+        };
+        if let Some(timezone) = prefix {
+            return Err(RecurrenceError::EveryHasNoZone { timezone: error::excerpt(timezone) });
+        }
+        Ok(match text::parse_every_phase(every)? {
+            (every_ms, Some(phase_ms)) => Self::Interval { every_ms, phase_ms },
+            (every_ms, None) => Self::interval(every_ms, now),
+        })
+    }
+
     /// Reads a cron expression: five to seven fields, a name such as `@daily`, and optionally a
     /// leading `CRON_TZ=Zone`. An empty `timezone` is UTC.
     ///
@@ -139,19 +215,13 @@ impl Recurrence {
     /// of bounds, or a single instant before `now`.
     pub fn validate(&self, now: Timestamp) -> Result<(), RecurrenceError> {
         match self {
-            Self::Cron { .. } => match self.planner()?.next_after(now) {
+            Self::Cron { .. } | Self::Calendar { .. } => match self.planner()?.next_after(now) {
                 Some(_) => Ok(()),
                 None => Err(RecurrenceError::NeverMatches),
             },
             Self::Interval { every_ms, phase_ms } => {
                 text::check_interval(*every_ms)?;
-                if phase_ms >= every_ms {
-                    return Err(RecurrenceError::PhaseTooLong {
-                        phase_ms: *phase_ms,
-                        every_ms: *every_ms,
-                    });
-                }
-                Ok(())
+                text::check_phase(*every_ms, *phase_ms)
             }
             Self::Once { at } if *at < now => Err(RecurrenceError::InstantPast { at: *at, now }),
             Self::Once { .. } => Ok(()),
@@ -166,6 +236,21 @@ impl Recurrence {
         Ok(Planner(match self {
             Self::Cron { expression, timezone, dst } => {
                 let pattern = cron::compile(expression)?;
+                Plan::Cron(Box::new(LocalPlan::new(pattern, zone::parse(timezone)?, *dst)))
+            }
+            Self::Calendar {
+                second,
+                minute,
+                hour,
+                day_of_month,
+                month,
+                year,
+                day_of_week,
+                timezone,
+                dst,
+            } => {
+                let fields = [second, minute, hour, day_of_month, month, day_of_week, year];
+                let pattern = cron::compile_calendar(fields.map(String::as_str))?;
                 Plan::Cron(Box::new(LocalPlan::new(pattern, zone::parse(timezone)?, *dst)))
             }
             Self::Interval { every_ms, phase_ms } => {
@@ -207,6 +292,17 @@ impl Planner {
         };
         // A walk that asks again from its last answer must end, whatever the zone data holds.
         (due.at > after).then_some(due)
+    }
+
+    /// How many instants of an interval lie from `from` to `to`, both included.
+    fn count_interval(&self, from: Timestamp, to: Timestamp) -> Option<u64> {
+        let Plan::Interval { every_ms, phase_ms } = self.0 else {
+            return None;
+        };
+        let (every, phase) = (i128::from(every_ms) * 1_000, i128::from(phase_ms) * 1_000);
+        let index = |micros: i64| (i128::from(micros) - phase).checked_div_euclid(every);
+        let count = index(to.timestamp_micros())? - index(from.timestamp_micros() - 1)?;
+        u64::try_from(count).ok()
     }
 
     /// The next `n` due instants after `after`, at most [`limits::PREVIEW_MAX`].
@@ -475,5 +571,73 @@ mod tests {
             serde_json::to_string(&due).unwrap(),
             r#"{"at":"1970-01-01T00:00:00Z","dst":"gap"}"#
         );
+    }
+
+    #[test]
+    fn a_calendar_asks_for_both_days_and_has_defaults() {
+        let json = r#"{"kind":"calendar","hour":"9","day_of_month":"15","day_of_week":"MON"}"#;
+        let both: Recurrence = serde_json::from_str(json).unwrap();
+        let dues = both.planner().unwrap().preview(at("2026-01-01T00:00:00Z"), 3);
+        let shown: Vec<_> = dues.iter().map(|due| due.at.to_rfc3339()).collect();
+        let expected =
+            ["2026-06-15T09:00:00+00:00", "2027-02-15T09:00:00+00:00", "2027-03-15T09:00:00+00:00"];
+        assert_eq!(shown, expected);
+        let written = r#"{"kind":"calendar","second":"0","minute":"0","hour":"9","day_of_month":"15","month":"*","year":"*","day_of_week":"MON","timezone":"UTC","dst":"once"}"#;
+        assert_eq!(serde_json::to_string(&both).unwrap(), written);
+        let daily: Recurrence = serde_json::from_str(r#"{"kind":"calendar"}"#).unwrap();
+        let midnight = daily.next_after(at("2026-01-01T12:00:00Z"));
+        assert_eq!(midnight, Some(Due::plain(at("2026-01-02T00:00:00Z"))));
+    }
+
+    #[test]
+    fn a_calendar_knows_zones_years_and_clock_changes_and_refuses_what_never_comes() {
+        let read = |json: &str| serde_json::from_str::<Recurrence>(json).unwrap();
+        let gap = read(
+            r#"{"kind":"calendar","hour":"2","minute":"30","year":"2026-2027","month":"3","day_of_week":"SUN","day_of_month":"8-14","timezone":"America/New_York"}"#,
+        );
+        let dues = gap.planner().unwrap().preview(at("2026-01-01T00:00:00Z"), 5);
+        let note = Some(DstNote::Gap);
+        let expected = ["2026-03-08T07:00:00Z", "2027-03-14T07:00:00Z"].map(at);
+        assert_eq!(dues, expected.map(|at| Due { at, dst: note }));
+        let now = at("2026-01-01T00:00:00Z");
+        assert_eq!(gap.validate(now), Ok(()));
+        for (json, part) in [
+            (r#"{"kind":"calendar","month":"2","day_of_month":"30"}"#, "never matches"),
+            (r#"{"kind":"calendar","year":"2020"}"#, "never matches"),
+            (r#"{"kind":"calendar","minute":"60"}"#, "minute field"),
+            (r#"{"kind":"calendar","month":""}"#, "month field"),
+            (r#"{"kind":"calendar","hour":"1 2"}"#, "hour field"),
+            (r#"{"kind":"calendar","timezone":"berlin"}"#, "Europe/Berlin"),
+        ] {
+            let refused = read(json).validate(now).unwrap_err().to_string();
+            assert!(refused.contains(part), "{json}: {refused}");
+        }
+    }
+
+    #[test]
+    fn an_interval_may_stand_where_a_cron_expression_does() {
+        let now = at("2026-05-05T10:07:13Z");
+        let parse = |text: &str| Recurrence::parse(text, "", DstRule::Once, now);
+        let interval = |every_ms, phase_ms| Ok(Recurrence::Interval { every_ms, phase_ms });
+        assert_eq!(parse("@every 90m/15m"), interval(5_400_000, 900_000));
+        assert_eq!(parse(" @EVERY  1h30m / 0s "), interval(5_400_000, 0));
+        assert_eq!(parse("@every 30m"), Ok(Recurrence::interval(1_800_000, now)));
+        let first = parse("@every 90m/15m").unwrap().next_after(Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(first.at, at("1970-01-01T00:15:00Z"));
+        for text in ["@daily", "30 9 * * *", "15 30 9 * * *", "CRON_TZ=Asia/Tokyo 0 9 * * *"] {
+            assert_eq!(parse(text), Recurrence::parse_cron(text, "", DstRule::Once), "{text}");
+        }
+        for (text, part) in [
+            ("@every 90m/90m", "not less than the interval"),
+            ("@every 90", "has no unit"),
+            ("@every", "@every"),
+            ("@every 5m/soon", "cannot be read"),
+            ("@every 10ms", "too short"),
+            ("CRON_TZ=Asia/Tokyo @every 5m", "remove `CRON_TZ=Asia/Tokyo`"),
+            ("61 * * * *", "minute field"),
+        ] {
+            let refused = parse(text).unwrap_err().to_string();
+            assert!(refused.contains(part), "{text:?}: {refused}");
+        }
     }
 }

@@ -60,6 +60,10 @@ pub enum GiveUp {
     AttemptsExhausted,
     /// Another attempt would fail in the same way.
     NotRetryable,
+    /// No attempt started within the task's queue timeout.
+    QueueTimeout,
+    /// The task's total timeout is over, or would be before another attempt could start.
+    TotalTimeout,
 }
 
 impl RetryPolicy {
@@ -99,10 +103,21 @@ impl RetryPolicy {
     /// Decides what follows attempt `attempt` (from 1). `jitter_ppm` is a random number below
     /// 1,000,000 drawn by the caller: full jitter, so the delay lies anywhere in 0..=cap. A delay
     /// that the failure itself asks for is used instead, capped by the maximum and not jittered.
+    /// `left_ms` is what is left of the task's total timeout, where it has one: an attempt that
+    /// could not start within it is not made.
     #[must_use]
-    pub fn decide(&self, attempt: u32, failure: &Failure, jitter_ppm: u32) -> RetryDecision {
+    pub fn decide(
+        &self,
+        attempt: u32,
+        failure: &Failure,
+        jitter_ppm: u32,
+        left_ms: Option<u64>,
+    ) -> RetryDecision {
         if !failure.class.is_retryable() {
             return RetryDecision::GiveUp(GiveUp::NotRetryable);
+        }
+        if left_ms == Some(0) {
+            return RetryDecision::GiveUp(GiveUp::TotalTimeout);
         }
         if attempt >= self.attempts_max {
             return RetryDecision::GiveUp(GiveUp::AttemptsExhausted);
@@ -115,7 +130,10 @@ impl RetryPolicy {
                 u64::try_from(scaled).unwrap_or(self.maximum_ms)
             }
         };
-        RetryDecision::After { delay_ms }
+        match left_ms {
+            Some(left_ms) if delay_ms >= left_ms => RetryDecision::GiveUp(GiveUp::TotalTimeout),
+            Some(_) | None => RetryDecision::After { delay_ms },
+        }
     }
 }
 
@@ -140,14 +158,20 @@ mod tests {
     fn attempts_include_the_first_one() {
         let policy = RetryPolicy::default();
         let failure = failed(FailureClass::Component);
-        assert_eq!(policy.decide(3, &failure, 500_000), RetryDecision::After { delay_ms: 10_000 });
-        assert_eq!(policy.decide(4, &failure, 0), RetryDecision::GiveUp(GiveUp::AttemptsExhausted));
+        assert_eq!(
+            policy.decide(3, &failure, 500_000, None),
+            RetryDecision::After { delay_ms: 10_000 }
+        );
+        assert_eq!(
+            policy.decide(4, &failure, 0, None),
+            RetryDecision::GiveUp(GiveUp::AttemptsExhausted)
+        );
     }
 
     #[test]
     fn a_refused_key_is_not_tried_again() {
         assert_eq!(
-            RetryPolicy::default().decide(1, &failed(FailureClass::Auth), 0),
+            RetryPolicy::default().decide(1, &failed(FailureClass::Auth), 0, None),
             RetryDecision::GiveUp(GiveUp::NotRetryable)
         );
     }
@@ -157,9 +181,22 @@ mod tests {
         let mut failure = failed(FailureClass::RateLimit);
         failure.retry_after_ms = Some(60_000);
         let policy = RetryPolicy::default();
-        assert_eq!(policy.decide(1, &failure, 0), RetryDecision::After { delay_ms: 60_000 });
+        assert_eq!(policy.decide(1, &failure, 0, None), RetryDecision::After { delay_ms: 60_000 });
         failure.retry_after_ms = Some(u64::MAX);
-        assert_eq!(policy.decide(1, &failure, 0), RetryDecision::After { delay_ms: 300_000 });
+        assert_eq!(policy.decide(1, &failure, 0, None), RetryDecision::After { delay_ms: 300_000 });
+    }
+
+    #[test]
+    fn a_retry_that_would_start_after_the_total_timeout_is_not_made() {
+        let (policy, failure) = (RetryPolicy::default(), failed(FailureClass::Component));
+        let decide = |attempt, left| policy.decide(attempt, &failure, 1_000_000, Some(left));
+        assert_eq!(decide(1, 5_001), RetryDecision::After { delay_ms: 5_000 });
+        for (attempt, left) in [(1, 5_000), (1, 0), (4, 0)] {
+            assert_eq!(decide(attempt, left), RetryDecision::GiveUp(GiveUp::TotalTimeout));
+        }
+        assert_eq!(decide(4, 5_001), RetryDecision::GiveUp(GiveUp::AttemptsExhausted));
+        let hopeless = policy.decide(1, &failed(FailureClass::Auth), 0, Some(0));
+        assert_eq!(hopeless, RetryDecision::GiveUp(GiveUp::NotRetryable));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A source: a LangFlow server that Spark talks to.
+//! A source: a server that Spark talks to, LangFlow or any that takes HTTP requests.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +7,11 @@ use super::failure::FailureClass;
 use crate::clock::Timestamp;
 use crate::ids::SourceId;
 use crate::limits;
+
+mod kind;
+
+pub use kind::{BadHttpSettings, HttpSettings, KeyHeader, SourceKind};
+pub(crate) use kind::{is_header_name, is_path};
 
 /// A source's API key, sealed. Only its holder can open it; this crate cannot.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +27,7 @@ impl std::fmt::Debug for SealedKey {
 /// What a source was found to offer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
-    /// LangFlow's version, such as `1.13.0`.
+    /// LangFlow's version, such as `1.13.0`; empty where the source is none.
     pub version: String,
     /// Whether the background job API (v2) can be used.
     pub background_jobs: bool,
@@ -30,6 +35,14 @@ pub struct Capabilities {
     pub traces: bool,
     /// Whether a direct run can be streamed, and so be cancelled by closing the connection.
     pub stream: bool,
+}
+
+impl Capabilities {
+    /// The least that a source can offer: one direct call, which nothing is known about.
+    #[must_use]
+    pub fn least() -> Self {
+        Self { version: String::new(), background_jobs: false, traces: false, stream: false }
+    }
 }
 
 /// What the last probe found.
@@ -81,6 +94,12 @@ pub enum SourceRejection {
     /// The limit of runs at once is out of bounds.
     #[error("the limit of runs at once must be from 1 to {max}, got {0}", max = limits::SOURCE_RUNS_MAX)]
     BadRunsMax(u32),
+    /// A key cannot be given and taken away at once.
+    #[error("a key cannot be set and removed at once; give one of the two")]
+    KeySetAndRemoved,
+    /// What only a source of the kind `http` has cannot be used.
+    #[error(transparent)]
+    BadHttpSettings(#[from] BadHttpSettings),
 }
 
 /// An event of a source.
@@ -103,6 +122,9 @@ pub struct SourceAdded {
     pub name: String,
     /// Base URL without a trailing slash.
     pub url: String,
+    /// What kind of server it is. Never changes.
+    #[serde(default, skip_serializing_if = "SourceKind::is_langflow")]
+    pub kind: SourceKind,
     /// The API key, if one is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<SealedKey>,
@@ -124,6 +146,9 @@ pub struct SourceUpdated {
     /// The new API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<SealedKey>,
+    /// Whether the key was taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub api_key_removed: bool,
     /// The new limit of runs at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_max: Option<u32>,
@@ -195,12 +220,18 @@ impl Aggregate for Source {
                 }
                 check_name(&added.name)?;
                 check_runs_max(added.runs_max)?;
+                if let SourceKind::Http(settings) = &added.kind {
+                    settings.check()?;
+                }
                 Ok(vec![SourceEvent::Added(added)])
             }
             SourceCommand::Update(patch) => {
                 let current = self.connected()?;
                 patch.name.as_deref().map_or(Ok(()), check_name)?;
                 patch.runs_max.map_or(Ok(()), check_runs_max)?;
+                if patch.api_key_removed && patch.api_key.is_some() {
+                    return Err(SourceRejection::KeySetAndRemoved);
+                }
                 if patched(current.clone(), &patch) == *current {
                     return Ok(vec![]);
                 }
@@ -245,6 +276,9 @@ fn patched(mut source: SourceAdded, patch: &SourceUpdated) -> SourceAdded {
     if let Some(url) = &patch.url {
         source.url.clone_from(url);
     }
+    if patch.api_key_removed {
+        source.api_key = None;
+    }
     if let Some(api_key) = &patch.api_key {
         source.api_key = Some(api_key.clone());
     }
@@ -274,6 +308,7 @@ mod tests {
         SourceAdded {
             name: "local".into(),
             url: "http://127.0.0.1:7860".into(),
+            kind: SourceKind::Langflow,
             api_key: Some(SealedKey("sealed".into())),
             runs_max: 4,
             probe: up("1.13.0"),
@@ -312,6 +347,49 @@ mod tests {
         let expected = SourceAdded { runs_max: 9, ..added() };
         assert_eq!(source, Source::Connected(Box::new(expected)));
         assert_eq!(source.decide(SourceCommand::Update(patch), now()), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_key_is_taken_away_once_and_never_while_it_is_given() {
+        let remove = SourceUpdated { api_key_removed: true, ..SourceUpdated::default() };
+        let source = given([add(added()), SourceCommand::Update(remove.clone())]);
+        assert_eq!(source, Source::Connected(Box::new(SourceAdded { api_key: None, ..added() })));
+        assert_eq!(source.decide(SourceCommand::Update(remove.clone()), now()), Ok(vec![]));
+        let both = SourceUpdated { api_key: Some(SealedKey("b".into())), ..remove };
+        let refused = source.decide(SourceCommand::Update(both), now());
+        assert_eq!(refused, Err(SourceRejection::KeySetAndRemoved));
+    }
+
+    #[test]
+    fn a_kind_is_written_only_where_it_is_not_langflow() {
+        let langflow = serde_json::to_value(added()).unwrap();
+        assert!(langflow.get("kind").is_none(), "{langflow}");
+        assert_eq!(serde_json::from_value::<SourceAdded>(langflow).unwrap(), added());
+        let settings = HttpSettings { auth: KeyHeader::Bearer, health_path: Some("/up".into()) };
+        let http = SourceAdded { kind: SourceKind::Http(settings), ..added() };
+        let json = serde_json::to_value(&http).unwrap();
+        let kind = serde_json::json!({"http": {"auth": "bearer", "health_path": "/up"}});
+        assert_eq!(json["kind"], kind);
+        assert_eq!(serde_json::from_value::<SourceAdded>(json).unwrap(), http);
+    }
+
+    #[test]
+    fn settings_that_no_request_can_carry_are_refused() {
+        let refused = |auth, health_path: Option<&str>| {
+            let health_path = health_path.map(str::to_owned);
+            let kind = SourceKind::Http(HttpSettings { auth, health_path });
+            Source::Absent.decide(add(SourceAdded { kind, ..added() }), now()).unwrap_err()
+        };
+        for name in ["", "a b", "X:Key", "X\r\nHost"] {
+            let error = refused(KeyHeader::Header(name.into()), None);
+            let expected = BadHttpSettings::HeaderName(name.into());
+            assert_eq!(error, SourceRejection::BadHttpSettings(expected));
+        }
+        for path in ["", "health", "/a b", "/a#b"] {
+            let error = refused(KeyHeader::Bearer, Some(path));
+            let expected = BadHttpSettings::HealthPath(path.into());
+            assert_eq!(error, SourceRejection::BadHttpSettings(expected));
+        }
     }
 
     #[test]

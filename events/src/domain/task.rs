@@ -1,140 +1,34 @@
 //! A task: one execution of a flow, over all its attempts.
 //!
 //! ```text
-//! Absent -> Pending -> Running -> Completed
-//!                       |  ^ `---> Failed
-//!                       v  |
-//!                     Waiting         any open stage -> Cancelled
+//! Absent -> Held -> Pending -> Running -> Completed
+//!    `----------------^  |       |  ^ `---> Failed
+//!                        v       v  |
+//!                      Failed  Waiting     any open stage -> Cancelled
 //! ```
+//! A held task is pending to the outside; nothing happens to it until it is released.
 //! A failed attempt leads to `Waiting` or `Failed` by the retry policy, in the same batch of
-//! events. Completed, failed and cancelled tasks never change again: trying one again by hand
-//! makes a new task that names the old one.
-
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+//! events; one that waits for an attempt for too long fails without another (see `deadlines.rs`).
+//! Completed, failed and cancelled tasks never change again, except that they can be deleted:
+//! trying one again by hand makes a new task that names the old one.
 
 use super::Aggregate;
 use super::failure::Failure;
-use super::retry::{RetryDecision, RetryPolicy};
-use crate::clock::{Timestamp, ms_between, plus_ms};
-use crate::ids::{FlowId, ScheduleId, SourceId, TaskId, WorkerId};
-use crate::limits;
-use crate::payload::Payload;
+use super::retry::RetryDecision;
+use crate::clock::{Timestamp, micros, ms_between, plus_ms};
+use crate::ids::{TaskId, WorkerId};
 
 mod command;
+mod deadlines;
 mod events;
+mod spec;
 #[cfg(test)]
 mod tests;
 
 pub use command::*;
+pub use deadlines::TimeLimits;
 pub use events::*;
-
-/// What a task is to do. Fixed at creation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TaskSpec {
-    /// The flow to run.
-    pub flow_id: FlowId,
-    /// The source that has the flow.
-    pub source_id: SourceId,
-    /// The input text, as a JSON string.
-    pub input: Payload,
-    /// Values set over the flow's own, by component and field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tweaks: Option<Value>,
-    /// Who or what asked for it.
-    pub trigger: Trigger,
-    /// How often and how patiently it is tried.
-    pub retry: RetryPolicy,
-    /// The longest time of one attempt.
-    pub timeout_ms: u64,
-}
-
-/// Who or what asked for a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Trigger {
-    /// A person or a program, through the API.
-    Manual,
-    /// A due instant of a schedule.
-    Occurrence {
-        /// The schedule.
-        schedule_id: ScheduleId,
-        /// The due instant.
-        due_at: Timestamp,
-    },
-    /// A person, through a schedule; takes no occurrence.
-    ScheduleTriggered {
-        /// The schedule.
-        schedule_id: ScheduleId,
-    },
-    /// A due instant of the past, made up for by a backfill of a schedule.
-    Backfill {
-        /// The schedule.
-        schedule_id: ScheduleId,
-        /// The due instant.
-        due_at: Timestamp,
-        /// The backfill's number within the schedule.
-        number: u32,
-    },
-    /// A person, to try an ended task again.
-    RetryOf {
-        /// The ended task.
-        task_id: TaskId,
-    },
-}
-
-impl Trigger {
-    /// The schedule behind the task, if there is one.
-    #[must_use]
-    pub fn schedule_id(&self) -> Option<ScheduleId> {
-        match self {
-            Self::Occurrence { schedule_id, .. }
-            | Self::ScheduleTriggered { schedule_id }
-            | Self::Backfill { schedule_id, .. } => Some(*schedule_id),
-            Self::Manual | Self::RetryOf { .. } => None,
-        }
-    }
-}
-
-/// How an attempt is made, which decides whether it can be taken up again after a crash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CallMode {
-    /// LangFlow's background job API, with an idempotency key: can be re-attached.
-    Background,
-    /// One request that lasts as long as the run.
-    Direct,
-}
-
-/// What became of the run at the source when its attempt was cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RemoteStop {
-    /// No attempt was running.
-    NotRunning,
-    /// The source confirmed that it stopped the run.
-    Stopped,
-    /// The source offers no way to stop it, or did not confirm; it may run to its end.
-    LeftRunning,
-}
-
-/// One component's part in an attempt, from the source's trace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ComponentLog {
-    /// The component's display name.
-    pub component: String,
-    /// `ok` or `error`.
-    pub status: String,
-    /// When it started, as far as the source says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Timestamp>,
-    /// How long it took.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency_ms: Option<u64>,
-    /// Its error message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
+pub use spec::*;
 
 /// The current attempt of a running task.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,15 +53,24 @@ pub enum Task {
     /// Before its first event.
     #[default]
     Absent,
+    /// Made, and not to start before somebody releases it.
+    Held {
+        /// What to do.
+        spec: Box<TaskSpec>,
+    },
     /// Made, no attempt started yet.
     Pending {
         /// What to do.
         spec: Box<TaskSpec>,
+        /// When it was released, where it had been held.
+        released_at: Option<Timestamp>,
     },
     /// An attempt is under way.
     Running {
         /// What to do.
         spec: Box<TaskSpec>,
+        /// When it was released, where it had been held.
+        released_at: Option<Timestamp>,
         /// The attempt.
         attempt: Attempt,
     },
@@ -175,6 +78,8 @@ pub enum Task {
     Waiting {
         /// What to do.
         spec: Box<TaskSpec>,
+        /// When it was released, where it had been held.
+        released_at: Option<Timestamp>,
         /// Attempts so far.
         attempts: u32,
         /// When the next one may start.
@@ -203,6 +108,15 @@ pub enum Task {
         /// Attempts started.
         attempts: u32,
     },
+    /// Ended, and put out of sight.
+    Deleted {
+        /// What was to do.
+        spec: Box<TaskSpec>,
+        /// Attempts started.
+        attempts: u32,
+        /// How it had ended.
+        status: TaskStatus,
+    },
 }
 
 impl Task {
@@ -211,12 +125,13 @@ impl Task {
     pub fn status(&self) -> Option<TaskStatus> {
         match self {
             Self::Absent => None,
-            Self::Pending { .. } => Some(TaskStatus::Pending),
+            Self::Held { .. } | Self::Pending { .. } => Some(TaskStatus::Pending),
             Self::Running { .. } => Some(TaskStatus::Running),
             Self::Waiting { .. } => Some(TaskStatus::Waiting),
             Self::Completed { .. } => Some(TaskStatus::Completed),
             Self::Failed { .. } => Some(TaskStatus::Failed),
             Self::Cancelled { .. } => Some(TaskStatus::Cancelled),
+            Self::Deleted { status, .. } => Some(*status),
         }
     }
 
@@ -225,12 +140,14 @@ impl Task {
     pub fn spec(&self) -> Option<&TaskSpec> {
         match self {
             Self::Absent => None,
-            Self::Pending { spec }
+            Self::Held { spec }
+            | Self::Pending { spec, .. }
             | Self::Running { spec, .. }
             | Self::Waiting { spec, .. }
             | Self::Completed { spec, .. }
             | Self::Failed { spec, .. }
-            | Self::Cancelled { spec, .. } => Some(spec),
+            | Self::Cancelled { spec, .. }
+            | Self::Deleted { spec, .. } => Some(spec),
         }
     }
 
@@ -238,16 +155,20 @@ impl Task {
     #[must_use]
     pub fn attempts(&self) -> u32 {
         match self {
-            Self::Absent | Self::Pending { .. } => 0,
+            Self::Absent | Self::Held { .. } | Self::Pending { .. } => 0,
             Self::Running { attempt, .. } => attempt.number,
             Self::Waiting { attempts, .. }
             | Self::Completed { attempts, .. }
             | Self::Failed { attempts, .. }
-            | Self::Cancelled { attempts, .. } => *attempts,
+            | Self::Cancelled { attempts, .. }
+            | Self::Deleted { attempts, .. } => *attempts,
         }
     }
 
     fn stage(&self) -> Result<TaskStatus, TaskRejection> {
+        if matches!(self, Self::Deleted { .. }) {
+            return Err(TaskRejection::Deleted);
+        }
         match self.status() {
             None => Err(TaskRejection::Absent),
             Some(status) if status.is_ended() => Err(TaskRejection::Ended(status)),
@@ -259,28 +180,32 @@ impl Task {
     fn current(&self, got: u32) -> Result<(&TaskSpec, &Attempt), TaskRejection> {
         let status = self.stage()?;
         match self {
-            Self::Running { spec, attempt } if attempt.number == got => Ok((spec, attempt)),
+            Self::Running { spec, attempt, .. } if attempt.number == got => Ok((spec, attempt)),
             Self::Running { .. } | Self::Waiting { .. } => {
                 Err(TaskRejection::StaleAttempt { got, current: self.attempts() })
             }
             Self::Absent
+            | Self::Held { .. }
             | Self::Pending { .. }
             | Self::Completed { .. }
             | Self::Failed { .. }
-            | Self::Cancelled { .. } => Err(TaskRejection::WrongStage(status)),
+            | Self::Cancelled { .. }
+            | Self::Deleted { .. } => Err(TaskRejection::WrongStage(status)),
         }
     }
 
-    fn create(&self, spec: Box<TaskSpec>) -> Result<Vec<TaskEvent>, TaskRejection> {
+    fn create(
+        &self,
+        mut spec: Box<TaskSpec>,
+        now: Timestamp,
+    ) -> Result<Vec<TaskEvent>, TaskRejection> {
         match self.spec() {
-            Some(existing) if *existing == *spec => return Ok(vec![]),
+            Some(existing) if existing.asks_the_same(&spec) => return Ok(vec![]),
             Some(_) => return Err(TaskRejection::Exists),
             None => {}
         }
-        spec.retry.validate()?;
-        if spec.timeout_ms < 1_000 || spec.timeout_ms > limits::ATTEMPT_TIMEOUT_MS_MAX {
-            return Err(TaskRejection::BadTimeout(spec.timeout_ms));
-        }
+        spec.validate()?;
+        spec.created_at = Some(micros(now));
         Ok(vec![TaskEvent::Created(spec)])
     }
 
@@ -290,13 +215,18 @@ impl Task {
             Self::Pending { .. } => true,
             Self::Waiting { not_before, .. } => *not_before <= now,
             Self::Absent
+            | Self::Held { .. }
             | Self::Running { .. }
             | Self::Completed { .. }
             | Self::Failed { .. }
-            | Self::Cancelled { .. } => false,
+            | Self::Cancelled { .. }
+            | Self::Deleted { .. } => false,
         };
         if !due {
             return Err(TaskRejection::WrongStage(status));
+        }
+        if let Some(end) = self.expired(now) {
+            return Ok(vec![end]);
         }
         if started.attempt != self.attempts() + 1 {
             let (got, current) = (started.attempt, self.attempts());
@@ -323,7 +253,7 @@ impl Task {
             }));
             return Ok(events);
         }
-        let decision = spec.retry.decide(number, &failure, jitter_ppm);
+        let decision = spec.retry.decide(number, &failure, jitter_ppm, self.total_left_ms(now));
         let duration_ms = ms_between(attempt.started_at, now);
         events.push(TaskEvent::AttemptFailed(TaskAttemptFailed {
             attempt: number,
@@ -353,16 +283,45 @@ impl Task {
                 })])
             }
             Self::Absent
+            | Self::Held { .. }
             | Self::Pending { .. }
             | Self::Waiting { .. }
             | Self::Completed { .. }
-            | Self::Failed { .. } => {
-                self.stage()?;
-                Ok(vec![TaskEvent::Cancelled(TaskCancelled {
-                    attempts: self.attempts(),
-                    remote: RemoteStop::NotRunning,
-                })])
-            }
+            | Self::Failed { .. }
+            | Self::Deleted { .. } => self.terminate(),
+        }
+    }
+
+    fn terminate(&self) -> Result<Vec<TaskEvent>, TaskRejection> {
+        if matches!(self, Self::Cancelled { .. }) {
+            return Ok(vec![]);
+        }
+        let is_running = self.stage()? == TaskStatus::Running;
+        let remote = if is_running { RemoteStop::LeftRunning } else { RemoteStop::NotRunning };
+        Ok(vec![TaskEvent::Cancelled(TaskCancelled { attempts: self.attempts(), remote })])
+    }
+
+    fn release(&self, now: Timestamp) -> Result<Vec<TaskEvent>, TaskRejection> {
+        self.stage()?;
+        match self {
+            Self::Held { .. } => Ok(vec![TaskEvent::Released(TaskReleased { at: micros(now) })]),
+            Self::Absent
+            | Self::Pending { .. }
+            | Self::Running { .. }
+            | Self::Waiting { .. }
+            | Self::Completed { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Deleted { .. } => Ok(vec![]),
+        }
+    }
+
+    fn delete(&self) -> Result<Vec<TaskEvent>, TaskRejection> {
+        match (self, self.status()) {
+            (_, None) => Err(TaskRejection::Absent),
+            (Self::Deleted { .. }, _) => Ok(vec![]),
+            (_, Some(status)) if status.is_ended() => Ok(vec![TaskEvent::Deleted(TaskDeleted {})]),
+            (_, Some(status)) => Err(TaskRejection::StillOpen(status)),
         }
     }
 }
@@ -386,7 +345,7 @@ impl Aggregate for Task {
         now: Timestamp,
     ) -> Result<Vec<TaskEvent>, TaskRejection> {
         match command {
-            TaskCommand::Create(spec) => self.create(spec),
+            TaskCommand::Create(spec) => self.create(spec, now),
             TaskCommand::Start { attempt, worker_id, mode, definition_hash } => {
                 self.start(TaskStarted { attempt, worker_id, mode, definition_hash, at: now }, now)
             }
@@ -415,6 +374,13 @@ impl Aggregate for Task {
                 self.fail(attempt, failure, log, jitter_ppm, now)
             }
             TaskCommand::Cancel => self.cancel(),
+            TaskCommand::Terminate => self.terminate(),
+            TaskCommand::Release => self.release(now),
+            TaskCommand::Expire => {
+                self.stage()?;
+                Ok(self.expired(now).into_iter().collect())
+            }
+            TaskCommand::Delete => self.delete(),
             TaskCommand::RecordStopped { attempt, remote } => {
                 let (_, running) = self.current(attempt)?;
                 if !running.cancel_requested {
@@ -427,8 +393,19 @@ impl Aggregate for Task {
 
     fn evolve(self, event: &TaskEvent) -> Self {
         match (self, event) {
-            (Self::Absent, TaskEvent::Created(spec)) => Self::Pending { spec: spec.clone() },
-            (Self::Pending { spec } | Self::Waiting { spec, .. }, TaskEvent::Started(e)) => {
+            (Self::Absent, TaskEvent::Created(spec)) if spec.held => {
+                Self::Held { spec: spec.clone() }
+            }
+            (Self::Absent, TaskEvent::Created(spec)) => {
+                Self::Pending { spec: spec.clone(), released_at: None }
+            }
+            (Self::Held { spec }, TaskEvent::Released(e)) => {
+                Self::Pending { spec, released_at: Some(e.at) }
+            }
+            (
+                Self::Pending { spec, released_at } | Self::Waiting { spec, released_at, .. },
+                TaskEvent::Started(e),
+            ) => {
                 let attempt = Attempt {
                     number: e.attempt,
                     worker_id: e.worker_id,
@@ -437,29 +414,64 @@ impl Aggregate for Task {
                     job_id: None,
                     cancel_requested: false,
                 };
-                Self::Running { spec, attempt }
+                Self::Running { spec, released_at, attempt }
             }
-            (Self::Running { spec, attempt }, event) => running(spec, attempt, event),
-            (Self::Pending { spec }, TaskEvent::Cancelled(_)) => {
+            (Self::Running { spec, released_at, attempt }, event) => {
+                running(spec, released_at, attempt, event)
+            }
+            (Self::Held { spec } | Self::Pending { spec, .. }, TaskEvent::Cancelled(_)) => {
                 Self::Cancelled { spec, attempts: 0 }
             }
             (Self::Waiting { spec, attempts, .. }, TaskEvent::Cancelled(_)) => {
                 Self::Cancelled { spec, attempts }
             }
+            (Self::Pending { spec, .. }, TaskEvent::Failed(e)) => {
+                Self::Failed { spec, attempts: 0, failure: e.failure.clone() }
+            }
+            (Self::Waiting { spec, attempts, .. }, TaskEvent::Failed(e)) => {
+                Self::Failed { spec, attempts, failure: e.failure.clone() }
+            }
+            (state, TaskEvent::Deleted(_)) => state.out_of_sight(),
             (state, _) => state,
         }
     }
 }
 
+impl Task {
+    /// The state after the event that deletes it; one that has not ended stays as it is.
+    fn out_of_sight(self) -> Self {
+        match (self.status(), self.attempts()) {
+            (Some(status), attempts) if status.is_ended() => match self {
+                Self::Completed { spec, .. }
+                | Self::Failed { spec, .. }
+                | Self::Cancelled { spec, .. } => Self::Deleted { spec, attempts, status },
+                Self::Absent
+                | Self::Held { .. }
+                | Self::Pending { .. }
+                | Self::Running { .. }
+                | Self::Waiting { .. }
+                | Self::Deleted { .. } => self,
+            },
+            (None | Some(_), _) => self,
+        }
+    }
+}
+
 /// The state that a running task's next event leads to.
-fn running(spec: Box<TaskSpec>, mut attempt: Attempt, event: &TaskEvent) -> Task {
+fn running(
+    spec: Box<TaskSpec>,
+    released_at: Option<Timestamp>,
+    mut attempt: Attempt,
+    event: &TaskEvent,
+) -> Task {
     let attempts = attempt.number;
     match event {
         TaskEvent::Submitted(e) => attempt.job_id = Some(e.job_id.clone()),
         TaskEvent::Reattached(e) => attempt.worker_id = e.worker_id,
         TaskEvent::CancelRequested(_) => attempt.cancel_requested = true,
         TaskEvent::RetryScheduled(e) => {
-            return Task::Waiting { spec, attempts, not_before: e.not_before };
+            let not_before = e.not_before;
+            return Task::Waiting { spec, released_at, attempts, not_before };
         }
         TaskEvent::Completed(_) => return Task::Completed { spec, attempts },
         TaskEvent::Failed(e) => {
@@ -469,7 +481,9 @@ fn running(spec: Box<TaskSpec>, mut attempt: Attempt, event: &TaskEvent) -> Task
         TaskEvent::Created(_)
         | TaskEvent::Started(_)
         | TaskEvent::LogRecorded(_)
-        | TaskEvent::AttemptFailed(_) => {}
+        | TaskEvent::AttemptFailed(_)
+        | TaskEvent::Released(_)
+        | TaskEvent::Deleted(_) => {}
     }
-    Task::Running { spec, attempt }
+    Task::Running { spec, released_at, attempt }
 }

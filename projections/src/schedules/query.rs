@@ -4,12 +4,13 @@ use rusqlite::{OptionalExtension, Row};
 use serde::Serialize;
 use serde_json::Value;
 use spark_events::domain::overlap::Overlap;
-use spark_events::domain::recurrence::Recurrence;
+use spark_events::domain::recurrence::{Recurrence, Timetable};
 use spark_events::domain::retry::RetryPolicy;
-use spark_events::domain::schedule::ScheduleStatus;
+use spark_events::domain::schedule::{OnDrift, ScheduleSpec, ScheduleStatus};
 use spark_events::{FlowId, Payload, Revision, ScheduleId, SourceId, TaskId, Timestamp};
 
-use super::Outcome;
+use super::summary::timezone;
+use super::{BackfillRow, Outcome, OutcomeCounts};
 use crate::columns::{Columns, blob, rfc3339, rfc3339_opt};
 use crate::error::QueryError;
 use crate::find::{Finder, Found};
@@ -23,6 +24,8 @@ pub struct ScheduleRow {
     pub id: ScheduleId,
     /// Its name, when it was given one.
     pub name: Option<String>,
+    /// What people should know about it.
+    pub note: Option<String>,
     /// The flow it runs.
     pub flow_id: FlowId,
     /// The flow's name.
@@ -31,11 +34,13 @@ pub struct ScheduleRow {
     pub source_id: SourceId,
     /// `active`, `paused`, `completed` or `deleted`.
     pub status: String,
-    /// When it is due.
-    pub recurrence: Recurrence,
-    /// The time zone of a cron expression.
+    /// When it is due, where exactly one recurrence says so.
+    pub recurrence: Option<Recurrence>,
+    /// When it is due: everything that says so.
+    pub timetable: Timetable,
+    /// The time zone of the first recurrence that has one.
     pub timezone: Option<String>,
-    /// The recurrence in a few words.
+    /// The timetable in a few words.
     pub summary: String,
     /// The input of its tasks.
     pub input: Payload,
@@ -49,13 +54,30 @@ pub struct ScheduleRow {
     pub retry: RetryPolicy,
     /// The longest time of one attempt.
     pub timeout_ms: u64,
+    /// How long its tasks may wait for their first attempt.
+    pub queue_timeout_ms: Option<u64>,
+    /// How long its tasks may take over all attempts.
+    pub total_timeout_ms: Option<u64>,
+    /// Which of its source's waiting tasks go first: higher ones.
+    pub priority: Option<i32>,
+    /// After how many starts of its own it is completed.
+    pub runs_max: Option<u64>,
+    /// How many of these are left.
+    pub runs_left: Option<u64>,
+    /// After how many failed tasks in a row it pauses itself.
+    pub pause_after: Option<u32>,
+    /// What happens when the flow was changed at its source.
+    pub on_drift: OnDrift,
     /// The first due instant without an outcome; null while it is not active.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
     pub next_due_at: Option<Timestamp>,
+    /// When that one starts: later than it is due where jitter moves it.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub next_starts_at: Option<Timestamp>,
     /// The last due instant with an outcome.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
     pub last_due_at: Option<Timestamp>,
-    /// The last task that it started, by a due instant or by hand.
+    /// The last task that it started: by a due instant, by hand, or by a backfill.
     pub last_task_id: Option<TaskId>,
     /// How that task stands.
     pub last_task_status: Option<&'static str>,
@@ -66,14 +88,17 @@ pub struct ScheduleRow {
     pub paused_by: Option<String>,
     /// Why it is paused, as far as that was said.
     pub paused_reason: Option<String>,
-    /// Due instants that started a task.
-    pub fired: u64,
-    /// Due instants that started nothing because an earlier task was still open.
-    pub skipped: u64,
-    /// Due instants that came too late.
-    pub missed: u64,
-    /// Tasks that were started by hand.
-    pub triggered: u64,
+    /// Why it is paused, where it paused itself.
+    pub pause_note: Option<String>,
+    /// Failed tasks in a row, where they are counted.
+    pub failures: u32,
+    /// How many starts wait for the end of what is open.
+    pub waiting: u64,
+    /// Backfills under way, oldest first.
+    pub backfills: Vec<BackfillRow>,
+    /// How many instants came to which outcome.
+    #[serde(flatten)]
+    pub counts: OutcomeCounts,
     /// Its tasks that failed.
     pub failed: u64,
     /// What became of the last due instants, the newest first.
@@ -103,11 +128,10 @@ pub struct ScheduleFilter {
     pub include_deleted: bool,
 }
 
-const SELECT: &str = "SELECT s.seq AS seq, s.id AS id, s.name AS name, s.flow_id AS flow_id,
-    f.name AS flow_name, s.source_id AS source_id, st.status AS status, s.recurrence, s.timezone,
-    s.summary, s.input, s.tweaks, s.overlap, s.catch_up_ms, s.retry, s.timeout_ms, st.next_due_at,
-    st.last_due_at, st.last_task_id, t.status AS last_task_status, st.paused_at, st.paused_by,
-    st.paused_reason, st.fired, st.skipped, st.missed, st.triggered, st.outcomes,
+const SELECT: &str = "SELECT s.seq AS seq, s.id AS id, f.name AS flow_name, st.status AS status,
+    s.spec, s.summary, st.next_due_at, st.next_starts_at, st.last_due_at, st.last_task_id,
+    t.status AS last_task_status, st.paused_at, st.paused_by, st.paused_reason, st.pause_note,
+    st.failures, st.waiting_count, st.backfills, st.counts, st.outcomes,
     s.created_at AS created_at, st.updated_at AS updated_at, s.created_by AS created_by,
     st.revision AS revision,
     (SELECT coalesce(sum(n), 0) FROM tasks_counts c JOIN tasks_refs r ON r.ref = c.schedule
@@ -116,33 +140,50 @@ const SELECT: &str = "SELECT s.seq AS seq, s.id AS id, s.name AS name, s.flow_id
     LEFT JOIN flows f ON f.id = s.flow_id LEFT JOIN tasks t ON t.id = st.last_task_id";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ScheduleRow> {
+    let spec: ScheduleSpec = row.json("spec")?;
+    let counts: OutcomeCounts = row.json("counts")?;
+    let only = match spec.timetable.specs.as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    };
     Ok(ScheduleRow {
         id: ScheduleId(row.id("id")?),
-        name: row.get("name")?,
-        flow_id: FlowId(row.id("flow_id")?),
         flow_name: row.get("flow_name")?,
-        source_id: SourceId(row.id("source_id")?),
         status: row.get("status")?,
-        recurrence: row.json("recurrence")?,
-        timezone: row.get("timezone")?,
+        recurrence: only,
+        timezone: timezone(&spec.timetable).map(Into::into),
         summary: row.get("summary")?,
-        input: row.json("input")?,
-        tweaks: row.json_opt("tweaks")?,
-        overlap: row.json("overlap")?,
-        catch_up_ms: row.count("catch_up_ms")?,
-        retry: row.json("retry")?,
-        timeout_ms: row.count("timeout_ms")?,
+        name: spec.name,
+        note: spec.note,
+        flow_id: spec.flow_id,
+        source_id: spec.source_id,
+        timetable: spec.timetable,
+        input: spec.input,
+        tweaks: spec.tweaks,
+        overlap: spec.overlap,
+        catch_up_ms: spec.catch_up_ms,
+        retry: spec.retry,
+        timeout_ms: spec.timeout_ms,
+        queue_timeout_ms: spec.queue_timeout_ms,
+        total_timeout_ms: spec.total_timeout_ms,
+        priority: spec.priority,
+        runs_max: spec.runs_max,
+        runs_left: spec.runs_max.map(|max| max.saturating_sub(counts.fired)),
+        pause_after: spec.pause_after,
+        on_drift: spec.on_drift,
         next_due_at: row.time_opt("next_due_at")?,
+        next_starts_at: row.time_opt("next_starts_at")?,
         last_due_at: row.time_opt("last_due_at")?,
         last_task_id: row.id_opt("last_task_id")?.map(TaskId),
         last_task_status: row.get::<_, Option<i64>>("last_task_status")?.map(status_name),
         paused_at: row.time_opt("paused_at")?,
         paused_by: row.get("paused_by")?,
         paused_reason: row.get("paused_reason")?,
-        fired: row.count("fired")?,
-        skipped: row.count("skipped")?,
-        missed: row.count("missed")?,
-        triggered: row.count("triggered")?,
+        pause_note: row.get("pause_note")?,
+        failures: row.get("failures")?,
+        waiting: row.count("waiting_count")?,
+        backfills: row.json("backfills")?,
+        counts,
         failed: row.count("failed")?,
         outcomes: row.json("outcomes")?,
         created_at: row.time("created_at")?,

@@ -24,7 +24,8 @@ pub struct TaskFilter {
     pub source_id: Option<SourceId>,
     /// Of this schedule.
     pub schedule_id: Option<ScheduleId>,
-    /// Made for this reason: `manual`, `occurrence`, `schedule_triggered` or `retry_of`.
+    /// Made for this reason: `manual`, `occurrence`, `schedule_triggered`, `retry_of` or
+    /// `backfill`.
     pub trigger: Option<&'static str>,
     /// Whose last failure is of this class, and that did not complete after it.
     pub class: Option<FailureClass>,
@@ -42,7 +43,7 @@ pub struct TaskFilter {
 
 impl TaskFilter {
     /// Every reason for which a task is made, as it is named in a filter and in a row.
-    pub const TRIGGERS: [&'static str; 4] = TRIGGERS;
+    pub const TRIGGERS: [&'static str; 5] = TRIGGERS;
 }
 
 /// The order of a list: those that an index serves.

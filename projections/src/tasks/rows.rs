@@ -219,7 +219,8 @@ pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
     })
 }
 
-pub(super) const TRIGGERS: [&str; 4] = ["manual", "occurrence", "schedule_triggered", "retry_of"];
+pub(super) const TRIGGERS: [&str; 5] =
+    ["manual", "occurrence", "schedule_triggered", "retry_of", "backfill"];
 const STOPS: [&str; 3] = ["not_running", "stopped", "left_running"];
 const MODES: [&str; 2] = ["background", "direct"];
 

@@ -20,7 +20,8 @@ CREATE TABLE tasks (
     flow INTEGER NOT NULL,          -- of tasks_refs, as the next two and the worker
     source INTEGER NOT NULL,
     schedule INTEGER,
-    trigger INTEGER NOT NULL,       -- 0 manual, 1 occurrence, 2 schedule triggered, 3 retry of
+    -- 0 manual, 1 occurrence, 2 schedule triggered, 3 retry of, 4 backfill
+    trigger INTEGER NOT NULL,
     due_at INTEGER,                 -- microseconds, as all times
     retry_of BLOB,
     -- 0 pending, 1 running, 2 waiting, 3 completed, 4 failed, 5 cancelled; 10 more when deleted
@@ -57,6 +58,7 @@ CREATE INDEX tasks_status ON tasks (status);
 CREATE INDEX tasks_flow ON tasks (flow, status);
 CREATE INDEX tasks_source ON tasks (source, status);
 CREATE INDEX tasks_schedule ON tasks (schedule, status) WHERE schedule IS NOT NULL;
+CREATE INDEX tasks_due ON tasks (schedule, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX tasks_trigger ON tasks (trigger, status);
 CREATE INDEX tasks_class ON tasks (class, status) WHERE class IS NOT NULL;
 CREATE INDEX tasks_retries ON tasks (retry_of) WHERE retry_of IS NOT NULL;

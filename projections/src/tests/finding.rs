@@ -54,7 +54,7 @@ async fn what_is_deleted_answers_where_nothing_living_does() {
         story.add(id.stream(), FlowEvent::Deleted(FlowDeleted {}));
     }
     story.add(SCHEDULE.stream(), schedule("hourly"));
-    story.add(SCHEDULE.stream(), ScheduleEvent::Deleted(ScheduleDeleted {}));
+    story.add(SCHEDULE.stream(), ScheduleEvent::Deleted(ScheduleDeleted::default()));
     let model = Model::of(&story);
     let find = async |text: &str| model.reads().find_flow(text).await.unwrap();
     assert_eq!(find("Twin").await, Found::One(TWIN_A), "the living one comes first");

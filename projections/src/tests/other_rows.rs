@@ -6,7 +6,8 @@ use spark_events::domain::flow::{
     RunsLimit,
 };
 use spark_events::domain::source::{
-    Probe, SealedKey, SourceEvent, SourceProbed, SourceRemoved, SourceUpdated,
+    Capabilities, HttpSettings, KeyHeader, Probe, SealedKey, SourceAdded, SourceEvent, SourceKind,
+    SourceProbed, SourceRemoved, SourceUpdated,
 };
 use spark_events::domain::task::Trigger;
 use spark_events::domain::worker::{WorkerEvent, WorkerLost, WorkerStarted};
@@ -33,6 +34,39 @@ async fn a_source_keeps_what_an_update_does_not_name() {
     assert_eq!(row.version.as_deref(), Some("1.13.0"));
     assert_eq!((row.created_at, row.updated_at, row.revision.0), (at(1), at(4), 2));
     assert!(!serde_json::to_string(&row).unwrap().contains("sealed"));
+}
+
+#[tokio::test]
+async fn a_row_tells_the_kind_the_flows_and_since_when_it_is_so() {
+    let mut story = Story::with_flow();
+    let patch = SourceUpdated { api_key_removed: true, ..Default::default() };
+    let sealed = SealedKey("sealed".into());
+    let keyed = SourceUpdated { api_key: Some(sealed), ..Default::default() };
+    story.add(SOURCE.stream(), SourceEvent::Updated(keyed));
+    story.add(SOURCE.stream(), SourceEvent::Updated(patch));
+    let row = Model::of(&story).reads().source(SOURCE).await.unwrap().unwrap();
+    assert_eq!((row.kind, row.http, row.flows), ("langflow", None, 1));
+    assert_eq!((row.has_api_key, row.status_since), (false, at(1)));
+    let down = |message: &str| {
+        let probe = Probe::Down { class: FailureClass::Unreachable, message: message.into() };
+        SourceEvent::Probed(SourceProbed { probe })
+    };
+    story.add(SOURCE.stream(), down("refused"));
+    story.add(SOURCE.stream(), down("silent"));
+    story.add(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {}));
+    let row = Model::of(&story).reads().source(SOURCE).await.unwrap().unwrap();
+    assert_eq!((row.status, row.status_since, row.flows), ("down", at(5), 0));
+}
+
+#[tokio::test]
+async fn a_source_of_another_kind_has_its_settings_and_no_version() {
+    let mut story = Story::default();
+    let http = HttpSettings { auth: KeyHeader::Bearer, health_path: None };
+    let probe = Probe::Up { capabilities: Capabilities::least() };
+    let added = SourceAdded { kind: SourceKind::Http(http.clone()), probe, ..source("hooks") };
+    story.add(SOURCE.stream(), SourceEvent::Added(Box::new(added)));
+    let row = Model::of(&story).reads().source(SOURCE).await.unwrap().unwrap();
+    assert_eq!((row.kind, row.http, row.version), ("http", Some(http), None));
 }
 
 #[tokio::test]

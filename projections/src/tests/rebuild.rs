@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use spark_events::domain::flow::{FlowDeleted, FlowEvent};
+use spark_events::domain::overlap::Overlap;
 use spark_events::domain::retry::GiveUp;
 use spark_events::domain::schedule::*;
 use spark_events::domain::source::{SourceEvent, SourceUpdated};
@@ -136,7 +137,8 @@ fn step(story: &mut Story, stage: &mut Stage, id: TaskId, what: u8) {
 /// Something that happens beside the tasks.
 fn aside(story: &mut Story, what: u8) {
     let n = story.next();
-    let fired = ScheduleFired { due_at: at(n), task_id: task_id(0), next_due_at: Some(at(n + 5)) };
+    let (due_at, next_due_at, next_starts_at) = (at(n), Some(at(n + 5)), None);
+    let (task_id, origin) = (task_id(0), Origin::Occurrence { due_at });
     match what {
         0 => {
             story.add(FLOW.stream(), FlowEvent::Deleted(FlowDeleted {}));
@@ -149,24 +151,68 @@ fn aside(story: &mut Story, what: u8) {
             story.add(SOURCE.stream(), SourceEvent::Updated(patch));
         }
         3 => {
-            story.add(SCHEDULE.stream(), ScheduleEvent::Paused(SchedulePaused { at: at(n) }));
+            story.add(
+                SCHEDULE.stream(),
+                ScheduleEvent::Paused(SchedulePaused {
+                    at: at(n),
+                    note: None,
+                    dropped: vec![at(n - 1)],
+                }),
+            );
         }
         4 => {
             let resumed =
-                ScheduleResumed { paused_at: at(1), at: at(n), next_due_at: Some(at(n + 1)) };
+                ScheduleResumed { paused_at: at(1), at: at(n), next_due_at, next_starts_at };
             story.add(SCHEDULE.stream(), ScheduleEvent::Resumed(resumed));
         }
         5 => {
-            story.add(
-                SCHEDULE.stream(),
-                ScheduleEvent::Triggered(ScheduleTriggered { task_id: task_id(1) }),
-            );
+            story.add(SCHEDULE.stream(), ScheduleEvent::Triggered(ScheduleTriggered { task_id }));
         }
         6 => {
             story.add_raw(SCHEDULE.stream(), "schedule.moved", 1, b"{}");
         }
+        8 => {
+            let e = ScheduleBuffered { origin, overlap: None, next_due_at, next_starts_at };
+            story.add(SCHEDULE.stream(), ScheduleEvent::Buffered(e));
+        }
+        9 => {
+            let (spec, changed) = (schedule_spec("edited"), vec!["name".into()]);
+            let (at, dropped, zone_data) = (due_at, vec![], "2026a".into());
+            story.add(
+                SCHEDULE.stream(),
+                ScheduleEvent::Edited(Box::new(ScheduleEdited {
+                    spec,
+                    changed,
+                    at,
+                    dropped,
+                    next_due_at,
+                    next_starts_at,
+                    zone_data,
+                })),
+            );
+        }
+        10 => {
+            let (from, to, due) = (at(1), at(2), vec![at(1), at(2)]);
+            let (only, overlap) = (BackfillOnly::Missing, Overlap::BufferAll);
+            let (number, active_max) = (1, 1);
+            story.add(
+                SCHEDULE.stream(),
+                ScheduleEvent::BackfillStarted(Box::new(ScheduleBackfillStarted {
+                    number,
+                    from,
+                    to,
+                    only,
+                    overlap,
+                    active_max,
+                    due,
+                })),
+            );
+            let e = ScheduleBackfilled { number, due_at: from, task_id };
+            story.add(SCHEDULE.stream(), ScheduleEvent::Backfilled(e));
+        }
         _ => {
-            story.add(SCHEDULE.stream(), ScheduleEvent::Fired(fired));
+            let e = ScheduleFired { due_at, task_id, dst: None, next_due_at, next_starts_at };
+            story.add(SCHEDULE.stream(), ScheduleEvent::Fired(e));
         }
     }
 }
@@ -197,7 +243,7 @@ proptest! {
 
     #[test]
     fn the_cuts_between_batches_do_not_show(
-        steps in prop::collection::vec((0_u8..7, 0_u8..9), 0..60),
+        steps in prop::collection::vec((0_u8..7, 0_u8..12), 0..60),
         cuts in prop::collection::vec(1_usize..20, 0..12),
         poison in prop::option::of(0_usize..60),
     ) {

@@ -11,7 +11,7 @@ use spark_events::domain::flow::{FlowEvent, FlowSynced};
 use spark_events::domain::recurrence::Recurrence;
 use spark_events::domain::retry::RetryPolicy;
 use spark_events::domain::schedule::{ScheduleCreated, ScheduleEvent, ScheduleSpec};
-use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent};
+use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent, SourceKind};
 use spark_events::domain::task::*;
 use spark_events::{
     DomainEvent, FlowId, Metadata, Payload, Position, RecordedEvent, Revision, ScheduleId,
@@ -146,6 +146,7 @@ pub(super) fn source(name: &str) -> SourceAdded {
     SourceAdded {
         name: name.into(),
         url: format!("http://{name}:7860"),
+        kind: SourceKind::Langflow,
         api_key: None,
         runs_max: 4,
         probe: Probe::Up { capabilities },
@@ -176,27 +177,44 @@ pub(super) fn task_spec(flow_id: FlowId, trigger: Trigger) -> TaskSpec {
         trigger,
         retry: RetryPolicy::default(),
         timeout_ms: 600_000,
+        priority: 0,
+        queue_timeout_ms: None,
+        total_timeout_ms: None,
+        definition: None,
+        held: false,
+        created_at: None,
     }
 }
 
 pub(super) fn schedule(name: &str) -> ScheduleEvent {
-    let recurrence = Recurrence::Interval { every_ms: 5_000, phase_ms: 0 };
     ScheduleEvent::Created(Box::new(ScheduleCreated {
-        spec: ScheduleSpec {
-            name: Some(name.into()),
-            flow_id: FLOW,
-            source_id: SOURCE,
-            catch_up_ms: 3_600_000,
-            recurrence,
-            input: text("every time"),
-            tweaks: Some(json!({ "ChatInput-1": { "x": 1 } })),
-            overlap: Default::default(),
-            retry: RetryPolicy::default(),
-            timeout_ms: 600_000,
-        },
+        spec: schedule_spec(name),
         next_due_at: at(1_000),
+        next_starts_at: None,
         zone_data: "2026a".into(),
     }))
+}
+
+pub(super) fn schedule_spec(name: &str) -> ScheduleSpec {
+    ScheduleSpec {
+        name: Some(name.into()),
+        note: None,
+        flow_id: FLOW,
+        source_id: SOURCE,
+        timetable: Recurrence::Interval { every_ms: 5_000, phase_ms: 0 }.into(),
+        input: text("every time"),
+        tweaks: Some(json!({ "ChatInput-1": { "x": 1 } })),
+        overlap: Default::default(),
+        catch_up_ms: 3_600_000,
+        retry: RetryPolicy::default(),
+        timeout_ms: 600_000,
+        queue_timeout_ms: None,
+        total_timeout_ms: None,
+        priority: None,
+        runs_max: None,
+        pause_after: None,
+        on_drift: Default::default(),
+    }
 }
 
 /// The product's read models, fed by hand.

@@ -68,6 +68,13 @@ impl Flow {
             full,
         }
     }
+
+    /// The same flow with other nodes and edges.
+    pub(super) fn with_data(&self, data: &Value) -> Self {
+        let mut full = self.full.clone();
+        full["data"] = data.clone();
+        Self::new(full)
+    }
 }
 
 /// All flows, in the order in which they were made.

@@ -27,6 +27,10 @@ pub(super) async fn start(state: &Arc<State>, call: &Call) -> Reply {
         let detail = json!({"error": "Flow not found", "code": "FLOW_NOT_FOUND", "message": text, "flow_id": id});
         return routes::not_found(state, detail);
     };
+    let flow = match &submission.data {
+        Some(data) => Arc::new(flow.with_data(data)),
+        None => flow,
+    };
     if let Some(refusal) =
         refused_tweaks(&submission.ask.tweaks).or_else(|| unknown_outputs(&flow, &submission))
     {

@@ -22,6 +22,8 @@ pub(super) struct Submission {
     pub(super) flow_id: String,
     pub(super) wanted: Wanted,
     pub(super) idempotency_key: Option<String>,
+    /// Nodes and edges to run in place of the flow's own.
+    pub(super) data: Option<Value>,
     pub(super) ask: Ask,
 }
 
@@ -34,11 +36,12 @@ enum Type {
 }
 
 /// The fields, in the order in which mistakes in them are told.
-const FIELDS: [(&str, Type); 9] = [
+const FIELDS: [(&str, Type); 10] = [
     ("flow_id", Type::Text),
     ("input_value", Type::Text),
     ("tweaks", Type::Object),
     ("session_id", Type::Text),
+    ("data", Type::Object),
     ("mode", Type::OneOf(&["sync", "stream", "background"], "'sync', 'stream' or 'background'")),
     ("stream_protocol", Type::OneOf(&["langflow", "agui"], "'langflow' or 'agui'")),
     ("output_ids", Type::Texts),
@@ -72,6 +75,7 @@ pub(super) fn read(body: Option<Value>) -> Result<Submission, Reply> {
             _ => Wanted::Sync,
         },
         idempotency_key: text("idempotency_key"),
+        data: fields.get("data").filter(|data| data.is_object()).cloned(),
         ask: Ask {
             input_value: text("input_value"),
             output_ids,

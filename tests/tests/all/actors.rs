@@ -332,7 +332,8 @@ async fn a_source_that_cannot_be_used_is_refused_with_the_reason() {
         World::start(Options { api_key: Some("sk-right".into()), ..Options::default() }).await;
     let add = |name: &str, url: String, key: &str| {
         let api_key = Some(spark_actors::langflow::Secret::new(key.into()));
-        spark_actors::AddSource { name: Some(name.into()), url, api_key, runs_max: None }
+        let name = Some(name.into());
+        spark_actors::AddSource { name, url, api_key, ..Default::default() }
     };
     let taken = world.spark.add_source(add("b", world.langflow.url(), "sk-right"), &who()).await;
     assert!(matches!(taken, Err(DispatchError::Conflict(_))), "{taken:?}");

@@ -10,6 +10,8 @@ mod actors;
 mod fake_behaviour;
 mod fake_fidelity;
 mod flows;
+mod original_bugs_tasks;
 mod scenarios;
+mod task_changes;
 mod tidy;
 mod timers;

@@ -23,6 +23,8 @@ use spark_events::{
 use spark_tests::eventually;
 use spark_tests::world::who;
 
+mod tasks;
+
 struct Paused {
     spark: Spark,
     log: SharedLog,
@@ -63,11 +65,21 @@ async fn paused(now: &str) -> Paused {
 }
 
 async fn launch(log: &SharedLog, clock: &SharedClock, dir: &tempfile::TempDir) -> Spark {
+    launch_with(4, log, clock, dir).await
+}
+
+async fn launch_with(
+    worker_slots: u32,
+    log: &SharedLog,
+    clock: &SharedClock,
+    dir: &tempfile::TempDir,
+) -> Spark {
     let config = SparkConfig {
         log: log.clone(),
         clock: clock.clone(),
         data_dir: dir.path().to_owned(),
-        worker_slots: 4,
+        worker_slots,
+        probe_every: Duration::from_secs(60),
         hostname: "test".into(),
     };
     Spark::start(config).await.unwrap()

@@ -133,7 +133,15 @@ impl TryFrom<(ScheduleBody, Timestamp)> for Plan {
         let when = When { cron, every, every_ms, at, timezone, dst, now };
         let recurrence = wrong.take(Recurrence::try_from(when));
         let ScheduleBody { input, tweaks, retry, max_retries, timeout, timeout_ms, .. } = body;
-        let options = OptionsBody { input, tweaks, retry, max_retries, timeout, timeout_ms };
+        let options = OptionsBody {
+            input,
+            tweaks,
+            retry,
+            max_retries,
+            timeout,
+            timeout_ms,
+            ..OptionsBody::default()
+        };
         let options = wrong.take(RunOptions::try_from(options));
         let catch_up_ms = wrong.take(duration_ms("catch_up", body.catch_up, body.catch_up_ms));
         match (recurrence, options, catch_up_ms) {

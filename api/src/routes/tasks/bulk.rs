@@ -23,6 +23,8 @@ pub enum BulkAction {
     Retry,
     /// Stop open tasks.
     Cancel,
+    /// Put ended tasks out of sight.
+    Delete,
 }
 
 impl BulkAction {
@@ -30,13 +32,14 @@ impl BulkAction {
         match self {
             Self::Retry => "retry",
             Self::Cancel => "cancel",
+            Self::Delete => "delete",
         }
     }
 
     /// Whether it makes sense for a task in this status.
     fn takes(self, status: TaskStatus) -> bool {
         match self {
-            Self::Retry => status.is_ended(),
+            Self::Retry | Self::Delete => status.is_ended(),
             Self::Cancel => !status.is_ended(),
         }
     }
@@ -200,6 +203,9 @@ async fn carry_out(
                     .map(|done| (Some(done.value), done.position)),
                 BulkAction::Cancel => {
                     app.spark.cancel_task(id, who).await.map(|done| (None, done.position))
+                }
+                BulkAction::Delete => {
+                    app.spark.delete_task(id, who).await.map(|done| (None, done.position))
                 }
             };
             (id, done)

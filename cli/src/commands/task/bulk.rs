@@ -22,7 +22,7 @@ pub(crate) struct BulkArgs {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    consent: ConsentArgs,
+    pub(super) consent: ConsentArgs,
 }
 
 impl BulkArgs {

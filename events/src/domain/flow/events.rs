@@ -189,6 +189,17 @@ pub enum RemoteDrift {
     Missing,
 }
 
+impl RemoteDrift {
+    /// The hash of what the source has; `None` where it has the flow no more.
+    #[must_use]
+    pub fn hash(&self) -> Option<&str> {
+        match self {
+            Self::Changed { remote_hash, .. } => Some(remote_hash),
+            Self::Missing => None,
+        }
+    }
+}
+
 /// See [`FlowEvent::DriftCleared`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriftCleared {

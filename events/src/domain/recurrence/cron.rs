@@ -93,11 +93,34 @@ pub(super) fn split_zone(text: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Reads an expression without a zone prefix.
+/// What follows `@every`, if the expression begins with it.
+pub(super) fn strip_every(expression: &str) -> Option<&str> {
+    let (name, rest) = expression.trim().split_once(char::is_whitespace)?;
+    name.eq_ignore_ascii_case("@every").then(|| rest.trim())
+}
+
+/// Reads an expression without a zone prefix. Five fields mean second 0.
 pub(super) fn compile(expression: &str) -> Result<Pattern, RecurrenceError> {
-    if expression.len() > limits::CRON_EXPRESSION_BYTES_MAX {
-        return Err(RecurrenceError::CronTooLong { bytes: expression.len() });
+    compile_with(expression, "0")
+}
+
+/// As [`compile`], but five fields mean every second of the minutes they name.
+pub(super) fn compile_covering(expression: &str) -> Result<Pattern, RecurrenceError> {
+    compile_with(expression, "*")
+}
+
+/// Reads seven fields, seconds first, of which the day of month and the day of week must both match.
+pub(super) fn compile_calendar(fields: [&str; 7]) -> Result<Pattern, RecurrenceError> {
+    check_length(fields.iter().map(|field| field.len()).sum())?;
+    let mut canonical = canonical(&FIELDS, &fields)?;
+    if !canonical[5].starts_with('+') {
+        canonical[5].insert(0, '+');
     }
+    pattern(&canonical, &fields.join(" "))
+}
+
+fn compile_with(expression: &str, second: &str) -> Result<Pattern, RecurrenceError> {
+    check_length(expression.len())?;
     if split_zone(expression).0.is_some() {
         return Err(RecurrenceError::ZoneInExpression);
     }
@@ -111,29 +134,44 @@ pub(super) fn compile(expression: &str) -> Result<Pattern, RecurrenceError> {
         7 => &FIELDS[..],
         count => return Err(RecurrenceError::FieldCount { count }),
     };
-    let mut canonical = fields
-        .iter()
-        .zip(given)
-        .map(|(field, text)| field.canonical(text))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut canonical = canonical(fields, &given)?;
     if canonical.len() == 5 {
-        canonical.insert(0, "0".to_owned());
+        canonical.insert(0, second.to_owned());
     }
     if canonical.len() == 6 {
         canonical.push("*".to_owned());
     }
+    pattern(&canonical, expression)
+}
+
+fn check_length(bytes: usize) -> Result<(), RecurrenceError> {
+    if bytes > limits::CRON_EXPRESSION_BYTES_MAX {
+        return Err(RecurrenceError::CronTooLong { bytes });
+    }
+    Ok(())
+}
+
+fn canonical(fields: &[Field], given: &[&str]) -> Result<Vec<String>, RecurrenceError> {
+    fields.iter().zip(given).map(|(field, text)| field.canonical(text)).collect()
+}
+
+/// Hands seven canonical fields to `croner`.
+fn pattern(canonical: &[String], expression: &str) -> Result<Pattern, RecurrenceError> {
+    let any_year = canonical[6] == "*";
+    // `croner` enters each of 9,999 years into a table for a `*`, which takes longer than all else.
+    let year = if any_year { "1970" } else { &canonical[6] };
     let cron = CronParser::builder()
         .seconds(Seconds::Required)
         .year(Year::Required)
         .sloppy_ranges(true)
         .build()
-        .parse(&canonical.join(" "))
+        .parse(&format!("{} {year}", canonical[..6].join(" ")))
         .map_err(|error| RecurrenceError::Cron {
             expression: excerpt(expression),
             problem: error.to_string(),
         })?;
     let running_hours = canonical[2].contains(['*', '/']);
-    Ok(Pattern::new(cron.pattern, running_hours))
+    Ok(Pattern::new(cron.pattern, running_hours, any_year))
 }
 
 /// The fields behind a name such as `@daily`.

@@ -176,24 +176,11 @@ impl LocalPlan {
     }
 
     fn offset(&self, at: i64) -> Option<i64> {
-        let at = DateTime::from_timestamp(at, 0)?.naive_utc();
-        Some(i64::from(self.zone.offset_from_utc_datetime(&at).fix().local_minus_utc()))
+        offset(self.zone, at)
     }
 
     fn shown(&self, clock: i64) -> Option<Shown> {
-        let local = DateTime::from_timestamp(clock, 0)?.naive_utc();
-        let seconds = |offset: &chrono_tz::TzOffset| i64::from(offset.fix().local_minus_utc());
-        Some(match self.zone.offset_from_local_datetime(&local) {
-            MappedLocalTime::Single(offset) => Shown::Once(clock - seconds(&offset)),
-            MappedLocalTime::Ambiguous(a, b) => {
-                Shown::Twice { first: clock - seconds(&a), second: clock - seconds(&b) }
-            }
-            MappedLocalTime::None => {
-                let (start, offset) = GapInfo::new(&local, &self.zone)?.begin?;
-                let offset = seconds(&offset);
-                Shown::Never { jump: start.and_utc().timestamp() - offset, offset }
-            }
-        })
+        shown(self.zone, clock)
     }
 
     /// The instant of the clock change after `first`, at `second` at the latest.
@@ -206,6 +193,38 @@ impl LocalPlan {
         }
         Some(high)
     }
+}
+
+/// What the zone's clock is ahead of UTC at an instant.
+pub(super) fn offset(zone: Tz, at: i64) -> Option<i64> {
+    let at = DateTime::from_timestamp(at, 0)?.naive_utc();
+    Some(i64::from(zone.offset_from_utc_datetime(&at).fix().local_minus_utc()))
+}
+
+/// The first instant at which the zone's clock shows this time or, where it jumps over it, a later
+/// one.
+pub(super) fn first_shown(zone: Tz, clock: i64) -> Option<i64> {
+    Some(match shown(zone, clock)? {
+        Shown::Once(at) => at,
+        Shown::Twice { first, .. } => first,
+        Shown::Never { jump, .. } => jump,
+    })
+}
+
+fn shown(zone: Tz, clock: i64) -> Option<Shown> {
+    let local = DateTime::from_timestamp(clock, 0)?.naive_utc();
+    let seconds = |offset: &chrono_tz::TzOffset| i64::from(offset.fix().local_minus_utc());
+    Some(match zone.offset_from_local_datetime(&local) {
+        MappedLocalTime::Single(offset) => Shown::Once(clock - seconds(&offset)),
+        MappedLocalTime::Ambiguous(a, b) => {
+            Shown::Twice { first: clock - seconds(&a), second: clock - seconds(&b) }
+        }
+        MappedLocalTime::None => {
+            let (start, offset) = GapInfo::new(&local, &zone)?.begin?;
+            let offset = seconds(&offset);
+            Shown::Never { jump: start.and_utc().timestamp() - offset, offset }
+        }
+    })
 }
 
 fn earlier(a: Option<Found>, b: Option<Found>) -> Option<Found> {

@@ -87,6 +87,82 @@ pub enum RecurrenceError {
     /// No instant matches.
     #[error("the recurrence never matches: no such time comes in the next {years} years (as with 31 February, a year that is over, or a time that a clock change always skips): change the day, month, year or hour", years = limits::CRON_SEARCH_YEARS_MAX)]
     NeverMatches,
+    /// A timetable without a recurrence.
+    #[error(
+        "the timetable has no recurrence: give at least one cron expression, interval or instant"
+    )]
+    NoSpecs,
+    /// Too many recurrences.
+    #[error("the timetable has {count} recurrences, at most {max} are allowed: split it into several schedules", max = limits::TIMETABLE_SPECS_MAX)]
+    TooManySpecs {
+        /// How many there are.
+        count: usize,
+    },
+    /// Too many exclusions.
+    #[error("the timetable has {count} exclusions, at most {max} are allowed: join neighbouring ones to spans, or write a cron expression that covers several", max = limits::TIMETABLE_EXCLUSIONS_MAX)]
+    TooManyExclusions {
+        /// How many there are.
+        count: usize,
+    },
+    /// The jitter is too long.
+    #[error("the jitter of {jitter_ms} ms is too long: the longest is {max} ms", max = limits::JITTER_MS_MAX)]
+    JitterTooLong {
+        /// What was given.
+        jitter_ms: u64,
+    },
+    /// The timetable ends before it starts.
+    #[error("the timetable starts at {start_at} and ends at {end_at}: the end must be later")]
+    EndsBeforeStart {
+        /// Its first instant.
+        start_at: Timestamp,
+        /// Its last instant.
+        end_at: Timestamp,
+    },
+    /// Nothing is due before the end.
+    #[error(
+        "nothing is due until the timetable ends at {end_at}: give a later end, or none, or change the recurrence"
+    )]
+    NothingBeforeEnd {
+        /// Its last instant.
+        end_at: Timestamp,
+    },
+    /// The exclusions leave nothing.
+    #[error("the exclusions leave no instant: each one the recurrence has is covered (searched until the end, {years} years ahead, or through {skips} excluded stretches): remove or narrow an exclusion", years = limits::CRON_SEARCH_YEARS_MAX, skips = limits::EXCLUDED_SKIPS_MAX)]
+    AllExcluded,
+    /// An exclusion is wrong.
+    #[error("exclusion {number} is wrong: {problem}")]
+    Exclusion {
+        /// Its place, from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: Box<RecurrenceError>,
+    },
+    /// An exclusion's text cannot be read.
+    #[error(
+        "the exclusion {text:?} cannot be read: {problem}; allowed: a date `2026-12-25`, a range of dates `2026-12-24/2026-12-26` (both included), a range of instants `2026-12-24T18:00:00Z/2026-12-27T06:00:00Z`, or a cron expression such as `* * 25 12 *`"
+    )]
+    ExclusionUnreadable {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A span that holds nothing.
+    #[error(
+        "the span from {from} until {until} holds no instant: its end must be later than its beginning"
+    )]
+    SpanEmpty {
+        /// Its first instant.
+        from: Timestamp,
+        /// The first instant after it.
+        until: Timestamp,
+    },
+    /// An interval with a time zone.
+    #[error("an interval counts real time and knows no time zone: remove `CRON_TZ={timezone}`")]
+    EveryHasNoZone {
+        /// The zone in the expression.
+        timezone: String,
+    },
     /// The interval is too short.
     #[error("the interval of {every_ms} ms is too short: the shortest is {min} ms, because a run takes longer than that", min = limits::INTERVAL_MS_MIN)]
     IntervalTooShort {

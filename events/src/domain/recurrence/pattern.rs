@@ -9,6 +9,7 @@ use crate::limits;
 
 const DAY_SECONDS: i64 = 86_400;
 const ALL_HOURS: u64 = (1 << 24) - 1;
+const ALL_SIXTY: u64 = (1 << 60) - 1;
 
 /// A parsed cron expression.
 #[derive(Debug, Clone)]
@@ -28,10 +29,11 @@ enum Years {
 }
 
 impl Pattern {
-    /// `running_hours` says that the hour field has a `*` or a step.
-    pub(super) fn new(mut days: CronPattern, running_hours: bool) -> Self {
+    /// `running_hours` says that the hour field has a `*` or a step, `any_year` that the years in
+    /// `days` are not to be looked at.
+    pub(super) fn new(mut days: CronPattern, running_hours: bool, any_year: bool) -> Self {
         let hours = mask(&days.hours);
-        let years = if days.years.from_wildcard && days.years.step == 1 {
+        let years = if any_year {
             Years::Any
         } else {
             Years::Of(days.years.values().into_iter().filter(|year| *year >= 1970).collect())
@@ -56,7 +58,24 @@ impl Pattern {
 
     /// Whether the clock time matches.
     pub(super) fn matches(&self, clock: i64) -> bool {
-        self.next_from(clock) == Some(clock)
+        let second = clock.rem_euclid(DAY_SECONDS);
+        self.time_from(second) == Some(second)
+            && DateTime::from_timestamp(clock, 0)
+                .is_some_and(|at| self.date_matches(at.date_naive()))
+    }
+
+    /// How many seconds from `clock` on match for certain, where `clock` itself does.
+    pub(super) const fn stretch(&self, clock: i64) -> i64 {
+        let unit = if self.seconds != ALL_SIXTY {
+            1
+        } else if self.minutes != ALL_SIXTY {
+            60
+        } else if self.hours != ALL_HOURS {
+            3_600
+        } else {
+            DAY_SECONDS
+        };
+        unit - clock.rem_euclid(unit)
     }
 
     /// The first matching clock time at or after `clock`. `None` when there is none within

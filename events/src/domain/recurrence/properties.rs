@@ -34,23 +34,31 @@ const CHANGES: [(&str, &str); 16] = [
     ("Asia/Kolkata", "2026-03-08"),
 ];
 
-struct Model {
+pub(super) struct Model {
     zone: Tz,
     cron: Cron,
+    step: TimeDelta,
     /// Clock times, in the order of the clock, with the instants that show them.
     shown: BTreeMap<NaiveDateTime, Vec<DateTime<Utc>>>,
 }
 
 impl Model {
-    fn new(expression: &str, zone: Tz, start: Timestamp, end: Timestamp) -> Self {
+    /// Walks from `start` to `end` by `step`: a minute, or a second for an expression of six fields.
+    pub(super) fn new(
+        expression: &str,
+        zone: Tz,
+        start: Timestamp,
+        end: Timestamp,
+        step: TimeDelta,
+    ) -> Self {
         let cron = CronParser::builder().sloppy_ranges(true).build().parse(expression).unwrap();
         let mut shown: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut at = start;
         while at < end {
             shown.entry(at.with_timezone(&zone).naive_local()).or_default().push(at);
-            at += TimeDelta::minutes(1);
+            at += step;
         }
-        Self { zone, cron, shown }
+        Self { zone, cron, step, shown }
     }
 
     fn matches(&self, clock: NaiveDateTime) -> bool {
@@ -65,7 +73,11 @@ impl Model {
     }
 
     /// All due instants between the first and the last clock time shown.
-    fn dues(&self, rule: DstRule, running: bool) -> BTreeMap<Timestamp, Option<DstNote>> {
+    pub(super) fn dues(
+        &self,
+        rule: DstRule,
+        running: bool,
+    ) -> BTreeMap<Timestamp, Option<DstNote>> {
         let mut dues = BTreeMap::new();
         let mut moved = BTreeSet::new();
         let (first, last) = (self.shown.keys().next().unwrap(), self.shown.keys().last().unwrap());
@@ -93,7 +105,7 @@ impl Model {
                     }
                 }
             }
-            clock += TimeDelta::minutes(1);
+            clock += self.step;
         }
         for at in moved {
             let natural = self.matches(at.with_timezone(&self.zone).naive_local());
@@ -157,7 +169,8 @@ proptest! {
         let (start, end) = (middle - TimeDelta::hours(36), middle + TimeDelta::hours(36));
         let margin = TimeDelta::hours(30);
         let tz: Tz = zone.parse().unwrap();
-        let model = Model::new(&expression, tz, start - margin, end + margin).dues(rule, running);
+        let model = Model::new(&expression, tz, start - margin, end + margin, TimeDelta::minutes(1))
+            .dues(rule, running);
         let expected: Vec<_> = model
             .range(start + TimeDelta::microseconds(1)..end)
             .map(|(at, note)| (*at, *note))

@@ -13,6 +13,31 @@ use crate::limits;
 /// A number without a unit, a unit without a fixed length (months, years), a text that cannot be
 /// read, or an interval outside the bounds.
 pub fn parse_every(text: &str) -> Result<u64, RecurrenceError> {
+    let every_ms = parse_duration(text)?;
+    check_interval(every_ms)?;
+    Ok(every_ms)
+}
+
+/// Reads `D` or `D/PHASE`, as it stands behind `@every`: an interval and its offset from the epoch.
+pub(super) fn parse_every_phase(text: &str) -> Result<(u64, Option<u64>), RecurrenceError> {
+    let Some((every, phase)) = text.split_once('/') else {
+        return Ok((parse_every(text)?, None));
+    };
+    let (every_ms, phase_ms) = (parse_every(every)?, parse_duration(phase)?);
+    check_phase(every_ms, phase_ms)?;
+    Ok((every_ms, Some(phase_ms)))
+}
+
+/// Checks that a phase lies within its interval.
+pub(super) const fn check_phase(every_ms: u64, phase_ms: u64) -> Result<(), RecurrenceError> {
+    if phase_ms >= every_ms {
+        return Err(RecurrenceError::PhaseTooLong { phase_ms, every_ms });
+    }
+    Ok(())
+}
+
+/// A duration with its unit, in milliseconds.
+fn parse_duration(text: &str) -> Result<u64, RecurrenceError> {
     let text = text.trim();
     if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.') {
         return Err(RecurrenceError::EveryWithoutUnit { text: excerpt(text) });
@@ -34,9 +59,7 @@ pub fn parse_every(text: &str) -> Result<u64, RecurrenceError> {
     if every.subsec_nanos() % 1_000_000 != 0 {
         return Err(unreadable("whole milliseconds are the finest"));
     }
-    let every_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
-    check_interval(every_ms)?;
-    Ok(every_ms)
+    Ok(u64::try_from(every.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Checks an interval against its bounds.
@@ -56,9 +79,11 @@ pub(super) fn check_interval(every_ms: u64) -> Result<(), RecurrenceError> {
 /// An instant without an offset, or a text that cannot be read.
 pub fn parse_at(text: &str, now: Timestamp) -> Result<Timestamp, RecurrenceError> {
     let text = text.trim();
-    if text.eq_ignore_ascii_case("now") {
-        return Ok(micros(now));
-    }
+    if text.eq_ignore_ascii_case("now") { Ok(micros(now)) } else { parse_instant(text) }
+}
+
+/// Reads an RFC 3339 instant.
+pub(super) fn parse_instant(text: &str) -> Result<Timestamp, RecurrenceError> {
     match DateTime::parse_from_rfc3339(text) {
         Ok(at) => Ok(micros(at.with_timezone(&Utc))),
         Err(_) if is_naive(text) => {

@@ -6,6 +6,7 @@ use super::{CallMode, ComponentLog, RemoteStop, TaskSpec};
 use crate::domain::failure::Failure;
 use crate::domain::retry::BadRetryPolicy;
 use crate::ids::WorkerId;
+use crate::limits;
 use crate::payload::Payload;
 
 /// What can be asked of a task.
@@ -60,6 +61,14 @@ pub enum TaskCommand {
     },
     /// Stop it, whatever it is doing.
     Cancel,
+    /// Record its end now and leave a run at the source to itself.
+    Terminate,
+    /// Let a held task start.
+    Release,
+    /// Record that one of its limits of time is over, if that is so.
+    Expire,
+    /// Put an ended task out of sight.
+    Delete,
     /// The running attempt was stopped because of an earlier `Cancel`.
     RecordStopped {
         /// The attempt.
@@ -95,6 +104,24 @@ pub enum TaskRejection {
     /// The retry policy cannot work.
     #[error(transparent)]
     BadRetryPolicy(#[from] BadRetryPolicy),
+    /// It was deleted.
+    #[error("the task was deleted; its history stays: automagik history task ID")]
+    Deleted,
+    /// Only an ended task can be deleted.
+    #[error("the task is still {0}; wait for its end or cancel it first: automagik task cancel ID")]
+    StillOpen(TaskStatus),
+    /// The priority is out of bounds.
+    #[error(
+        "the priority must be from -{max} to {max}, got {0}; higher ones start first",
+        max = limits::PRIORITY_MAX
+    )]
+    BadPriority(i32),
+    /// The queue timeout is out of bounds.
+    #[error("the queue timeout must be from 1 s to 30 days, got {0} ms")]
+    BadQueueTimeout(u64),
+    /// The total timeout is out of bounds.
+    #[error("the total timeout must be from 1 s to 30 days, got {0} ms")]
+    BadTotalTimeout(u64),
     /// The time of one attempt is out of bounds.
     #[error("the timeout of an attempt must be from 1 s to 24 h, got {0} ms")]
     BadTimeout(u64),

@@ -34,6 +34,10 @@ pub enum TaskEvent {
     CancelRequested(TaskCancelRequested),
     /// It was stopped on request; the state becomes cancelled.
     Cancelled(TaskCancelled),
+    /// It was made to be held, and may start from now on.
+    Released(TaskReleased),
+    /// It was put out of sight; its history stays.
+    Deleted(TaskDeleted),
 }
 
 /// See [`TaskEvent::Started`].
@@ -130,6 +134,17 @@ pub struct TaskCancelRequested {
     /// The attempt that is to stop.
     pub attempt: u32,
 }
+
+/// See [`TaskEvent::Released`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskReleased {
+    /// When; the task's time is counted from here.
+    pub at: Timestamp,
+}
+
+/// See [`TaskEvent::Deleted`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskDeleted {}
 
 /// See [`TaskEvent::Cancelled`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,9 @@ use super::*;
 use crate::codec::DomainEvent;
 use crate::domain::failure::FailureClass;
 use crate::domain::fold;
-use crate::domain::retry::{BadRetryPolicy, GiveUp};
+use crate::domain::retry::{BadRetryPolicy, GiveUp, RetryPolicy};
+use crate::ids::{FlowId, SourceId};
+use crate::payload::Payload;
 use uuid::Uuid;
 
 fn at(second: i64) -> Timestamp {
@@ -26,6 +28,12 @@ fn spec(attempts_max: u32) -> Box<TaskSpec> {
         trigger: Trigger::Manual,
         retry: RetryPolicy { attempts_max, ..RetryPolicy::default() },
         timeout_ms: 60_000,
+        priority: 0,
+        queue_timeout_ms: None,
+        total_timeout_ms: None,
+        definition: None,
+        held: false,
+        created_at: None,
     })
 }
 
@@ -188,6 +196,121 @@ fn a_component_log_comes_in_the_same_batch_as_the_end_of_its_attempt() {
     assert_eq!(names(&events), ["task.log_recorded", "task.completed"]);
 }
 
+#[test]
+fn priorities_and_limits_of_time_out_of_bounds_are_refused() {
+    let refused = |change: fn(&mut TaskSpec)| {
+        let mut spec = spec(1);
+        change(&mut spec);
+        Task::Absent.decide(TaskCommand::Create(spec), at(0)).unwrap_err()
+    };
+    assert_eq!(refused(|spec| spec.priority = 101), TaskRejection::BadPriority(101));
+    assert_eq!(refused(|spec| spec.priority = -101), TaskRejection::BadPriority(-101));
+    let hasty = refused(|spec| spec.queue_timeout_ms = Some(999));
+    assert_eq!(hasty, TaskRejection::BadQueueTimeout(999));
+    let endless = refused(|spec| spec.total_timeout_ms = Some(u64::MAX));
+    assert_eq!(endless, TaskRejection::BadTotalTimeout(u64::MAX));
+}
+
+fn create_with(change: impl FnOnce(&mut TaskSpec)) -> TaskCommand {
+    let mut spec = spec(4);
+    change(&mut spec);
+    TaskCommand::Create(spec)
+}
+
+#[track_caller]
+fn gave_up(events: &[TaskEvent]) -> GiveUp {
+    let Some(TaskEvent::Failed(failed)) = events.last() else { panic!("{events:?}") };
+    failed.why
+}
+
+#[test]
+fn a_task_that_waits_too_long_for_an_attempt_is_not_tried() {
+    let task = given([create_with(|spec| spec.queue_timeout_ms = Some(30_000))]);
+    assert_eq!(task.waiting_ends_at(), Some(at(30)));
+    assert_eq!(task.decide(TaskCommand::Expire, at(29)), Ok(vec![]));
+    assert_eq!(names(&task.decide(start(1), at(29)).unwrap()), ["task.started"]);
+    for command in [TaskCommand::Expire, start(1)] {
+        let events = task.decide(command, at(30)).unwrap();
+        assert_eq!(gave_up(&events), GiveUp::QueueTimeout);
+        assert_eq!(fold(task.clone(), &events).status(), Some(TaskStatus::Failed));
+    }
+}
+
+#[test]
+fn the_wait_for_a_further_attempt_counts_from_its_instant() {
+    let first = given([create_with(|spec| spec.queue_timeout_ms = Some(30_000))]);
+    let first = fold(first.clone(), &first.decide(start(1), at(1)).unwrap());
+    assert_eq!(first.decide(TaskCommand::Expire, at(9_000)), Ok(vec![]), "it is not waiting");
+    let failed = first.decide(fail(1, FailureClass::Component), at(100)).unwrap();
+    let waiting = fold(first, &failed);
+    assert_eq!(waiting.waiting_ends_at(), Some(at(135)), "5 s of delay, then 30 s of waiting");
+    let ended = waiting.decide(start(2), at(135)).unwrap();
+    assert_eq!(gave_up(&ended), GiveUp::QueueTimeout);
+    assert_eq!(fold(waiting, &ended).attempts(), 1);
+}
+
+#[test]
+fn the_total_timeout_ends_waits_and_stops_retries() {
+    let limited = || create_with(|spec| spec.total_timeout_ms = Some(60_000));
+    let pending = given([limited()]);
+    let ended = pending.decide(TaskCommand::Expire, at(60)).unwrap();
+    assert_eq!(gave_up(&ended), GiveUp::TotalTimeout);
+
+    let running = fold(pending.clone(), &pending.decide(start(1), at(1)).unwrap());
+    assert_eq!(running.total_ends_at(), Some(at(60)));
+    let soon = running.decide(fail(1, FailureClass::Component), at(54)).unwrap();
+    assert_eq!(names(&soon), ["task.attempt_failed", "task.retry_scheduled"]);
+    let late = running.decide(fail(1, FailureClass::Component), at(55)).unwrap();
+    assert_eq!(gave_up(&late), GiveUp::TotalTimeout, "the retry would start at the very end");
+    assert_eq!(fold(running, &late).status(), Some(TaskStatus::Failed));
+}
+
+#[test]
+fn a_held_task_waits_for_its_release_and_its_time_counts_from_there() {
+    let hold = create_with(|spec| {
+        (spec.held, spec.queue_timeout_ms) = (true, Some(30_000));
+    });
+    let held = given([hold]);
+    assert_eq!(held.status(), Some(TaskStatus::Pending));
+    assert_eq!((held.waiting_ends_at(), held.not_before()), (None, None));
+    assert_eq!(held.decide(TaskCommand::Expire, at(9_000)), Ok(vec![]));
+    assert_eq!(held.decide(start(1), at(1)), Err(TaskRejection::WrongStage(TaskStatus::Pending)));
+    let released = fold(held.clone(), &held.decide(TaskCommand::Release, at(9_000)).unwrap());
+    assert_eq!(released.waiting_ends_at(), Some(at(9_030)));
+    assert_eq!(released.decide(TaskCommand::Release, at(9_001)), Ok(vec![]), "already true");
+    assert_eq!(names(&released.decide(start(1), at(9_001)).unwrap()), ["task.started"]);
+    assert_eq!(names(&held.decide(TaskCommand::Cancel, at(1)).unwrap()), ["task.cancelled"]);
+}
+
+#[test]
+fn a_forced_stop_is_recorded_at_once_and_leaves_the_run_to_itself() {
+    let running = given([create(4), start(1)]);
+    let events = running.decide(TaskCommand::Terminate, at(9)).unwrap();
+    let cancelled = TaskCancelled { attempts: 1, remote: RemoteStop::LeftRunning };
+    assert_eq!(events, [TaskEvent::Cancelled(cancelled)]);
+    let ended = fold(running, &events);
+    assert_eq!(ended.decide(TaskCommand::Terminate, at(9)), Ok(vec![]), "already true");
+    let late = ended.decide(complete(1), at(10));
+    assert_eq!(late, Err(TaskRejection::Ended(TaskStatus::Cancelled)));
+    let pending = given([create(4)]).decide(TaskCommand::Terminate, at(9)).unwrap();
+    let cancelled = TaskCancelled { attempts: 0, remote: RemoteStop::NotRunning };
+    assert_eq!(pending, [TaskEvent::Cancelled(cancelled)]);
+}
+
+#[test]
+fn only_an_ended_task_is_deleted_and_only_once() {
+    for open in [given([create(4)]), given([create(4), start(1)])] {
+        let refused = open.decide(TaskCommand::Delete, at(9)).unwrap_err();
+        assert_eq!(refused, TaskRejection::StillOpen(open.status().unwrap()));
+    }
+    assert_eq!(Task::Absent.decide(TaskCommand::Delete, at(9)), Err(TaskRejection::Absent));
+    let deleted = given([create(4), start(1), complete(1), TaskCommand::Delete]);
+    assert_eq!(deleted.status(), Some(TaskStatus::Completed), "how it ended is still known");
+    assert_eq!(deleted.decide(TaskCommand::Delete, at(9_000)), Ok(vec![]), "already true");
+    assert_eq!(deleted.decide(TaskCommand::Cancel, at(9_000)), Err(TaskRejection::Deleted));
+    assert_eq!(deleted.decide(create(4), at(9_000)), Ok(vec![]), "a repeat makes no second one");
+}
+
 fn any_class() -> impl Strategy<Value = FailureClass> {
     prop_oneof![
         Just(FailureClass::Component),
@@ -205,6 +328,10 @@ fn any_command() -> impl Strategy<Value = TaskCommand> {
         (attempt.clone(), any_class()).prop_map(|(attempt, class)| fail(attempt, class)),
         attempt.clone().prop_map(complete),
         Just(TaskCommand::Cancel),
+        Just(TaskCommand::Terminate),
+        Just(TaskCommand::Release),
+        Just(TaskCommand::Expire),
+        Just(TaskCommand::Delete),
         attempt.clone().prop_map(|attempt| TaskCommand::RecordStopped {
             attempt,
             remote: RemoteStop::LeftRunning
@@ -223,7 +350,8 @@ proptest! {
             let ended = task.status().is_some_and(TaskStatus::is_ended);
             // Far enough apart that a retry is always due.
             let Ok(events) = task.decide(command, at(second * 1_000)) else { continue };
-            prop_assert!(!ended || events.is_empty(), "an ended task went on: {events:?}");
+            let only_deleted = matches!(events.as_slice(), [] | [TaskEvent::Deleted(_)]);
+            prop_assert!(!ended || only_deleted, "an ended task went on: {events:?}");
             for event in &events {
                 let (name, version, data) = event.encode().unwrap();
                 prop_assert_eq!(&TaskEvent::decode(name, version, &data).unwrap(), event);
