@@ -15,8 +15,8 @@ use crate::views::{self, text_or_dash};
   automagik why nightly --at 09:00
   automagik why nightly --at \"2030-01-31 09:00\"
   automagik why nightly --at 2030-01-31T09:00:00Z -o json
-A time of day is the latest one that is not in the future. Times without an offset
-are read in the schedule's time zone.
+A time of day is the latest one that is not in the future. Times without an
+offset are read in the schedule's time zone.
 Exit codes: 0 answered, 2 no such time, 6 no such schedule.")]
 pub(crate) struct Why {
     /// Its name, its id, or the start of its id

@@ -97,7 +97,8 @@ fn rank(name: &str) -> u8 {
     match name {
         "name" | "attempt" | "attempts" | "due_at" | "first_due_at" | "count" | "number"
         | "changed" | "origin" => 0,
-        "failure" | "reason" | "why" | "recurrence" | "timetable" | "input" | "url" => 1,
+        "failure" | "reason" | "why" | "recurrence" | "timetable" | "input" | "url" | "due"
+        | "from" | "to" => 1,
         "task_id" | "output" | "next_due_at" | "not_before" | "delay_ms" | "duration_ms" => 2,
         _ => 3,
     }

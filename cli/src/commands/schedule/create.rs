@@ -18,8 +18,8 @@ use crate::views::{self, text_or_dash};
   automagik schedule create hello-spark --every 30s --input hello --name greet
   automagik schedule create hello-spark --at 2030-01-31T09:00:00Z
   automagik schedule create report \"0 9 * * *\" @weekly --exclude 2030-12-25
-  automagik schedule create report @daily --jitter 10m --end 2030-12-31 --dry-run
-  automagik schedule create report --every 1h --overlap BufferOne --pause-after 3"
+  automagik schedule create report @daily --jitter 10m --end 2030-12-31
+  automagik schedule create report --every 1h --overlap BufferOne --dry-run"
 )]
 pub(crate) struct Create {
     /// The flow's name, its id, or the start of its id
@@ -28,13 +28,13 @@ pub(crate) struct Create {
     /// with seconds first, @daily, @every 90m/15m, CRON_TZ=Zone first
     #[arg(value_name = "EXPR", required_unless_present_any = ["every", "at"])]
     exprs: Vec<String>,
+    /// Show the next five runs, make nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     when: WhenArgs,
     #[command(flatten)]
     run: RunArgs,
-    /// Show the next five runs, make nothing
-    #[arg(long)]
-    dry_run: bool,
 }
 
 /// Makes it.

@@ -47,10 +47,10 @@ pub(crate) struct Trigger {
   automagik schedule backfill nightly --from 7d --dry-run
   automagik schedule backfill nightly --from 2030-01-01 --to 2030-01-31 --yes
   automagik schedule backfill nightly --from 24h --only failed --reverse --yes
-  automagik schedule backfill nightly --from 7d --overlap AllowAll --max-active 4
-Times without an offset are read in the schedule's time zone; a date counts whole.
-What is queued or running is never touched. A backfill runs although the schedule is
-paused, and takes no occurrence away."
+  automagik schedule backfill nightly --from 7d --overlap AllowAll
+Times without an offset are read in the schedule's zone; a date counts whole.
+What is queued or running is never touched. A backfill runs although the
+schedule is paused, and takes no occurrence away."
 )]
 pub(crate) struct Backfill {
     /// Its name, its id, or the start of its id

@@ -25,9 +25,9 @@ const AWAY: &str = "Taken away";
   automagik schedule update nightly --note \"ask Ana first\" --no-end
   automagik schedule update nightly --input-file prompt.txt --pause-after 3
   automagik schedule update nightly --enabled false
-Expressions, --every and --at take the place of all there were before, and so does
---exclude; everything else that is not named stays as it is. A start that waits
-already follows the new policy."
+Expressions, --every and --at take the place of all there were before; so does
+--exclude. All else that is not named stays as it is. A start that waits already
+follows the new policy."
 )]
 pub(crate) struct Update {
     /// Its name, its id, or the start of its id
@@ -38,15 +38,15 @@ pub(crate) struct Update {
     /// The same as resume (true) and pause (false)
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
     enabled: Option<bool>,
+    /// Show what would change, and the next five runs before and after
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     when: WhenArgs,
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]
     away: Away,
-    /// Show what would change, and the next five runs before and after
-    #[arg(long)]
-    dry_run: bool,
 }
 
 /// What is taken away.

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::{flow, next, timetable};
 use crate::output::look::Look;
-use crate::output::table::{Column, Table};
+use crate::output::text::{pad, wrap};
 use crate::output::time;
 use crate::views::{entries, headline, inline, payload};
 
-/// Columns that a value is cut to before the table is laid out.
+/// Where the next instants before and after stand, and what is said above them.
 const INSTANTS: [(&str, &str); 2] =
     [("next.before", "Next runs as it was"), ("next.after", "Next runs as it is then")];
 
@@ -40,13 +40,13 @@ pub(crate) fn changes<'a>(before: &'a Value, after: &'a Value) -> Vec<&'a str> {
 
 /// What was, what is, and the next instants of both.
 pub(crate) fn changed(before: &Value, after: &Value, look: &Look) -> String {
-    let mut table =
-        Table::new(&[Column::new("CHANGED", 8), Column::new("WAS", 12), Column::new("IS", 12)]);
+    let mut page = String::new();
     for name in changes(before, after) {
-        let shown = |row| value(name, row);
-        table.row(vec![label(name).into(), shown(before).into(), shown(after).into()]);
+        page += &format!("{}\n", label(name));
+        for (word, row) in [("was", before), ("is", after)] {
+            page += &indented(word, &value(name, row, look), look);
+        }
     }
-    let mut page = table.render(look);
     if page.is_empty() {
         page.push_str("nothing changes\n");
     }
@@ -75,28 +75,29 @@ fn label(name: &str) -> String {
     }
 }
 
-/// A field's value in one line.
-fn value(name: &str, row: &Value) -> String {
+/// A value below its field's name, over as many lines as it needs.
+fn indented(word: &str, value: &str, look: &Look) -> String {
+    const LABEL: usize = 7;
+    let room = look.width.saturating_sub(LABEL).max(10);
+    let mut text = String::new();
+    for (index, line) in wrap(value, room).iter().enumerate() {
+        let label = if index == 0 { pad(&format!("  {word}"), LABEL, false) } else { " ".repeat(LABEL) };
+        text += (label + line).trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// A field's value.
+fn value(name: &str, row: &Value, look: &Look) -> String {
     let Some(value) = row.get(name).filter(|value| !value.is_null()) else {
-        return "-".to_owned();
+        return "none".to_owned();
     };
     match (name, value.as_u64()) {
-        ("timetable", _) => with_bounds(row),
+        ("timetable", _) => timetable::all(row, look).join("\n"),
         ("flow_name", _) => flow(row),
         ("input", _) => payload(value),
         (name, Some(ms)) if name.ends_with("_ms") => time::duration(ms),
         _ => inline(value),
     }
-}
-
-/// The timetable, with all that a list leaves out.
-fn with_bounds(row: &Value) -> String {
-    let part = |name: &str| row.get("timetable").and_then(|timetable| timetable.get(name));
-    let jitter = part("jitter_ms").and_then(Value::as_u64).filter(|ms| *ms > 0);
-    let bound = |word: &str, name: &str| {
-        part(name).and_then(Value::as_str).map(|at| format!(", {word} {at}")).unwrap_or_default()
-    };
-    let jitter =
-        jitter.map(|ms| format!(", jitter {}", time::duration(ms))).unwrap_or_default();
-    timetable::when(row) + &jitter + &bound("from", "start_at") + &bound("until", "end_at")
 }

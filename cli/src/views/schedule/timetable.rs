@@ -55,30 +55,42 @@ fn calendar(rule: &Value) -> String {
     format!("calendar {}", shown.join(" "))
 }
 
-/// The whole timetable, a line for each part.
+/// The whole timetable, each part with its name.
 pub(super) fn add_to(details: &mut Details, row: &Value, look: &Look) {
-    let one = pick(row, &["recurrence"]).into_iter();
-    let specs = match entries(row, &["timetable.specs"]) {
-        [] => one.map(|rule| words(rule, look)).collect::<Vec<_>>(),
-        specs => specs.iter().map(|rule| words(rule, look)).collect(),
-    };
-    match specs.as_slice() {
-        [] => details.add("when", when(row)),
-        lines => details.add("when", lines.join("\n")),
-    };
+    details.add("when", specs(row, look).join("\n"));
+    for (name, part) in limits(row, look) {
+        details.add(name, part);
+    }
+}
+
+/// The same as lines.
+pub(super) fn all(row: &Value, look: &Look) -> Vec<String> {
+    let rest = limits(row, look).into_iter();
+    specs(row, look).into_iter().chain(rest.map(|(name, part)| format!("{name} {part}"))).collect()
+}
+
+/// Everything that makes it due, a line each.
+fn specs(row: &Value, look: &Look) -> Vec<String> {
+    match (entries(row, &["timetable.specs"]), pick(row, &["recurrence"])) {
+        ([], Some(rule)) => vec![words(rule, look)],
+        ([], None) => vec![when(row)],
+        (specs, _) => specs.iter().map(|rule| words(rule, look)).collect(),
+    }
+}
+
+/// What narrows that down or moves it.
+fn limits(row: &Value, look: &Look) -> Vec<(&'static str, String)> {
     let except: Vec<String> = exclusions(row).iter().map(excluded).collect();
     let at = |place: &str| pick(row, &[place]).map(|at| look.when_exact(Some(at)));
-    details
-        .maybe("except", Some(except.join("\n")))
-        .maybe("from", at("timetable.start_at"))
-        .maybe("until", at("timetable.end_at"))
-        .maybe(
-            "jitter",
-            pick(row, &["timetable.jitter_ms"])
-                .and_then(Value::as_u64)
-                .filter(|ms| *ms > 0)
-                .map(|ms| format!("each run starts up to {} after it is due", time::duration(ms))),
-        );
+    let jitter = pick(row, &["timetable.jitter_ms"]).and_then(Value::as_u64);
+    let jitter = jitter.filter(|ms| *ms > 0).map(time::duration);
+    let parts = [
+        ("except", (!except.is_empty()).then(|| except.join("\n"))),
+        ("from", at("timetable.start_at")),
+        ("until", at("timetable.end_at")),
+        ("jitter", jitter.map(|most| format!("each run starts up to {most} after it is due"))),
+    ];
+    parts.into_iter().filter_map(|(name, part)| Some((name, part?))).collect()
 }
 
 /// One recurrence in words, and as it was given where the words are ours.
