@@ -1,6 +1,8 @@
 //! Instants as people type them, read in a schedule's time zone. Pure: no clock is read here.
 
-use chrono::{DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
+use chrono::{
+    DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone,
+};
 use chrono_tz::Tz;
 use serde_json::Value;
 use spark_events::Timestamp;
@@ -77,12 +79,14 @@ impl Reader {
             return Ok(self.now.into());
         }
         let read = self.full(typed).or_else(|| self.day(typed, edge)).or_else(|| self.ago(typed));
-        read.map(|moment| Moment { at: self.no_later(moment.at, typed), ..moment }).ok_or_else(|| {
-            unreadable(option, typed)
-                .then("how long ago: 7d, 12h")
-                .then("a date: 2030-01-31, or with a time: \"2030-01-31 09:00\"")
-                .then("or an instant: 2030-01-31T09:00:00Z")
-        })
+        read.map(|moment| Moment { at: self.no_later(moment.at, typed), ..moment }).ok_or_else(
+            || {
+                unreadable(option, typed)
+                    .then("how long ago: 7d, 12h")
+                    .then("a date: 2030-01-31, or with a time: \"2030-01-31 09:00\"")
+                    .then("or an instant: 2030-01-31T09:00:00Z")
+            },
+        )
     }
 
     /// The first or last instant of a schedule: RFC 3339, a date, or a date and a time.
@@ -115,7 +119,8 @@ impl Reader {
         if let Ok(at) = DateTime::parse_from_rfc3339(typed) {
             return Some(at.to_utc().into());
         }
-        let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
+        let formats =
+            ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
         let naive =
             formats.iter().find_map(|format| NaiveDateTime::parse_from_str(typed, format).ok())?;
         self.local(naive)
@@ -126,7 +131,9 @@ impl Reader {
         let midnight = |day: NaiveDate| self.local(day.and_time(NaiveTime::MIN));
         let at = match edge {
             Edge::First => midnight(day)?.at,
-            Edge::Last => midnight(day.checked_add_days(Days::new(1))?)?.at - TimeDelta::microseconds(1),
+            Edge::Last => {
+                midnight(day.checked_add_days(Days::new(1))?)?.at - TimeDelta::microseconds(1)
+            }
         };
         Some(at.into())
     }
@@ -183,9 +190,8 @@ impl Reader {
             chrono::Timelike::minute(&naive),
             0,
         )?;
-        let minutes = std::iter::successors(Some(whole), |at| {
-            at.checked_add_signed(TimeDelta::minutes(1))
-        });
+        let minutes =
+            std::iter::successors(Some(whole), |at| at.checked_add_signed(TimeDelta::minutes(1)));
         let mut minutes = minutes.take(GAP_MINUTES_MAX);
         minutes.find_map(|at| self.zone.from_local_datetime(&at).earliest()).map(|at| at.to_utc())
     }

@@ -50,12 +50,18 @@ pub(crate) enum Schedule {
     /// When it is due next
     Next(Next),
     /// Start nothing until resumed
-    #[command(visible_alias = "disable", after_help = "Examples:
-  automagik schedule pause nightly --reason \"maintenance\"")]
+    #[command(
+        visible_alias = "disable",
+        after_help = "Examples:
+  automagik schedule pause nightly --reason \"maintenance\""
+    )]
     Pause(One),
     /// Start again; what came due meanwhile is not made up for
-    #[command(visible_alias = "enable", after_help = "Examples:
-  automagik schedule resume nightly --reason \"maintenance is over\"")]
+    #[command(
+        visible_alias = "enable",
+        after_help = "Examples:
+  automagik schedule resume nightly --reason \"maintenance is over\""
+    )]
     Resume(One),
     /// Start a task now; takes no occurrence away
     Trigger(starts::Trigger),

@@ -177,8 +177,8 @@ type Spec = (&'static str, String);
 pub(super) fn spec_of(text: &str) -> Spec {
     let text = text.trim();
     let is_interval = parse_duration(text).is_ok();
-    let is_instant = text.eq_ignore_ascii_case("now")
-        || chrono::DateTime::parse_from_rfc3339(text).is_ok();
+    let is_instant =
+        text.eq_ignore_ascii_case("now") || chrono::DateTime::parse_from_rfc3339(text).is_ok();
     let form = match (is_interval, is_instant) {
         (true, _) => "every",
         (_, true) => "at",
@@ -277,8 +277,9 @@ impl RunArgs {
 
 /// A cron expression that the shell has torn apart is no list of expressions.
 fn unquoted(exprs: &[String]) -> Result<(), Trouble> {
-    let is_word = |text: &String| !text.starts_with('@') && spec_of(text).0 == "cron"
-        && text.split_whitespace().count() < 2;
+    let is_word = |text: &String| {
+        !text.starts_with('@') && spec_of(text).0 == "cron" && text.split_whitespace().count() < 2
+    };
     if exprs.len() < 2 || !exprs.iter().all(is_word) {
         return Ok(());
     }

@@ -30,8 +30,13 @@ pub(crate) struct Trigger {
     schedule: String,
     /// While an earlier task is open, in place of the schedule's own policy: Skip,
     /// BufferOne, BufferAll, CancelOther, TerminateOther, AllowAll
-    #[arg(long, value_name = "POLICY", value_enum, ignore_case = true,
-          hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        value_enum,
+        ignore_case = true,
+        hide_possible_values = true
+    )]
     overlap: Option<Overlap>,
     #[command(flatten)]
     wait: WaitArgs,
@@ -67,8 +72,14 @@ pub(crate) struct Backfill {
     only: Option<Only>,
     /// BufferAll (one after another) or AllowAll (several at once)
     /// [default: BufferAll]
-    #[arg(long, value_name = "POLICY", value_enum, ignore_case = true,
-          hide_possible_values = true, requires = "from")]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        value_enum,
+        ignore_case = true,
+        hide_possible_values = true,
+        requires = "from"
+    )]
     overlap: Option<Beside>,
     /// How many of its tasks may be open at once [default: 1, with AllowAll 10]
     #[arg(long, value_name = "N", requires = "from")]
@@ -156,10 +167,13 @@ async fn when_made(id: &str, trigger: &Trigger, context: &Context<'_>) -> Result
             }
             Err(_) if Instant::now() >= deadline => {
                 let most = time::duration(ms(limit.wait_timeout));
-                return Err(Trouble::new(Exit::Pending, format!("it has not started within {most}"))
-                    .because("it waits for the end of an earlier task, or was given up since")
-                    .then(format!("look: automagik history schedule \"{}\"", trigger.schedule))
-                    .into());
+                return Err(Trouble::new(
+                    Exit::Pending,
+                    format!("it has not started within {most}"),
+                )
+                .because("it waits for the end of an earlier task, or was given up since")
+                .then(format!("look: automagik history schedule \"{}\"", trigger.schedule))
+                .into());
             }
             Err(_) => {}
         }
@@ -250,10 +264,7 @@ pub(super) async fn backfill(backfill: Backfill, context: &Context<'_>) -> Resul
 }
 
 /// Ends a backfill.
-pub(super) async fn backfill_cancel(
-    cancel: BackfillCancel,
-    context: &Context<'_>,
-) -> Result<Exit> {
+pub(super) async fn backfill_cancel(cancel: BackfillCancel, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
     let number = cancel.number.to_string();
     let path = ["schedules", cancel.schedule.as_str(), "backfill", number.as_str(), "cancel"];

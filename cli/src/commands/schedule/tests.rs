@@ -73,10 +73,29 @@ async fn one_recurrence_is_sent_in_the_short_form_and_several_as_specs() {
     );
     let several = run(
         &[
-            "schedule", "create", "report", "0 9 * * *", "@every 90m/15m", "--interval", "10m",
-            "--once", "2030-01-01T00:00:00Z", "--dst", "literal", "--exclude", "2030-12-25",
-            "--exclude", "* * * * sun", "--jitter", "5m", "--start", "2030-01-01", "--end",
-            "2030-01-31", "--timezone", "Europe/Lisbon",
+            "schedule",
+            "create",
+            "report",
+            "0 9 * * *",
+            "@every 90m/15m",
+            "--interval",
+            "10m",
+            "--once",
+            "2030-01-01T00:00:00Z",
+            "--dst",
+            "literal",
+            "--exclude",
+            "2030-12-25",
+            "--exclude",
+            "* * * * sun",
+            "--jitter",
+            "5m",
+            "--start",
+            "2030-01-01",
+            "--end",
+            "2030-01-31",
+            "--timezone",
+            "Europe/Lisbon",
         ],
         vec![("201 Created", row())],
     )
@@ -97,11 +116,43 @@ async fn one_recurrence_is_sent_in_the_short_form_and_several_as_specs() {
 async fn every_option_has_its_field() {
     let ran = run(
         &[
-            "schedule", "create", "report", "--every", "1h", "--name", "n", "--note", "why not",
-            "--input", "hi", "--tweaks", r#"{"A": {"b": 1}}"#, "--overlap", "bufferone",
-            "--catch-up", "2h", "--max-runs", "7", "--pause-after", "3", "--on-drift", "hold",
-            "--max-retries", "2", "--retry-delay", "1s", "--retry-max-delay", "1m", "--timeout",
-            "5m", "--queue-timeout", "1h", "--total-timeout", "2h", "--priority", "-4",
+            "schedule",
+            "create",
+            "report",
+            "--every",
+            "1h",
+            "--name",
+            "n",
+            "--note",
+            "why not",
+            "--input",
+            "hi",
+            "--tweaks",
+            r#"{"A": {"b": 1}}"#,
+            "--overlap",
+            "bufferone",
+            "--catch-up",
+            "2h",
+            "--max-runs",
+            "7",
+            "--pause-after",
+            "3",
+            "--on-drift",
+            "hold",
+            "--max-retries",
+            "2",
+            "--retry-delay",
+            "1s",
+            "--retry-max-delay",
+            "1m",
+            "--timeout",
+            "5m",
+            "--queue-timeout",
+            "1h",
+            "--total-timeout",
+            "2h",
+            "--priority",
+            "-4",
         ],
         vec![("201 Created", row())],
     )
@@ -134,10 +185,24 @@ async fn a_dry_run_makes_nothing() {
 async fn a_change_names_only_what_changes() {
     let ran = run(
         &[
-            "schedule", "update", "nightly", "30 2 * * *", "--note", "new", "--no-end",
-            "--no-jitter", "--no-exclude", "--no-name", "--no-start", "--no-tweaks",
-            "--no-priority", "--no-queue-timeout", "--no-total-timeout", "--no-max-runs",
-            "--no-pause-after", "--dry-run",
+            "schedule",
+            "update",
+            "nightly",
+            "30 2 * * *",
+            "--note",
+            "new",
+            "--no-end",
+            "--no-jitter",
+            "--no-exclude",
+            "--no-name",
+            "--no-start",
+            "--no-tweaks",
+            "--no-priority",
+            "--no-queue-timeout",
+            "--no-total-timeout",
+            "--no-max-runs",
+            "--no-pause-after",
+            "--dry-run",
         ],
         vec![(OK, row()), (OK, row())],
     )
@@ -193,11 +258,9 @@ async fn the_originals_words_pause_and_resume() {
 async fn the_short_forms_change_one_thing() {
     let table = [("10m", "every"), ("30 2 * * *", "cron"), ("2030-01-01T00:00:00Z", "at")];
     for (text, form) in table {
-        let ran = run(
-            &["schedule", "set-expression", "nightly", text],
-            vec![(OK, row()), (OK, row())],
-        )
-        .await;
+        let ran =
+            run(&["schedule", "set-expression", "nightly", text], vec![(OK, row()), (OK, row())])
+                .await;
         ran.ok();
         assert_eq!(ran.asked[1], ("PATCH /schedules/s1".into(), json!({ form: text })));
     }
@@ -271,8 +334,20 @@ async fn a_trigger_that_waits_is_waited_for_until_it_is_there_and_has_ended() {
 async fn a_backfill_sends_instants_and_reads_dates_in_the_schedules_zone() {
     let ran = run(
         &[
-            "schedule", "backfill", "nightly", "--from", "2026-07-01", "--to", "2026-07-31",
-            "--only", "failed", "--overlap", "allow-all", "--max-active", "4", "--reverse",
+            "schedule",
+            "backfill",
+            "nightly",
+            "--from",
+            "2026-07-01",
+            "--to",
+            "2026-07-31",
+            "--only",
+            "failed",
+            "--overlap",
+            "allow-all",
+            "--max-active",
+            "4",
+            "--reverse",
             "--yes",
         ],
         vec![(OK, row()), ("202 Accepted", json!({"number": 2, "count": 31}))],
@@ -286,8 +361,16 @@ async fn a_backfill_sends_instants_and_reads_dates_in_the_schedules_zone() {
             "only": "failed", "overlap": "AllowAll", "active_max": 4, "reverse": true})
     );
     let look = run(
-        &["schedule", "backfill", "nightly", "--from", "2026-07-01T00:00:00Z", "--to",
-            "2026-07-02T00:00:00Z", "--dry-run"],
+        &[
+            "schedule",
+            "backfill",
+            "nightly",
+            "--from",
+            "2026-07-01T00:00:00Z",
+            "--to",
+            "2026-07-02T00:00:00Z",
+            "--dry-run",
+        ],
         vec![(OK, row()), (OK, json!({"count": 1, "items": []}))],
     )
     .await;
@@ -308,7 +391,9 @@ async fn a_span_that_runs_backwards_is_refused() {
 
 #[tokio::test]
 async fn a_backfill_ends_by_either_name() {
-    for words in [&["backfill-cancel", "nightly", "2"][..], &["backfill", "nightly", "--cancel", "2"]] {
+    for words in
+        [&["backfill-cancel", "nightly", "2"][..], &["backfill", "nightly", "--cancel", "2"]]
+    {
         let ran = run(&[&["schedule"], words].concat(), vec![(OK, Value::Null)]).await;
         ran.ok();
         assert_eq!(ran.asked[0].0, "POST /schedules/nightly/backfill/2/cancel");
@@ -318,11 +403,8 @@ async fn a_backfill_ends_by_either_name() {
 #[tokio::test]
 async fn a_question_is_asked_in_the_schedules_zone() {
     let why = json!({"at": "2026-07-01T08:00:00Z", "verdict": "fired", "summary": "it ran"});
-    let ran = run(
-        &["why", "nightly", "--at", "2026-07-01 09:00"],
-        vec![(OK, row()), (OK, why)],
-    )
-    .await;
+    let ran =
+        run(&["why", "nightly", "--at", "2026-07-01 09:00"], vec![(OK, row()), (OK, why)]).await;
     ran.ok();
     assert_eq!(ran.asked[1].0, "GET /schedules/s1/why?at=2026-07-01T08%3A00%3A00Z");
     let unknown = run(

@@ -161,10 +161,10 @@ impl Update {
         }
         let option = self.enabled.map(|on| if on { Action::Resume } else { Action::Pause });
         match (word, option) {
-            (Some(word), Some(option)) if word != option => Err(Trouble::usage(
-                "one of them pauses the schedule, the other resumes it",
-            )
-            .then("give one of them")),
+            (Some(word), Some(option)) if word != option => {
+                Err(Trouble::usage("one of them pauses the schedule, the other resumes it")
+                    .then("give one of them"))
+            }
             (word, option) => Ok(word.or(option)),
         }
     }

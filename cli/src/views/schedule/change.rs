@@ -81,7 +81,8 @@ fn indented(word: &str, value: &str, look: &Look) -> String {
     let room = look.width.saturating_sub(LABEL).max(10);
     let mut text = String::new();
     for (index, line) in wrap(value, room).iter().enumerate() {
-        let label = if index == 0 { pad(&format!("  {word}"), LABEL, false) } else { " ".repeat(LABEL) };
+        let label =
+            if index == 0 { pad(&format!("  {word}"), LABEL, false) } else { " ".repeat(LABEL) };
         text += (label + line).trim_end();
         text.push('\n');
     }

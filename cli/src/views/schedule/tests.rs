@@ -26,9 +26,11 @@ fn timetable() -> Value {
 }
 
 fn row() -> Value {
-    let outcome = |kind: &str, hours: u32, reason: &str| json!({"outcome": kind, "count": 1,
+    let outcome = |kind: &str, hours: u32, reason: &str| {
+        json!({"outcome": kind, "count": 1,
         "due_at": format!("2026-03-01T{:02}:00:00Z", 12 - hours), "reason": reason,
-        "task_id": TASK, "replaced_by": null, "note": null});
+        "task_id": TASK, "replaced_by": null, "note": null})
+    };
     let with = |mut outcome: Value, name: &str, value: Value| {
         outcome[name] = value;
         outcome
@@ -79,8 +81,10 @@ fn coming() -> Value {
 }
 
 fn why() -> Vec<Value> {
-    let event = |name: &str, actor: &str, reason: Option<&str>| json!({"position": 812,
-        "event": name, "recorded_at": "2026-03-01T09:00:00.02Z", "actor": actor, "reason": reason});
+    let event = |name: &str, actor: &str, reason: Option<&str>| {
+        json!({"position": 812,
+        "event": name, "recorded_at": "2026-03-01T09:00:00.02Z", "actor": actor, "reason": reason})
+    };
     let set_by = event("schedule.edited", "user:ana", Some("less often"));
     let with = |verdict: &str, summary: &str, more: Value| {
         let mut answer = json!({"at": "2026-03-01T09:00:00Z", "verdict": verdict,
@@ -91,21 +95,35 @@ fn why() -> Vec<Value> {
         answer
     };
     vec![
-        with("fired", "it started task 0193a7b4-1c2d.", json!({
-            "task_id": TASK, "witness": event("schedule.fired", "scheduler", None)})),
-        with("skipped", "skipped: task 0193a7b4-1c2d, started 08:10, was still open, and the policy \
-            is Skip, set by user:ana on 2026-02-01.", json!({
+        with(
+            "fired",
+            "it started task 0193a7b4-1c2d.",
+            json!({
+            "task_id": TASK, "witness": event("schedule.fired", "scheduler", None)}),
+        ),
+        with(
+            "skipped",
+            "skipped: task 0193a7b4-1c2d, started 08:10, was still open, and the policy \
+            is Skip, set by user:ana on 2026-02-01.",
+            json!({
             "why": {"kind": "overlap", "task_id": TASK}, "overlap": "Skip", "backfilled": [TASK],
-            "witness": event("schedule.skipped", "scheduler", None)})),
-        with("not_due", "not due: by the timetable then in force nothing was due.", json!({
-            "previous": "2026-03-01T08:00:00Z", "next": "2026-03-01T10:00:00Z"})),
+            "witness": event("schedule.skipped", "scheduler", None)}),
+        ),
+        with(
+            "not_due",
+            "not due: by the timetable then in force nothing was due.",
+            json!({
+            "previous": "2026-03-01T08:00:00Z", "next": "2026-03-01T10:00:00Z"}),
+        ),
         json!({"at": "2026-03-01T09:00:00Z", "verdict": "before_creation"}),
     ]
 }
 
 fn events() -> Value {
-    let event = |revision: u32, kind: &str, data: Value| json!({"revision": revision,
-        "type": kind, "actor": "user:ana", "recorded_at": "2026-03-01T11:58:00Z", "data": data});
+    let event = |revision: u32, kind: &str, data: Value| {
+        json!({"revision": revision,
+        "type": kind, "actor": "user:ana", "recorded_at": "2026-03-01T11:58:00Z", "data": data})
+    };
     let spec = json!({"name": "digest", "timetable": timetable(), "overlap": "Skip", "note": "n"});
     json!({"items": [
         event(0, "schedule.created", json!({"spec": spec, "next_due_at": "2026-03-01T12:00:00Z"})),
@@ -155,7 +173,10 @@ fn pages() -> Vec<(&'static str, String)> {
         ("schedule create --dry-run", preview(&coming(), &look)),
         ("schedule update", changed(&row(), &after(), &look)),
         ("schedule update, nothing new", changed(&row(), &row(), &look)),
-        ("schedule backfill --dry-run", backfill::page(&found, &look) + &backfill::line(&found) + "\n"),
+        (
+            "schedule backfill --dry-run",
+            backfill::page(&found, &look) + &backfill::line(&found) + "\n",
+        ),
         ("why", whys),
         ("history schedule", history::list(&events(), &look)),
     ]

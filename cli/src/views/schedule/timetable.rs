@@ -131,7 +131,8 @@ fn cron_words(expression: &str) -> Option<String> {
         // Only a step that fits the hour is the same as an interval.
         let step: u32 = step.parse().ok()?;
         let fits = step > 0 && 60_u32.checked_rem(step) == Some(0);
-        return fits.then(|| if step == 1 { "every minute".into() } else { format!("every {step} min") });
+        return fits
+            .then(|| if step == 1 { "every minute".into() } else { format!("every {step} min") });
     }
     let minute: u32 = minute.parse().ok().filter(|minute| *minute < 60)?;
     let hours: Option<Vec<String>> = hour
