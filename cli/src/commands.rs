@@ -60,6 +60,12 @@ impl Body {
         self
     }
 
+    /// Takes a value out again.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
+        self
+    }
+
     /// Whether nothing was given.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

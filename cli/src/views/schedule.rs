@@ -16,7 +16,7 @@ mod outcomes;
 mod timetable;
 pub(crate) mod why;
 
-pub(crate) use change::{changed, changes};
+pub(crate) use change::{changed, changes, wished};
 pub(crate) use next::{next, preview};
 pub(crate) use outcomes::words as reason_words;
 pub(crate) use timetable::when;

@@ -15,6 +15,7 @@ use crate::commands::Body;
 use crate::commands::common::{InputArgs, TweakArgs};
 use crate::commands::instant::{Edge, Reader, rfc3339};
 use crate::exit::Trouble;
+use crate::views::{entries, text};
 
 /// Above the options that say when.
 const WHEN: &str = "When";
@@ -196,13 +197,18 @@ impl WhenArgs {
         Ok(exprs.iter().map(|text| spec_of(text)).chain(every).chain(at).collect())
     }
 
+    /// The rule of clock changes, as the API names it.
+    pub(super) fn dst(&self) -> Option<&'static str> {
+        self.dst.map(|dst| match dst {
+            Dst::Once => "once",
+            Dst::Literal => "literal",
+        })
+    }
+
     /// Adds what says when. `zone` is what dates are read in where no zone was given.
     pub(super) fn add_to(&self, body: Body, exprs: &[String], zone: Tz) -> Result<Body, Trouble> {
         let specs = self.specs(exprs)?;
-        let dst = self.dst.map(|dst| match dst {
-            Dst::Once => "once",
-            Dst::Literal => "literal",
-        });
+        let dst = self.dst();
         let mut body = body;
         match specs.as_slice() {
             [] => body = body.with("dst", dst),
@@ -223,17 +229,26 @@ impl WhenArgs {
                 body = body.with("specs", Some(specs.collect::<Vec<_>>()));
             }
         }
+        // A zone that only dates are read in has done its work here, and the API would refuse it.
+        let clock = specs.iter().any(|(form, _)| *form == "cron") || !self.exclude.is_empty();
+        let is_zoned = clock || !self.has_bounds();
         let reader = Reader { zone, now: SystemClock.now() };
         let bound = |option: &str, typed: &Option<String>, edge: Edge| match typed {
             Some(typed) => reader.bound(option, typed, edge).map(|moment| Some(rfc3339(moment.at))),
             None => Ok(None),
         };
         Ok(body
-            .with("timezone", self.timezone.as_deref())
+            .with("timezone", self.timezone.as_deref().filter(|_| is_zoned))
             .with("exclude", (!self.exclude.is_empty()).then(|| self.exclude.clone()))
             .with("jitter", self.jitter.as_deref())
             .with("start_at", bound("--start", &self.start, Edge::First)?)
             .with("end_at", bound("--end", &self.end, Edge::Last)?))
+    }
+
+    /// Whether clock times are to be read in another way, while they stay as they are.
+    pub(super) fn only_reads_anew(&self, exprs: &[String]) -> bool {
+        let none = exprs.is_empty() && self.every.is_empty() && self.at.is_empty();
+        none && (self.dst.is_some() || self.timezone.is_some() && !self.has_bounds())
     }
 
     /// Whether `--start` or `--end` was given, which may be read in a zone.
@@ -273,6 +288,36 @@ impl RunArgs {
             .with("total_timeout", self.total_timeout)
             .with("priority", self.priority))
     }
+}
+
+/// The recurrences of a schedule as they would be typed, for a change that only reads them anew.
+/// The zone and the rule of clock changes are kept where no other is given.
+pub(super) fn as_typed(schedule: &Value, timezone: Option<&str>, dst: Option<&str>) -> Vec<Value> {
+    let own = |spec: &Value, name: &str| text(spec, &[name]).map(Value::from);
+    let specs = entries(schedule, &["timetable.specs"]).iter().map(|spec| {
+        let kind = text(spec, &["kind"]).unwrap_or_default();
+        let number = |name: &str| spec.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let body = match kind.as_str() {
+            "interval" => {
+                let every = format!("@every {}ms/{}ms", number("every_ms"), number("phase_ms"));
+                return json!({ "cron": every });
+            }
+            "once" => return json!({ "at": text(spec, &["at"]) }),
+            "cron" => Body::default().with("cron", own(spec, "expression")),
+            _ => {
+                let fields = spec.as_object().into_iter().flatten();
+                let fields = fields
+                    .filter(|(name, _)| !["kind", "timezone", "dst"].contains(&name.as_str()));
+                let fields: Map<_, _> =
+                    fields.map(|(name, it)| (name.clone(), it.clone())).collect();
+                Body::default().with("calendar", Some(Value::Object(fields)))
+            }
+        };
+        body.with("timezone", timezone.map(Value::from).or_else(|| own(spec, "timezone")))
+            .with("dst", dst.map(Value::from).or_else(|| own(spec, "dst")))
+            .json()
+    });
+    specs.collect()
 }
 
 /// A cron expression that the shell has torn apart is no list of expressions.

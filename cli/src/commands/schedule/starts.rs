@@ -211,9 +211,11 @@ impl Backfill {
             Beside::BufferAll => "BufferAll",
             Beside::AllowAll => "AllowAll",
         });
+        // What is now, the server knows better.
+        let until = if to.at == reader.now { "now".to_owned() } else { rfc3339(to.at) };
         let body = Body::default()
             .with("from", Some(rfc3339(from.at)))
-            .with("to", Some(rfc3339(to.at)))
+            .with("to", Some(until))
             .with("only", only)
             .with("overlap", overlap)
             .with("active_max", self.max_active)

@@ -230,6 +230,52 @@ async fn dates_of_a_change_are_read_in_the_schedules_zone() {
 }
 
 #[tokio::test]
+async fn a_zone_that_only_dates_are_read_in_is_not_sent() {
+    let ran = run(
+        &[
+            "schedule",
+            "create",
+            "f",
+            "--every",
+            "1h",
+            "--end",
+            "2030-07-31",
+            "--tz",
+            "Europe/Lisbon",
+        ],
+        vec![("201 Created", row())],
+    )
+    .await;
+    ran.ok();
+    let expected = json!({"flow": "f", "every": "1h", "end_at": "2030-07-31T22:59:59.999999Z"});
+    assert_eq!(ran.asked[0].1, expected);
+}
+
+#[tokio::test]
+async fn another_zone_alone_reads_the_same_clock_times_in_it() {
+    let mut several = row();
+    let calendar = json!({"kind": "calendar", "hour": "9", "timezone": "UTC", "dst": "once"});
+    several["timetable"]["specs"].as_array_mut().unwrap().extend([
+        json!({"kind": "interval", "every_ms": 5_400_000, "phase_ms": 900_000}),
+        json!({"kind": "once", "at": "2030-01-01T00:00:00Z"}),
+        calendar,
+    ]);
+    let ran = run(
+        &["schedule", "update", "nightly", "--timezone", "Asia/Tokyo", "--dst", "literal"],
+        vec![(OK, several.clone()), (OK, several), (OK, row())],
+    )
+    .await;
+    ran.ok();
+    assert_eq!(
+        ran.asked[2].1,
+        json!({"timezone": "Asia/Tokyo", "specs": [
+            {"cron": "0 9 * * *", "timezone": "Asia/Tokyo", "dst": "literal"},
+            {"cron": "@every 5400000ms/900000ms"}, {"at": "2030-01-01T00:00:00Z"},
+            {"calendar": {"hour": "9"}, "timezone": "Asia/Tokyo", "dst": "literal"}]})
+    );
+}
+
+#[tokio::test]
 async fn the_originals_words_pause_and_resume() {
     let table: [(&[&str], &str); 8] = [
         (&["pause"], "pause"),
@@ -376,6 +422,12 @@ async fn a_backfill_sends_instants_and_reads_dates_in_the_schedules_zone() {
     .await;
     look.ok();
     assert_eq!(look.asked[1].1["dry_run"], json!(true));
+    let now = run(
+        &["schedule", "backfill", "nightly", "--from", "7d", "--yes"],
+        vec![(OK, row()), ("202 Accepted", json!({"number": 3, "count": 7}))],
+    )
+    .await;
+    assert_eq!(now.asked[1].1["to"], json!("now"));
 }
 
 #[tokio::test]

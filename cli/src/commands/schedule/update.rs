@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{ArgAction, Args};
 use serde_json::{Value, json};
 
-use super::plan::{RunArgs, WhenArgs, spec_of};
+use super::plan::{RunArgs, WhenArgs, as_typed, spec_of};
 use super::switch;
 use crate::commands::instant::{zone_named, zone_of};
 use crate::commands::{Body, Context};
@@ -174,13 +174,22 @@ impl Update {
 pub(super) async fn run(mut update: Update, context: &Context<'_>) -> Result<Exit> {
     let action = update.action()?;
     let Update { schedule, words, when, run, away, dry_run, .. } = update;
-    let needs_zone = when.has_bounds() && when.timezone.is_none();
-    // Dates are read in the schedule's own zone where no other one is named.
-    let zone = match needs_zone {
-        true => zone_of(&context.client.get(&["schedules", &schedule], &[]).await?),
-        false => zone_named(when.timezone.as_deref().filter(|_| when.has_bounds()))?,
+    let reads_anew = when.only_reads_anew(&words);
+    let row = match reads_anew || (when.has_bounds() && when.timezone.is_none()) {
+        true => context.client.get(&["schedules", &schedule], &[]).await?,
+        false => Value::Null,
     };
-    let body = when.add_to(Body::default(), &words, zone)?;
+    // Dates are read in the schedule's own zone where no other one is named.
+    let zone = match when.timezone.as_deref().filter(|_| when.has_bounds()) {
+        Some(name) => zone_named(Some(name))?,
+        None => zone_of(&row),
+    };
+    let mut body = when.add_to(Body::default(), &words, zone)?;
+    if reads_anew {
+        // The API takes a zone and a rule with the clock times that they are for.
+        let specs = as_typed(&row, when.timezone.as_deref(), when.dst());
+        body = body.without("dst").with("specs", Some(specs));
+    }
     let body = away.add_to(run.add_to(body)?);
     match action {
         Some(_) if !body.is_empty() || dry_run => {
@@ -217,12 +226,16 @@ async fn patch(schedule: &str, body: Value, dry_run: bool, context: &Context<'_>
     let id = text_or_dash(&before, &["id"]);
     let query = dry_run.then(|| ("dry_run", "true".to_owned()));
     let query: Vec<_> = query.into_iter().collect();
-    let after = client.patch_with(&["schedules", &id], &query, body).await?;
-    out.data(&after, |look| views::schedule::changed(&before, &after, look))?;
+    let after = client.patch_with(&["schedules", &id], &query, body.clone()).await?;
     let name = text_or_dash(&after, &["name", "id"]);
     if dry_run {
+        // The row is as it was; what would change is what was asked for.
+        out.data(&after, |look| views::schedule::wished(&before, &body, &after, look))?;
         out.note("dry run: nothing was changed");
-    } else if views::schedule::changes(&before, &after).is_empty() {
+        return Ok(Exit::Ok);
+    }
+    out.data(&after, |look| views::schedule::changed(&before, &after, look))?;
+    if views::schedule::changes(&before, &after).is_empty() {
         out.note(&format!("schedule {name} was like this already"));
     } else {
         out.note(&format!("schedule {name} is changed; see: automagik history schedule {name}"));

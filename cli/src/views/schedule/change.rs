@@ -43,17 +43,76 @@ pub(crate) fn changed(before: &Value, after: &Value, look: &Look) -> String {
     let mut page = String::new();
     for name in changes(before, after) {
         page += &format!("{}\n", label(name));
-        for (word, row) in [("was", before), ("is", after)] {
-            page += &indented(word, &value(name, row, look), look);
-        }
+        page += &indented("was", &value(name, before, look), look);
+        page += &indented("is", &value(name, after, look), look);
     }
     if page.is_empty() {
         page.push_str("nothing changes\n");
     }
-    for (place, title) in INSTANTS {
-        let items = entries(after, &[place]);
-        let zone = text_zone(if place == "next.before" { before } else { after });
-        let lines = next::instants(items, zone.as_deref(), look);
+    page + &instants(before, after, after, look)
+}
+
+/// What is, what was asked for, and the next instants of both: for a change that is not made.
+pub(crate) fn wished(before: &Value, body: &Value, answer: &Value, look: &Look) -> String {
+    let mut page = String::new();
+    let mut told = "";
+    let mut wishes: Vec<(&String, &Value)> = body.as_object().into_iter().flatten().collect();
+    wishes.sort_by_key(|(name, _)| field_of(name));
+    for (name, wish) in wishes {
+        let field = field_of(name);
+        // Several parts of one field are told below it.
+        if field != told {
+            page += &format!("{}\n", label(field));
+            page += &indented("is", &value(field, before, look), look);
+        }
+        told = field;
+        let wish = match wish {
+            Value::Null => "none".to_owned(),
+            Value::Array(parts) => parts.iter().map(part).collect::<Vec<_>>().join("\n"),
+            other => inline(other),
+        };
+        let wish = match name.as_str() {
+            "specs" | "cron" | "every" | "at" => wish,
+            "jitter_ms" if wish == "0" => "no jitter".to_owned(),
+            name if field_of(name) == "timetable" || field == "retry" => {
+                format!("{} {wish}", name.replace('_', " "))
+            }
+            _ => wish,
+        };
+        page += &indented("new", &wish, look);
+    }
+    page + &instants(before, before, answer, look)
+}
+
+/// A part of what was asked for: an expression as it was typed, else the value.
+fn part(wish: &Value) -> String {
+    let fields = wish.as_object().into_iter().flatten();
+    match fields.map(|(_, value)| inline(value)).collect::<Vec<_>>() {
+        values if values.is_empty() => inline(wish),
+        values => values.join(", "),
+    }
+}
+
+/// The field of a row that a field of a request changes.
+fn field_of(name: &str) -> &str {
+    match name {
+        "cron" | "every" | "at" | "specs" | "timezone" | "dst" | "exclude" | "jitter"
+        | "jitter_ms" | "start_at" | "end_at" => "timetable",
+        "max_retries" | "retry" => "retry",
+        "catch_up" => "catch_up_ms",
+        "timeout" => "timeout_ms",
+        "queue_timeout" => "queue_timeout_ms",
+        "total_timeout" => "total_timeout_ms",
+        name => name,
+    }
+}
+
+/// The next instants before and after a change.
+fn instants(before: &Value, after: &Value, answer: &Value, look: &Look) -> String {
+    let mut page = String::new();
+    for ((place, title), row) in INSTANTS.iter().zip([before, after]) {
+        let items = entries(answer, &[*place]);
+        let lines = next::instants(items, text_zone(row).as_deref(), look);
         page += &headline(look, title);
         page += if lines.is_empty() { "nothing comes due\n" } else { &lines };
     }
@@ -98,6 +157,7 @@ fn value(name: &str, row: &Value, look: &Look) -> String {
         ("timetable", _) => timetable::all(row, look).join("\n"),
         ("flow_name", _) => flow(row),
         ("input", _) => payload(value),
+        ("retry", _) => super::attempts(row).unwrap_or_default(),
         (name, Some(ms)) if name.ends_with("_ms") => time::duration(ms),
         _ => inline(value),
     }

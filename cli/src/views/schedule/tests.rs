@@ -167,11 +167,15 @@ fn pages() -> Vec<(&'static str, String)> {
         .iter()
         .map(|answer| why::page(answer, "digest", chrono_tz::Tz::Europe__Lisbon, &look) + "\n")
         .collect();
+    let body = json!({"note": null, "timeout": "1m", "max_retries": 2, "jitter_ms": 0,
+        "specs": [{"cron": "30 2 * * *"}, {"every": "1h"}], "exclude": ["2030-12-25", "* * * * sun"],
+        "tweaks": {"A": {"b": 1}}});
     vec![
         ("schedule list", list(&json!({"items": [row()]}), &look)),
         ("schedule show", show(&row(), &coming(), &look)),
         ("schedule create --dry-run", preview(&coming(), &look)),
         ("schedule update", changed(&row(), &after(), &look)),
+        ("schedule update --dry-run", wished(&row(), &body, &after(), &look)),
         ("schedule update, nothing new", changed(&row(), &row(), &look)),
         (
             "schedule backfill --dry-run",
