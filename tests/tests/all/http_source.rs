@@ -109,7 +109,7 @@ async fn what_only_one_kind_has_is_refused_by_the_other() {
     let sync = SyncFlow { remote: "x".into(), ..SyncFlow::default() };
     for refused in [
         world.spark.sync_flow(source, sync, &who()).await.map(drop),
-        world.spark.remote_flows(source).await.map(drop),
+        world.spark.remote_flows(source, None).await.map(drop),
         world.spark.add_request(world.source, AddRequest::default(), &who()).await.map(drop),
     ] {
         let Err(DispatchError::Conflict(why)) = refused else { panic!("{refused:?}") };
