@@ -10,6 +10,7 @@ mod actors;
 mod fake_behaviour;
 mod fake_fidelity;
 mod flows;
+mod original_bugs_schedules;
 mod original_bugs_tasks;
 mod scenarios;
 mod task_changes;
