@@ -14,8 +14,7 @@ use std::collections::hash_map::Entry;
 use rusqlite::{Connection, OptionalExtension, params};
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::task::{
-    CallMode, ComponentLog, TaskEvent, TaskLogRecorded, TaskSpec, TaskStarted,
-    TaskStatus, Trigger,
+    CallMode, ComponentLog, TaskEvent, TaskLogRecorded, TaskSpec, TaskStarted, TaskStatus, Trigger,
 };
 use spark_events::limits::PROJECTION_REFS_MAX;
 use spark_events::{Payload, TaskId};

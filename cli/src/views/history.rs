@@ -66,7 +66,7 @@ fn below(event: &Value, look: &Look) -> Vec<String> {
 fn paint_of(kind: &str) -> Paint {
     let end = kind.rsplit('.').next().unwrap_or(kind);
     match end {
-        "completed" | "resumed" | "fired" => Paint::Good,
+        "completed" | "resumed" | "released" | "fired" | "backfilled" => Paint::Good,
         "failed" | "attempt_failed" | "lost" => Paint::Bad,
         "skipped" | "paused" | "retry_scheduled" | "cancel_requested" => Paint::Watch,
         _ => Paint::Plain,
@@ -90,7 +90,7 @@ fn summary(data: &Map<String, Value>, look: &Look) -> String {
 
 fn rank(name: &str) -> u8 {
     match name {
-        "name" | "attempt" | "attempts" | "due_at" | "first_due_at" | "count" => 0,
+        "name" | "number" | "attempt" | "attempts" | "due_at" | "first_due_at" | "count" => 0,
         "failure" | "reason" | "why" | "recurrence" | "input" | "url" => 1,
         "task_id" | "output" | "next_due_at" | "not_before" | "delay_ms" | "duration_ms" => 2,
         _ => 3,

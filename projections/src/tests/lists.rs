@@ -175,8 +175,8 @@ fn filter() -> impl Strategy<Value = TaskFilter> {
         prop::option::of(0_u8..7),
         any::<bool>(),
     )
-        .prop_map(|(statuses, flow, schedule, trigger, class, since, until, words, deleted)| {
-            TaskFilter {
+        .prop_map(
+            |(statuses, flow, schedule, trigger, class, since, until, words, deleted)| TaskFilter {
                 statuses,
                 flow_id: flow.map(flow_of),
                 schedule_id: schedule.map(schedule_of),
@@ -195,8 +195,8 @@ fn filter() -> impl Strategy<Value = TaskFilter> {
                 }),
                 include_deleted: deleted,
                 sort: TaskSort::default(),
-            }
-        })
+            },
+        )
 }
 
 /// Whether a task fits, said as simply as it can be.

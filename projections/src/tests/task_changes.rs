@@ -82,7 +82,10 @@ async fn a_held_task_that_was_stopped_is_no_more_held() {
     let remote = RemoteStop::NotRunning;
     story.task(id, TaskEvent::Cancelled(TaskCancelled { attempts: 0, remote }));
     let task = detail(&of(&story), id).await.task;
-    assert_eq!((task.status, task.held, task.remote_stop), ("cancelled", false, Some("not_running")));
+    assert_eq!(
+        (task.status, task.held, task.remote_stop),
+        ("cancelled", false, Some("not_running"))
+    );
     assert_eq!((task.why, task.cancel_requested), (None, true));
 }
 
