@@ -1,8 +1,8 @@
 //! The body of a request: JSON into a DTO, or an error that names the place or the field. What a
 //! value may be is the business of whoever turns the DTO into a command.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use crate::error::{ApiError, FieldError};
@@ -14,6 +14,54 @@ pub struct ActionBody {
     /// Why, for the history.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// A field of a body that may be left out, be null, or hold a value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Field<T> {
+    /// It is not there.
+    #[default]
+    Absent,
+    /// It is null.
+    Null,
+    /// It has a value.
+    Given(T),
+}
+
+impl<T> Field<T> {
+    /// The value, where null means the same as nothing.
+    #[must_use]
+    pub fn value(self) -> Option<T> {
+        self.change().flatten()
+    }
+
+    /// What is to become of a value that may be absent: `Some(None)` takes it away.
+    #[must_use]
+    pub fn change(self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(None),
+            Self::Given(value) => Some(Some(value)),
+        }
+    }
+
+    /// Whether it is null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The field, and nothing in its place.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Absent)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(from)?.map_or(Self::Null, Self::Given))
+    }
 }
 
 /// Reads a body that must hold one JSON object.

@@ -325,7 +325,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
     use {FlowRejection as F, ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
     match rejection {
         Rejection::Task(T::Absent | T::Deleted)
-        | Rejection::Schedule(S::Absent | S::Deleted)
+        | Rejection::Schedule(S::Absent | S::Deleted | S::NoSuchBackfill(_))
         | Rejection::Source(O::Absent | O::Removed)
         | Rejection::Flow(F::Absent)
         | Rejection::Worker(W::Absent) => Row::NOT_FOUND,
@@ -337,7 +337,14 @@ fn rejection_row(rejection: &Rejection) -> Row {
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
         )
-        | Rejection::Schedule(S::Completed) => Row::STAGE,
+        | Rejection::Schedule(
+            S::Completed
+            | S::StillOpen(_)
+            | S::WaitingAlready
+            | S::BufferFull
+            | S::NothingToBackfill
+            | S::TooManyBackfills,
+        ) => Row::STAGE,
         Rejection::Task(
             T::BadRetryPolicy(_)
             | T::BadTimeout(_)
@@ -346,7 +353,16 @@ fn rejection_row(rejection: &Rejection) -> Row {
             | T::BadTotalTimeout(_),
         )
         | Rejection::Schedule(
-            S::Recurrence(_) | S::BadRetryPolicy(_) | S::BadCatchUp(_) | S::BadTimeout(_),
+            S::Recurrence(_)
+            | S::BadRetryPolicy(_)
+            | S::BadCatchUp(_)
+            | S::BadTimeout(_)
+            | S::BadRunsMax
+            | S::BadPauseAfter
+            | S::NoteTooLong
+            | S::BackfillTooLong(_)
+            | S::BackfillOverlap(_)
+            | S::BackfillActive(_),
         )
         | Rejection::Source(
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),

@@ -61,6 +61,11 @@ impl Wrong {
         self.0.push(FieldError::new(field, message));
     }
 
+    /// Whether nothing was wrong so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value of a part, or its errors added to these.
     pub(crate) fn take<T>(&mut self, part: Result<T, Vec<FieldError>>) -> Option<T> {
         part.map_err(|errors| self.0.extend(errors)).ok()
@@ -158,7 +163,8 @@ pub(crate) fn duration_ms(
     }
 }
 
-fn both(one: &str, other: &str) -> Vec<FieldError> {
+/// Two fields that mean the same thing.
+pub(crate) fn both(one: &str, other: &str) -> Vec<FieldError> {
     vec![FieldError::new(one, format!("cannot be combined with {other}; give one of them"))]
 }
 

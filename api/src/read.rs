@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 use serde_json::json;
-use spark_actors::DispatchError;
-use spark_events::domain::schedule::ScheduleStatus;
+use spark_actors::{DispatchError, Rejection};
+use spark_events::domain::schedule::{ScheduleRejection, ScheduleSpec, ScheduleStatus};
 use spark_events::{FlowId, Position, ScheduleId, SourceId, TaskId, WorkerId};
 use spark_projections::{
     FlowFilter, FlowRow, Found, Listing, Page, ProjectionHealth, QueryError, ScheduleFilter,
@@ -31,11 +31,33 @@ impl From<QueryError> for ApiError {
     }
 }
 
-/// Refuses a name that a schedule has. Two callers at the same moment may both be told that it is
+/// Waits until the read model shows everything that is in the log now, for commands that look up
+/// there what they are to do.
+pub async fn caught_up(app: &App) -> Result<(), ApiError> {
+    let head = app.spark.log().head().await?;
+    app.wait_for(head).await
+}
+
+/// What a schedule that was not deleted is to do.
+pub async fn schedule_spec(app: &App, id: ScheduleId) -> Result<ScheduleSpec, ApiError> {
+    if schedule(app, id).await?.status == ScheduleStatus::Deleted.as_str() {
+        let deleted = Rejection::Schedule(ScheduleRejection::Deleted);
+        return Err(DispatchError::Rejected(deleted).into());
+    }
+    let spec = app.reads().schedule_spec(id).await?;
+    spec.ok_or_else(|| missing("schedule", &id))
+}
+
+/// Refuses a name that another schedule than `own` has. Two callers at the same moment may both be told that it is
 /// free; then the name is ambiguous, and whoever uses it is told so.
-pub async fn schedule_name_is_free(app: &App, name: &str) -> Result<(), ApiError> {
+pub async fn schedule_name_is_free(
+    app: &App,
+    name: &str,
+    own: Option<ScheduleId>,
+) -> Result<(), ApiError> {
     match app.reads().schedule_named(name).await? {
         None => Ok(()),
+        Some(id) if Some(id) == own => Ok(()),
         Some(id) => {
             let taken = format!("schedule {id} has the name {name:?} already; choose another");
             Err(DispatchError::Conflict(taken).into())

@@ -102,6 +102,12 @@ impl Reply {
         Self { status: StatusCode::CREATED, ..self }
     }
 
+    /// The same as 202.
+    #[must_use]
+    pub fn as_accepted(self) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..self }
+    }
+
     /// Names the position that the write reached.
     #[must_use]
     pub fn at(mut self, position: Option<Position>) -> Self {

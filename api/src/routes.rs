@@ -54,8 +54,8 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
     let unknown = || ApiError::PathUnknown { path: path.chars().take(200).collect() };
     let trimmed = path.strip_prefix('/').ok_or_else(unknown)?;
     let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
-    // No endpoint has more than six segments, "api" and "v1" included.
-    let mut segments = [""; 6];
+    // No endpoint has more than seven segments, "api" and "v1" included.
+    let mut segments = [""; 7];
     let mut count = 0;
     for segment in trimmed.split('/') {
         *segments.get_mut(count).ok_or_else(unknown)? = segment;

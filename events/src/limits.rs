@@ -175,6 +175,8 @@ pub const BACKFILL_INSTANTS_MAX: usize = 10_000;
 /// Instants that are counted one by one to say how many a span holds; beyond, the number is
 /// estimated from these.
 pub const BACKFILL_COUNTED_MAX: u64 = 1_000_000;
+/// Instants that the dry run of a backfill names one by one.
+pub const BACKFILL_SHOWN_MAX: usize = 1_000;
 /// Tasks that one pass of a backfill starts.
 pub const BACKFILL_BATCH_MAX: usize = 10;
 /// Tasks of one backfill that may be open at once.
@@ -185,6 +187,8 @@ pub const BACKFILLS_MAX: usize = 16;
 pub const DUE_WALK_MAX: usize = 1_000;
 /// Instants listed one by one in one `schedule.missed` event; the count covers all of them.
 pub const MISSED_LISTED_MAX: usize = 100;
+/// Instants shown before and after an edit of a schedule.
+pub const EDIT_SHOWN: usize = 5;
 /// Instants one preview returns.
 pub const PREVIEW_MAX: usize = 100;
 /// How far ahead a schedule's timer is armed at most; then it is recomputed from the wall clock.

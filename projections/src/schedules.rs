@@ -31,7 +31,7 @@ pub use summary::{summary, timezone};
 
 use moving::Moving;
 
-/// Builds the tables `schedules` and `schedules_states`.
+/// Builds the tables `schedules`, `schedules_states` and `schedules_backfills`.
 #[derive(Default)]
 pub struct Schedules {
     /// States of this batch that are not written yet.
@@ -73,7 +73,14 @@ CREATE TABLE schedules_states (
     outcomes TEXT NOT NULL,         -- JSON, the newest first
     updated_at INTEGER NOT NULL,
     revision INTEGER NOT NULL
-) STRICT";
+) STRICT;
+-- What the backfills under way have still to run.
+CREATE TABLE schedules_backfills (
+    seq INTEGER NOT NULL,           -- that of the schedule
+    number INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    PRIMARY KEY (seq, number, due_at)
+) STRICT, WITHOUT ROWID";
 
 impl Projection for Schedules {
     fn name(&self) -> &'static str {
@@ -118,11 +125,14 @@ impl Projection for Schedules {
         match schedule {
             ScheduleEvent::Edited(edited) => update(tx, moving.seq, &edited.spec),
             ScheduleEvent::Deleted(_) => {
+                let seq = [moving.seq];
                 tx.prepare_cached("UPDATE schedules SET deleted = 1 WHERE seq = ?1")?
-                    .execute([moving.seq])?;
+                    .execute(seq)?;
+                tx.prepare_cached("DELETE FROM schedules_backfills WHERE seq = ?1")?
+                    .execute(seq)?;
                 Ok(())
             }
-            _ => Ok(()),
+            event => backfill(tx, moving.seq, event),
         }
     }
 
@@ -155,6 +165,33 @@ fn insert(tx: &Connection, event: &Event<'_>, spec: &ScheduleSpec) -> Result<(),
         event.at(),
         event.actor(),
     ])?;
+    Ok(())
+}
+
+/// Keeps what the backfills under way have still to run.
+fn backfill(tx: &Connection, seq: i64, event: &ScheduleEvent) -> Result<(), ProjectionError> {
+    match event {
+        ScheduleEvent::BackfillStarted(e) => {
+            let mut statement = tx.prepare_cached(
+                "INSERT OR IGNORE INTO schedules_backfills (seq, number, due_at)
+                 VALUES (?1, ?2, ?3)",
+            )?;
+            for due_at in &e.due {
+                statement.execute(params![seq, e.number, due_at.timestamp_micros()])?;
+            }
+        }
+        ScheduleEvent::Backfilled(e) => {
+            tx.prepare_cached(
+                "DELETE FROM schedules_backfills WHERE seq = ?1 AND number = ?2 AND due_at = ?3",
+            )?
+            .execute(params![seq, e.number, e.due_at.timestamp_micros()])?;
+        }
+        ScheduleEvent::BackfillEnded(e) => {
+            tx.prepare_cached("DELETE FROM schedules_backfills WHERE seq = ?1 AND number = ?2")?
+                .execute(params![seq, e.number])?;
+        }
+        _ => {}
+    }
     Ok(())
 }
 

@@ -148,6 +148,12 @@ fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
         }
         Rejection::Schedule(S::BadCatchUp(_)) => Some("catch_up_ms"),
         Rejection::Schedule(S::Recurrence(_)) => Some("recurrence"),
+        Rejection::Schedule(S::BadRunsMax) => Some("runs_max"),
+        Rejection::Schedule(S::BadPauseAfter) => Some("pause_after"),
+        Rejection::Schedule(S::NoteTooLong) => Some("note"),
+        Rejection::Schedule(S::BackfillTooLong(_)) => Some("from"),
+        Rejection::Schedule(S::BackfillOverlap(_)) => Some("overlap"),
+        Rejection::Schedule(S::BackfillActive(_)) => Some("active_max"),
         Rejection::Source(O::BadName) => Some("name"),
         Rejection::Source(O::BadRunsMax(_)) => Some("runs_max"),
         Rejection::Task(T::BadPriority(_)) => Some("priority"),

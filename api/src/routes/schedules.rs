@@ -1,11 +1,13 @@
 //! Schedules: when flows are run, with which input.
 
-use serde::Serialize;
+use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
-use spark_events::domain::recurrence::{DstNote, Recurrence, zone_data_version};
+use spark_actors::Triggered;
+use spark_events::domain::overlap::Overlap;
 use spark_events::domain::schedule::ScheduleStatus;
 use spark_events::domain::task::Trigger;
-use spark_events::{Position, ScheduleId, Timestamp, limits};
+use spark_events::{Position, ScheduleId};
 use spark_projections::{ScheduleFilter, ScheduleRow};
 use warp::http::Method;
 
@@ -15,15 +17,23 @@ use crate::body;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read;
-use crate::reply::{Reply, rfc3339};
+use crate::reply::Reply;
 use crate::shown::{self, Large};
 
+mod backfill;
 mod create;
+mod fields;
+mod patch;
+mod preview;
+mod when;
+mod why;
 
-pub use create::{Plan, PreviewBody, ScheduleBody, When};
-
-/// How many instants are shown when the caller does not say.
-const PREVIEW_DEFAULT: usize = 5;
+pub use backfill::{BackfillBody, Span, State};
+pub use create::{Plan, Planned};
+pub use fields::{CalendarBody, PreviewBody, ScheduleBody, SpecBody, WhenBody};
+pub use patch::Edit;
+pub use when::When;
+pub use why::sentence;
 
 /// An endpoint of schedules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +52,16 @@ pub enum ScheduleRoute<'a> {
     Pause(Segment<'a>),
     /// Fire again.
     Resume(Segment<'a>),
+    /// Change one.
+    Patch(Segment<'a>),
     /// Start a task now.
     Trigger(Segment<'a>),
+    /// Run instants of the past.
+    Backfill(Segment<'a>),
+    /// Let a backfill start nothing more.
+    CancelBackfill(Segment<'a>, u32),
+    /// What became of a due instant.
+    Why(Segment<'a>),
     /// Fire nothing any more.
     Delete(Segment<'a>),
 }
@@ -59,37 +77,37 @@ pub(crate) fn route<'a>(
         (["preview"], &Method::POST) => ScheduleRoute::Preview,
         ([id], &Method::GET) => ScheduleRoute::Get(text(id)?),
         ([id], &Method::DELETE) => ScheduleRoute::Delete(text(id)?),
-        ([_], _) => return not_allowed(method, "GET, HEAD, DELETE"),
+        ([id], &Method::PATCH) => ScheduleRoute::Patch(text(id)?),
+        ([_], _) => return not_allowed(method, "GET, HEAD, PATCH, DELETE"),
+        ([id, "why"], &Method::GET) => ScheduleRoute::Why(text(id)?),
         ([id, "next"], &Method::GET) => ScheduleRoute::Next(text(id)?),
-        ([_, "next"], _) => return not_allowed(method, "GET, HEAD"),
+        ([_, "next" | "why"], _) => return not_allowed(method, "GET, HEAD"),
         ([id, "pause"], &Method::POST) => ScheduleRoute::Pause(text(id)?),
         ([id, "resume"], &Method::POST) => ScheduleRoute::Resume(text(id)?),
         ([id, "trigger"], &Method::POST) => ScheduleRoute::Trigger(text(id)?),
-        ([_, "pause" | "resume" | "trigger"], _) => return not_allowed(method, "POST"),
+        ([id, "backfill"], &Method::POST) => ScheduleRoute::Backfill(text(id)?),
+        ([id, "backfill", number, "cancel"], method) => {
+            let Ok(number) = number.parse() else { return Ok(None) };
+            if method != Method::POST {
+                return not_allowed(method, "POST");
+            }
+            ScheduleRoute::CancelBackfill(text(id)?, number)
+        }
+        ([_, "pause" | "resume" | "trigger" | "backfill"], _) => {
+            return not_allowed(method, "POST");
+        }
         _ => return Ok(None),
     }))
 }
 
-/// The next due instants of a recurrence.
-#[derive(Debug, Serialize)]
-struct Preview<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    schedule_id: Option<ScheduleId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'a str>,
-    recurrence: &'a Recurrence,
-    /// Version of the time-zone data.
-    zone_data: &'static str,
-    items: Vec<Instant>,
-}
-
-#[derive(Debug, Serialize)]
-struct Instant {
-    #[serde(serialize_with = "rfc3339")]
-    due_at: Timestamp,
-    /// What a clock change has to do with it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dst: Option<DstNote>,
+/// Start a task of a schedule now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TriggerBody {
+    /// What happens while another task is open; it starts beside it when absent.
+    pub overlap: Option<Overlap>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 pub(crate) async fn handle(route: ScheduleRoute<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -97,14 +115,14 @@ pub(crate) async fn handle(route: ScheduleRoute<'_>, call: &Call<'_>) -> Result<
     match route {
         ScheduleRoute::List => list(call).await,
         ScheduleRoute::Create => create(call).await,
-        ScheduleRoute::Preview => preview(call),
+        ScheduleRoute::Preview => preview::preview(call),
         ScheduleRoute::Get(id) => {
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::schedule_id(app, &id).await?;
             Reply::ok(&show(call, read::schedule(app, id).await?).await?)
         }
-        ScheduleRoute::Next(id) => next(call, &id).await,
+        ScheduleRoute::Next(id) => preview::next(call, &id).await,
         ScheduleRoute::Pause(id) => {
             let who = call.action()?;
             let id = read::schedule_id(app, &id).await?;
@@ -119,15 +137,11 @@ pub(crate) async fn handle(route: ScheduleRoute<'_>, call: &Call<'_>) -> Result<
             let row = row_at(call, id, done.position).await;
             Reply::written(row, read::known(id), done.position)
         }
-        ScheduleRoute::Trigger(id) => {
-            let who = call.action()?;
-            let schedule_id = read::schedule_id(app, &id).await?;
-            let done = app.spark.trigger_schedule(schedule_id, &who).await?;
-            let why = Trigger::ScheduleTriggered { schedule_id };
-            let known = NewTaskRow::new(done.value, why, call);
-            let row = tasks::row_at(call, done.value, done.position).await;
-            Ok(Reply::written(row, known, done.position)?.as_created())
-        }
+        ScheduleRoute::Patch(id) => patch::handle(call, &id).await,
+        ScheduleRoute::Trigger(id) => trigger(call, &id).await,
+        ScheduleRoute::Backfill(id) => backfill::begin(call, &id).await,
+        ScheduleRoute::CancelBackfill(id, number) => cancel_backfill(call, &id, number).await,
+        ScheduleRoute::Why(id) => why::handle(call, &id).await,
         ScheduleRoute::Delete(id) => {
             let who = call.action()?;
             let id = read::schedule_id(app, &id).await?;
@@ -164,55 +178,41 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     let app = call.app;
     call.query.only(&[])?;
     let mut body: ScheduleBody = body::object(&call.body)?;
-    let who = call.who(body.reason.take())?;
-    let flow = body.flow.clone();
-    let plan = Plan::try_from((body, app.now()))?;
+    let who = call.who(body.reason.take().value())?;
+    let Planned { flow, plan } = Planned::try_from((body, app.now()))?;
     let request = plan.for_flow(read::flow_id(app, &flow).await?);
     if let Some(name) = &request.name {
-        read::schedule_name_is_free(app, name).await?;
+        read::schedule_name_is_free(app, name, None).await?;
     }
     let done = app.spark.create_schedule(request, &who).await?;
     let row = row_at(call, done.value, done.position).await;
     Ok(Reply::written(row, read::known(done.value), done.position)?.as_created())
 }
 
-fn preview(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn trigger(call: &Call<'_>, text: &str) -> Result<Reply, ApiError> {
+    let app = call.app;
     call.query.only(&[])?;
-    let now = call.app.now();
-    let body: PreviewBody = body::object(&call.body)?;
-    let n = body.n.unwrap_or(PREVIEW_DEFAULT);
-    if !(1..=limits::PREVIEW_MAX).contains(&n) {
-        let message = format!("must be from 1 to {}", limits::PREVIEW_MAX);
-        return Err(ApiError::field("n", message));
+    let body: TriggerBody = body::optional(&call.body)?;
+    let who = call.who(body.reason)?;
+    let schedule_id = read::schedule_id(app, text).await?;
+    let done = app.spark.trigger_schedule(schedule_id, body.overlap, &who).await?;
+    let Triggered { task_id, waits } = done.value;
+    if waits {
+        // There is no task yet: it is made when what is open has ended.
+        let waits = json!({ "task_id": task_id, "waits": true });
+        return Ok(Reply::ok(&waits)?.at(done.position).as_accepted());
     }
-    let after = body.after.unwrap_or(now);
-    let recurrence = Recurrence::try_from(body.when(now))?;
-    Reply::ok(&Preview {
-        schedule_id: None,
-        status: None,
-        recurrence: &recurrence,
-        zone_data: zone_data_version(),
-        items: instants(&recurrence, after, n),
-    })
+    let known = NewTaskRow::new(task_id, Trigger::ScheduleTriggered { schedule_id }, call);
+    let row = tasks::row_at(call, task_id, done.position).await;
+    Ok(Reply::written(row, known, done.position)?.as_created())
 }
 
-async fn next(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
-    call.query.only(&["n"])?;
-    let n = call.query.number("n", 1..=limits::PREVIEW_MAX as u64)?;
-    let n = n.and_then(|n| usize::try_from(n).ok()).unwrap_or(PREVIEW_DEFAULT);
-    call.ready_to_read().await?;
-    let id = read::schedule_id(call.app, id).await?;
-    let row = read::schedule(call.app, id).await?;
-    // A paused schedule shows what would come if it were resumed now; an ended one shows nothing.
-    let over = ["completed", "deleted"].contains(&row.status.as_str());
-    let items = if over { Vec::new() } else { instants(&row.recurrence, call.app.now(), n) };
-    Reply::ok(&Preview {
-        schedule_id: Some(id),
-        status: Some(&row.status),
-        recurrence: &row.recurrence,
-        zone_data: zone_data_version(),
-        items,
-    })
+async fn cancel_backfill(call: &Call<'_>, text: &str, number: u32) -> Result<Reply, ApiError> {
+    let who = call.action()?;
+    let id = read::schedule_id(call.app, text).await?;
+    let done = call.app.spark.cancel_backfill(id, number, &who).await?;
+    let row = row_at(call, id, done.position).await;
+    Reply::written(row, read::known(id), done.position)
 }
 
 async fn row_at(
@@ -225,10 +225,4 @@ async fn row_at(
 
 async fn show(call: &Call<'_>, schedule: ScheduleRow) -> Result<Box<RawValue>, ApiError> {
     shown::row(call.app, &schedule, Large::Loaded, None).await
-}
-
-fn instants(recurrence: &Recurrence, after: Timestamp, n: usize) -> Vec<Instant> {
-    let planner = recurrence.planner().ok();
-    let dues = planner.map(|planner| planner.preview(after, n)).unwrap_or_default();
-    dues.into_iter().map(|due| Instant { due_at: due.at, dst: due.dst }).collect()
 }

@@ -159,6 +159,7 @@ impl NewTaskRow {
             Trigger::Manual => ("manual", None),
             Trigger::Occurrence { .. } => ("occurrence", None),
             Trigger::ScheduleTriggered { .. } => ("schedule_triggered", None),
+            Trigger::Backfill { .. } => ("backfill", None),
             Trigger::RetryOf { task_id } => ("retry_of", Some(task_id)),
         };
         Self {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use spark_events::domain::overlap::Overlap;
 use spark_events::domain::recurrence::{Recurrence, Timetable};
 use spark_events::domain::retry::RetryPolicy;
-use spark_events::domain::schedule::{OnDrift, ScheduleSpec, ScheduleStatus};
+use spark_events::domain::schedule::{OnDrift, Origin, ScheduleSpec, ScheduleStatus};
 use spark_events::{FlowId, Payload, Revision, ScheduleId, SourceId, TaskId, Timestamp};
 
 use super::summary::timezone;
@@ -234,6 +234,49 @@ impl Reads {
         self.read(move |conn| {
             let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE s.id = ?1"))?;
             Ok(statement.query_row([blob(id.0)], read).optional()?)
+        })
+        .await
+    }
+
+    /// What a schedule is to do, as its last event says.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn schedule_spec(&self, id: ScheduleId) -> Result<Option<ScheduleSpec>, QueryError> {
+        self.read(move |conn| {
+            let mut statement = conn.prepare_cached("SELECT spec FROM schedules WHERE id = ?1")?;
+            Ok(statement.query_row([blob(id.0)], |row| row.json("spec")).optional()?)
+        })
+        .await
+    }
+
+    /// The due instants of a schedule that wait for their start: those whose occurrence waits, and
+    /// those that a backfill has still to run.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn waiting_instants(&self, id: ScheduleId) -> Result<Vec<Timestamp>, QueryError> {
+        self.read(move |conn| {
+            let sql = "SELECT st.seq AS seq, st.waiting FROM schedules s
+                 JOIN schedules_states st ON st.seq = s.seq WHERE s.id = ?1";
+            let found = conn
+                .prepare_cached(sql)?
+                .query_row([blob(id.0)], |row| Ok((row.get("seq")?, row.json("waiting")?)))
+                .optional()?;
+            let Some((seq, waiting)) = found else { return Ok(Vec::new()) };
+            let (seq, waiting): (i64, Vec<Origin>) = (seq, waiting);
+            let due = waiting.into_iter().filter_map(|origin| match origin {
+                Origin::Occurrence { due_at } => Some(due_at),
+                Origin::Trigger { .. } => None,
+            });
+            let mut instants: Vec<Timestamp> = due.collect();
+            let sql = "SELECT due_at FROM schedules_backfills WHERE seq = ?1";
+            let mut statement = conn.prepare_cached(sql)?;
+            let left = statement.query_map([seq], |row| row.time("due_at"))?;
+            for due_at in left {
+                instants.push(due_at?);
+            }
+            Ok(instants)
         })
         .await
     }

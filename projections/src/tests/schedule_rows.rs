@@ -278,7 +278,11 @@ async fn a_backfill_is_shown_and_its_tasks_are_found_by_their_instants() {
     let model = Model::of(&story);
     let found = model.reads().tasks_of_instants(SCHEDULE, vec![at(15), at(10)]).await.unwrap();
     assert_eq!(found, [(at(10), TaskStatus::Running, task_id)]);
+    let waiting = model.reads().waiting_instants(SCHEDULE).await.unwrap();
+    assert_eq!(waiting, [at(15)]);
     let ended = ScheduleBackfillEnded { number, left: 1 };
     story.add(SCHEDULE.stream(), ScheduleEvent::BackfillEnded(ended));
     assert_eq!(row(&story).await.backfills, []);
+    let over = Model::of(&story);
+    assert_eq!(over.reads().waiting_instants(SCHEDULE).await.unwrap(), []);
 }

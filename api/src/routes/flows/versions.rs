@@ -47,7 +47,15 @@ fn row(version: &FlowVersion, definition: Option<Value>) -> VersionRow<'_> {
 /// Everything in one page: a flow has few versions.
 fn page<T>(items: Vec<T>) -> Page<T> {
     let (total, limit) = (items.len() as u64, items.len());
-    Page { items, total, limit, offset: 0, has_more: false, next_cursor: None }
+    Page {
+        items,
+        total,
+        total_is_capped: false,
+        limit,
+        offset: 0,
+        has_more: false,
+        next_cursor: None,
+    }
 }
 
 pub(super) async fn list(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {

@@ -57,9 +57,9 @@ async fn schedules_of(app: &App, flow_id: FlowId) -> Result<Vec<ScheduleId>, Api
     for status in [ScheduleStatus::Active, ScheduleStatus::Paused] {
         let mut cursor = None;
         loop {
-            let status = Some(status.as_str().to_owned());
+            let statuses = vec![status];
             let filter =
-                ScheduleFilter { flow_id: Some(flow_id), status, ..ScheduleFilter::default() };
+                ScheduleFilter { flow_id: Some(flow_id), statuses, ..ScheduleFilter::default() };
             let page = Page { limit: PAGE_MAX, cursor, ..Page::default() };
             let listed = app.reads().list_schedules(filter, page).await?;
             found.extend(listed.items.iter().map(|row| row.id));

@@ -108,7 +108,10 @@ impl ScheduleSpec {
     }
 
     /// The rules that do not look at the timetable.
-    pub(super) fn check(&self) -> Result<(), ScheduleRejection> {
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), ScheduleRejection> {
         self.retry.validate()?;
         if !(limits::CATCH_UP_MS_MIN..=limits::CATCH_UP_MS_MAX).contains(&self.catch_up_ms) {
             return Err(ScheduleRejection::BadCatchUp(self.catch_up_ms));
