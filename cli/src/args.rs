@@ -102,7 +102,7 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Start the server: event log, read models and API in one process
     Up(up::Up),
-    /// LangFlow servers that Spark talks to
+    /// Servers that Spark talks to
     #[command(subcommand, alias = "sources", after_help = source::EXAMPLES)]
     Source(source::Source),
     /// Flows that were synced from a source

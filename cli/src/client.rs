@@ -132,7 +132,12 @@ impl Client {
 
     /// Removes something.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value> {
-        self.call(Method::DELETE, &self.api(path, &[]), None, 0).await
+        self.delete_with(path, &[]).await
+    }
+
+    /// Removes something, in a certain way.
+    pub(crate) async fn delete_with(&self, path: &[&str], query: Query<'_>) -> Result<Value> {
+        self.call(Method::DELETE, &self.api(path, query), None, 0).await
     }
 
     /// Reads a list, page after page, up to `limit` rows: one envelope that holds all of them.

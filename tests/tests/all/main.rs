@@ -10,6 +10,8 @@ mod actors;
 mod fake_behaviour;
 mod fake_fidelity;
 mod flows;
+mod holding;
+mod http_source;
 mod original_bugs_schedules;
 mod original_bugs_tasks;
 mod scenarios;
