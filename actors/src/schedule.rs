@@ -18,7 +18,8 @@ use spark_events::domain::task::{TaskEvent, TaskSpec, TaskStatus, Trigger};
 use spark_events::limits::{LOG_RETRY_MS_MAX, READ_EVENTS_MAX, WAKE_EVENTS_MAX};
 use spark_events::log::Direction;
 use spark_events::{
-    Aggregate, LogError, Metadata, RecordedEvent, Revision, ScheduleId, TaskId, Timestamp,
+    Aggregate, CodecError, LogError, Metadata, RecordedEvent, Revision, ScheduleId, TaskId,
+    Timestamp,
 };
 use tokio::task::AbortHandle;
 
@@ -227,17 +228,16 @@ impl ScheduleState {
     }
 
     /// Where the specification in force is, looked for from the end of the stream.
-    async fn find_spec(&self) -> Result<Revision, LogError> {
+    async fn find_spec(&self) -> Result<Revision, ScheduleError> {
         let (stream, log) = (self.id.stream(), &self.context.log);
         let mut from = None;
         loop {
             let events =
                 log.read_stream(&stream, from, Direction::Backward, READ_EVENTS_MAX).await?;
-            let is_spec = |event: &&RecordedEvent| {
-                matches!(event.event_type.as_ref(), "schedule.created" | "schedule.edited")
-            };
-            if let Some(found) = events.iter().find(is_spec) {
-                return Ok(found.revision);
+            for event in &events {
+                if spec_of(event)?.is_some() {
+                    return Ok(event.revision);
+                }
             }
             match events.last() {
                 Some(last) if last.revision.0 > 0 => from = Some(Revision(last.revision.0 - 1)),
@@ -455,7 +455,7 @@ impl ScheduleState {
 }
 
 /// The specification that an event holds.
-fn spec_of(recorded: &RecordedEvent) -> Result<Option<ScheduleSpec>, ActorProcessingErr> {
+fn spec_of(recorded: &RecordedEvent) -> Result<Option<ScheduleSpec>, CodecError> {
     Ok(match ScheduleEvent::from_recorded(recorded)? {
         ScheduleEvent::Created(created) => Some(created.spec),
         ScheduleEvent::Edited(edited) => Some(edited.spec),

@@ -4,6 +4,7 @@
 //! of a `skipped` or of a `resumed` (paused meanwhile); or it is listed as `dropped` by the event
 //! that ended its wait. A start that must wait is `buffered` first.
 //!
+//! - `command.rs`: what can be asked of it. `progress.rs`: what its events move.
 //! - `spec.rs`: what it is to do, and how that is patched.
 //! - `wake.rs`: what becomes of the instants that are due and of the starts that wait.
 //! - `backfill.rs`: instants of the past, made up for on request.
@@ -14,15 +15,16 @@ use serde::{Deserialize, Serialize};
 use super::Aggregate;
 use super::overlap::{self, Admission, Overlap, Stop};
 use super::recurrence::{RecurrenceError, zone_data_version};
-use super::retry::BadRetryPolicy;
 use super::task::TaskStatus;
 use crate::clock::Timestamp;
 use crate::ids::{ScheduleId, TaskId};
 use crate::limits;
 
 mod backfill;
+mod command;
 mod edit;
 mod events;
+mod progress;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -30,167 +32,10 @@ mod wake;
 pub mod why;
 
 pub use backfill::{Backfill, BackfillRequest};
+pub use command::{Drifted, Open, ScheduleCommand, ScheduleRejection};
 pub use events::*;
+pub use progress::{Next, Origin, Progress, Stage, Waiting};
 pub use spec::{OnDrift, SchedulePatch, ScheduleSpec};
-
-/// What can be asked of a schedule.
-#[derive(Debug, Clone)]
-pub enum ScheduleCommand {
-    /// Make it.
-    Create {
-        /// The schedule's own id, from which its jitter follows.
-        id: ScheduleId,
-        /// What it is to do.
-        spec: Box<ScheduleSpec>,
-    },
-    /// Change what the patch names. Starts nothing: what is due already must be dealt with first
-    /// (a `Wake`), and what the old timetable had not started yet is given up.
-    Edit {
-        /// The schedule's own id.
-        id: ScheduleId,
-        /// What to change.
-        patch: Box<SchedulePatch>,
-    },
-    /// Its timer rang, or a task of it has ended: deal with every instant that is due by now, and
-    /// with every start that waits.
-    Wake {
-        /// The schedule's own id, from which the ids of its tasks follow.
-        id: ScheduleId,
-        /// Its open tasks.
-        open: Open,
-        /// Set where the schedule holds because its flow was changed at the source.
-        drift: Option<Drifted>,
-    },
-    /// Start a task now, outside the recurrence.
-    Trigger {
-        /// The id that the task gets.
-        task_id: TaskId,
-        /// What happens while another task is open; `AllowAll` when absent.
-        overlap: Option<Overlap>,
-        /// Its open tasks.
-        open: Open,
-    },
-    /// Run instants of the past.
-    Backfill(Box<BackfillRequest>),
-    /// Start nothing more of a backfill.
-    CancelBackfill {
-        /// Its number.
-        number: u32,
-    },
-    /// One of its tasks has ended.
-    CountEnd {
-        /// The task.
-        task_id: TaskId,
-        /// How.
-        status: TaskStatus,
-        /// What its last failure said.
-        message: Option<String>,
-    },
-    /// Fire nothing until resumed.
-    Pause,
-    /// Fire again, from now on.
-    Resume {
-        /// The schedule's own id, from which its jitter follows.
-        id: ScheduleId,
-    },
-    /// Fire nothing any more, keep the history.
-    Delete,
-}
-
-/// The open tasks of a schedule, as far as its rules look at them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Open {
-    /// One of them, if there is any: the one that is in the way.
-    pub rival: Option<TaskId>,
-    /// How many of them a backfill started.
-    pub backfilled: u32,
-}
-
-/// The flow is not at its source as it was synced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drifted {
-    /// What the source has; `None` where it has the flow no more.
-    pub remote_hash: Option<String>,
-}
-
-/// Why a schedule refused a command.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleRejection {
-    /// There is no such schedule.
-    #[error("there is no such schedule")]
-    Absent,
-    /// There is one with this id.
-    #[error("a schedule with this id exists already")]
-    Exists,
-    /// It was deleted.
-    #[error("the schedule was deleted; create a new one")]
-    Deleted,
-    /// Nothing is left to pause or resume.
-    #[error(
-        "nothing of the schedule comes due any more; give it a new time \
-         (automagik schedule update), or trigger it by hand"
-    )]
-    Completed,
-    /// The recurrence cannot work.
-    #[error(transparent)]
-    Recurrence(#[from] RecurrenceError),
-    /// The retry policy cannot work.
-    #[error(transparent)]
-    BadRetryPolicy(#[from] BadRetryPolicy),
-    /// The catch-up window is out of bounds.
-    #[error("the catch-up window must be from 10 s to 365 days, got {0} ms")]
-    BadCatchUp(u64),
-    /// The time of one attempt is out of bounds.
-    #[error("the timeout of an attempt must be from 1 s to 24 h, got {0} ms")]
-    BadTimeout(u64),
-    /// A schedule that may never start.
-    #[error("a schedule must be allowed at least one run; leave the limit out for no end")]
-    BadRunsMax,
-    /// A schedule that would pause itself for nothing.
-    #[error("a schedule can pause itself after one failure or more; leave it out for never")]
-    BadPauseAfter,
-    /// The note is too long.
-    #[error("a note may have {max} bytes", max = limits::REASON_BYTES_MAX)]
-    NoteTooLong,
-    /// A start by hand that must not overlap, while a task is open.
-    #[error(
-        "task {0} of the schedule is still open; wait for it, cancel it, or trigger with the \
-         overlap policy BufferOne, CancelOther or AllowAll"
-    )]
-    StillOpen(TaskId),
-    /// A start by hand that must not wait, while others wait already.
-    #[error("another start of the schedule waits already; trigger with the policy AllowAll")]
-    WaitingAlready,
-    /// As many starts wait as may wait.
-    #[error(
-        "{max} starts of the schedule wait already, and no more may; cancel the open task or the \
-         backfill first",
-        max = limits::BUFFERED_STARTS_MAX
-    )]
-    BufferFull,
-    /// A backfill of nothing.
-    #[error("no instant of this span is left to run; see which there are with --dry-run")]
-    NothingToBackfill,
-    /// A backfill of too much.
-    #[error(
-        "the span has {0} instants to run, over the bound of {max} for one backfill; choose a \
-         shorter span, or --only missing",
-        max = limits::BACKFILL_INSTANTS_MAX
-    )]
-    BackfillTooLong(u64),
-    /// A backfill that would drop what it is for.
-    #[error("a backfill runs its tasks one after another (BufferAll) or at once (AllowAll), not {}", .0.as_str())]
-    BackfillOverlap(Overlap),
-    /// A backfill of too many tasks at once, or of none.
-    #[error("a backfill may have from 1 to {max} tasks open at once, got {0}", max = limits::BACKFILL_ACTIVE_MAX)]
-    BackfillActive(u32),
-    /// Too many backfills of one schedule.
-    #[error("{max} backfills of the schedule are under way already; wait or cancel one", max = limits::BACKFILLS_MAX)]
-    TooManyBackfills,
-    /// There is no such backfill under way.
-    #[error("no backfill {0} of the schedule is under way")]
-    NoSuchBackfill(u32),
-}
 
 /// The stage of a schedule in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -216,105 +61,6 @@ impl ScheduleStatus {
             Self::Completed => "completed",
             Self::Deleted => "deleted",
         }
-    }
-}
-
-/// The first occurrence that has no recorded outcome yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Next {
-    /// The due instant.
-    pub due_at: Timestamp,
-    /// When it is to start; later than `due_at` where jitter moves it.
-    pub starts_at: Timestamp,
-}
-
-impl Next {
-    /// As it stands in events: the due instant, and the start where it differs.
-    fn fields(next: Option<Self>) -> (Option<Timestamp>, Option<Timestamp>) {
-        let moved = next.filter(|next| next.starts_at != next.due_at);
-        (next.map(|next| next.due_at), moved.map(|next| next.starts_at))
-    }
-}
-
-/// What a start comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// A due instant.
-    Occurrence {
-        /// The instant.
-        due_at: Timestamp,
-    },
-    /// A person.
-    Trigger {
-        /// The id that the task gets.
-        task_id: TaskId,
-    },
-}
-
-/// A start that waits for the end of what is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiting {
-    /// What it comes from.
-    pub origin: Origin,
-    /// Its own policy; the schedule's at the time of its start when absent.
-    pub overlap: Option<Overlap>,
-}
-
-/// Whether anything comes due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stage {
-    /// It has a next occurrence.
-    Active {
-        /// Which.
-        next: Next,
-    },
-    /// It waits to be resumed.
-    Paused {
-        /// Since when.
-        since: Timestamp,
-    },
-    /// Nothing comes due any more.
-    Completed,
-}
-
-/// What has come of a schedule so far, as far as its rules look back.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Starts of its own.
-    pub fired: u64,
-    /// Failed tasks in a row, where they are counted.
-    pub failures: u32,
-    /// Starts that wait, in the order in which they came.
-    pub waiting: Vec<Waiting>,
-    /// Backfills under way, oldest first. Only the first one starts tasks.
-    pub backfills: Vec<Backfill>,
-    /// The number of the last backfill.
-    pub last_backfill: u32,
-}
-
-impl Progress {
-    /// Whether there is something to do as soon as one of its tasks ends.
-    #[must_use]
-    pub fn waits(&self) -> bool {
-        !self.waiting.is_empty() || !self.backfills.is_empty()
-    }
-
-    fn drop_occurrence(&mut self, due_at: Timestamp) {
-        self.waiting.retain(|waiting| waiting.origin != Origin::Occurrence { due_at });
-    }
-
-    fn drop_trigger(&mut self, task_id: TaskId) {
-        self.waiting.retain(|waiting| waiting.origin != Origin::Trigger { task_id });
-    }
-
-    /// The due instants that wait.
-    fn occurrences(&self) -> Vec<Timestamp> {
-        let due = self.waiting.iter().filter_map(|waiting| match waiting.origin {
-            Origin::Occurrence { due_at } => Some(due_at),
-            Origin::Trigger { .. } => None,
-        });
-        due.collect()
     }
 }
 
@@ -599,73 +345,6 @@ impl Aggregate for Schedule {
                 Self::Live(live)
             }
             (state, _) => state,
-        }
-    }
-}
-
-impl Stage {
-    /// The stage after an event of a schedule that exists.
-    #[must_use]
-    pub fn after(self, event: &ScheduleEvent) -> Self {
-        match (self, event) {
-            (_, ScheduleEvent::Completed(_)) => Self::Completed,
-            (_, ScheduleEvent::Paused(e)) => Self::Paused { since: e.at },
-            (Self::Paused { .. }, ScheduleEvent::Resumed(_))
-            | (Self::Active { .. } | Self::Completed, _) => {
-                let next = if matches!(self, Self::Completed) {
-                    // Only an edit can make something come due again.
-                    matches!(event, ScheduleEvent::Edited(_)).then(|| event.next()).flatten()
-                } else {
-                    event.next()
-                };
-                next.map_or(self, |next| Self::Active { next })
-            }
-            (Self::Paused { .. }, _) => self,
-        }
-    }
-}
-
-impl Progress {
-    /// Takes an event of a schedule that exists into account.
-    pub fn take(&mut self, event: &ScheduleEvent) {
-        match event {
-            ScheduleEvent::Fired(e) => {
-                self.fired += 1;
-                self.drop_occurrence(e.due_at);
-            }
-            ScheduleEvent::Skipped(e) if e.count == 1 => self.drop_occurrence(e.first_due_at),
-            ScheduleEvent::Buffered(e) => {
-                self.waiting.push(Waiting { origin: e.origin, overlap: e.overlap });
-            }
-            ScheduleEvent::Triggered(e) => self.drop_trigger(e.task_id),
-            ScheduleEvent::TriggerDropped(e) => self.drop_trigger(e.task_id),
-            ScheduleEvent::BackfillStarted(e) => {
-                self.last_backfill = e.number;
-                self.backfills.push(Backfill::of(e));
-            }
-            ScheduleEvent::Backfilled(e) => {
-                let this = self.backfills.iter_mut().find(|backfill| backfill.number == e.number);
-                if let Some(backfill) = this {
-                    backfill.left.retain(|due_at| *due_at != e.due_at);
-                }
-            }
-            ScheduleEvent::BackfillEnded(e) => {
-                self.backfills.retain(|backfill| backfill.number != e.number);
-            }
-            ScheduleEvent::TaskEnded(e) => self.failures = e.failures,
-            ScheduleEvent::Paused(e) => {
-                e.dropped.iter().for_each(|due_at| self.drop_occurrence(*due_at));
-                // Whoever resumes it has looked at the failures.
-                self.failures = 0;
-            }
-            ScheduleEvent::Completed(e) => {
-                e.dropped.iter().for_each(|due_at| self.drop_occurrence(*due_at));
-            }
-            ScheduleEvent::Created(_)
-            | ScheduleEvent::Edited(_)
-            | ScheduleEvent::Skipped(_)
-            | ScheduleEvent::Resumed(_)
-            | ScheduleEvent::Deleted(_) => {}
         }
     }
 }

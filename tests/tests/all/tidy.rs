@@ -129,7 +129,7 @@ fn event_names_on_disk_are_written_in_the_codec_alone() {
     let names = types();
     let mut broken = vec![];
     for (path, text) in code() {
-        if path == "events/src/codec.rs" || is_test(&path) {
+        if path.starts_with("events/src/codec") || is_test(&path) {
             continue;
         }
         let text = text.split("mod tests {").next().unwrap();
@@ -139,7 +139,7 @@ fn event_names_on_disk_are_written_in_the_codec_alone() {
             }
         }
     }
-    none(broken, "names on disk belong to codec.rs");
+    none(broken, "names on disk belong to codec.rs and codec/upcast.rs");
 }
 
 fn types() -> BTreeSet<&'static str> {
