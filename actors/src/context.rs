@@ -4,10 +4,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use ractor::ActorRef;
-use spark_events::{SharedClock, SharedLog, WorkerId};
+use spark_events::{SharedClock, SharedLog, TaskId, WorkerId};
 
 use crate::catalog::Catalog;
 use crate::open_tasks::OpenTasks;
+use crate::requests::TaskEnd;
 use crate::schedules::SchedulesMessage;
 use crate::supervision::CrashCount;
 
@@ -26,6 +27,18 @@ pub(crate) struct Context {
     pub(crate) schedules: OnceLock<ActorRef<SchedulesMessage>>,
     /// The built-in worker.
     pub(crate) worker_id: WorkerId,
+}
+
+impl Context {
+    /// Takes a task off the books, and lets its schedule know, which may have waited for that.
+    /// Doing it again does nothing.
+    pub(crate) fn close_task(&self, task_id: TaskId, end: Option<TaskEnd>) {
+        let schedule = self.open_tasks.close(task_id, end);
+        if let Some((id, schedules)) = schedule.zip(self.schedules.get()) {
+            let status = end.map(|end| end.status);
+            let _ = schedules.cast(SchedulesMessage::TaskClosed { id, task_id, status });
+        }
+    }
 }
 
 /// A cheap handle to it.

@@ -258,6 +258,25 @@ pub struct NewSchedule {
     pub on_drift: OnDrift,
 }
 
+impl NewSchedule {
+    /// A schedule without a name, with our defaults.
+    #[must_use]
+    pub fn new(flow_id: FlowId, timetable: impl Into<Timetable>, options: RunOptions) -> Self {
+        Self {
+            name: None,
+            note: None,
+            flow_id,
+            timetable: timetable.into(),
+            options,
+            overlap: Overlap::default(),
+            catch_up_ms: None,
+            runs_max: None,
+            pause_after: None,
+            on_drift: OnDrift::default(),
+        }
+    }
+}
+
 /// Change a schedule.
 #[derive(Debug, Clone)]
 pub struct EditSchedule {

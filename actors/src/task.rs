@@ -447,7 +447,7 @@ impl TaskState {
         };
         // Those who wait hear of it now; the supervisor does its book-keeping afterwards.
         if let TasksMessage::Closed { end, .. } = &message {
-            self.context.open_tasks.close(self.id, *end);
+            self.context.close_task(self.id, *end);
         }
         let _ = self.tasks.cast(message);
     }

@@ -15,7 +15,6 @@ use crate::context::Shared;
 use crate::deadlines::Deadlines;
 use crate::dispatch::{Dispatcher, Queued};
 use crate::requests::TaskEnd;
-use crate::schedules::SchedulesMessage;
 use crate::supervision::Children;
 use crate::task::{
     AttemptFailed, Start, TaskActor, TaskArguments, TaskMessage, TaskReply, system_metadata,
@@ -119,7 +118,7 @@ impl Actor for TasksSupervisor {
             }
             TasksMessage::Parked { id } => state.children.passivate(id),
             TasksMessage::Closed { id, end } => {
-                state.closed(id, end);
+                state.context.close_task(id, end);
                 state.queue.remove(id);
                 state.deadlines.clear(id);
                 state.children.passivate(id);
@@ -206,15 +205,6 @@ impl TasksState {
             && !self.quiescing
         {
             tracing::warn!(task = %id, "a task's actor ended unasked");
-        }
-    }
-
-    /// Takes a task off the books, and lets its schedule know, which may have waited for that.
-    fn closed(&self, task_id: TaskId, end: Option<TaskEnd>) {
-        let schedule = self.context.open_tasks.close(task_id, end);
-        if let Some((id, schedules)) = schedule.zip(self.context.schedules.get()) {
-            let status = end.map(|end| end.status);
-            let _ = schedules.cast(SchedulesMessage::TaskClosed { id, task_id, status });
         }
     }
 

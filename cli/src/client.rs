@@ -130,9 +130,24 @@ impl Client {
         self.call(Method::PATCH, &self.api(path, &[]), Some(body), 0).await
     }
 
+    /// The same with something behind the question mark.
+    pub(crate) async fn patch_with(
+        &self,
+        path: &[&str],
+        query: Query<'_>,
+        body: Value,
+    ) -> Result<Value> {
+        self.call(Method::PATCH, &self.api(path, query), Some(body), 0).await
+    }
+
     /// Removes something.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value> {
-        self.call(Method::DELETE, &self.api(path, &[]), None, 0).await
+        self.delete_with(path, &[]).await
+    }
+
+    /// Removes something, in a certain way.
+    pub(crate) async fn delete_with(&self, path: &[&str], query: Query<'_>) -> Result<Value> {
+        self.call(Method::DELETE, &self.api(path, query), None, 0).await
     }
 
     /// Reads a list, page after page, up to `limit` rows: one envelope that holds all of them.
@@ -300,4 +315,4 @@ fn parse_base(server: &str) -> Result<Url> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -30,9 +30,7 @@ mod spark {
     pub(crate) mod world;
 }
 
-use spark::{
-    due, latency, lists, machine, many, planning, process, rebuild, start, throughput,
-};
+use spark::{due, latency, lists, machine, many, planning, process, rebuild, start, throughput};
 
 type Benchmark = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 

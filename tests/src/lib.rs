@@ -9,6 +9,7 @@
 
 pub mod binary;
 pub mod eventually;
+pub mod fake_agent;
 pub mod fake_langflow;
 pub mod plain_http;
 pub mod target;

@@ -99,8 +99,7 @@ impl World {
         overlap: Overlap,
         options: RunOptions,
     ) -> ScheduleId {
-        let request =
-            NewSchedule { name: None, flow_id, recurrence, options, overlap, catch_up_ms: None };
+        let request = NewSchedule { overlap, ..NewSchedule::new(flow_id, recurrence, options) };
         self.spark.create_schedule(request, &who()).await.expect("the schedule is made").value
     }
 

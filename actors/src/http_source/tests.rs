@@ -1,3 +1,5 @@
+//! A request against a server that answers so: what is sent, and what the answer means.
+
 use serde_json::json;
 use spark_events::domain::source::KeyHeader;
 

@@ -174,3 +174,50 @@ async fn a_position_that_does_not_come_is_not_waited_for_for_ever() {
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(answer.code(503), "SPK-5005");
 }
+
+#[tokio::test]
+async fn what_a_source_cannot_be_is_refused_with_the_field() {
+    let world = world().await;
+    let add = |more: serde_json::Value| {
+        let mut body = json!({ "url": "http://127.0.0.1:1" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    for (body, field) in [
+        (add(json!({ "kind": "automagik-hive" })), "kind"),
+        (add(json!({ "kind": "langflow", "http": {} })), "http"),
+        (add(json!({ "request": {} })), "request"),
+        (add(json!({ "kind": "http", "request": { "method": "BREW" } })), "request.method"),
+        (add(json!({ "kind": "http", "http": { "auth": "basic" } })), "http.auth"),
+    ] {
+        let answer = world.post("/sources", body.clone()).await;
+        let problem = answer.json.clone();
+        assert_eq!(answer.code(422), "SPK-1002", "{body}");
+        assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
+    }
+    let bad = add(json!({ "kind": "http", "request": { "output": "text" } }));
+    assert_eq!(world.post("/sources", bad).await.code(422), "SPK-3005");
+    let path = format!("/sources/{}/requests", world.source);
+    let refused = world.post(&path, json!({ "name": "x" })).await;
+    assert!(refused.json["detail"].as_str().unwrap().contains("flow sync"), "{}", refused.json);
+    assert_eq!(refused.code(409), "SPK-3003");
+}
+
+#[tokio::test]
+async fn a_source_in_use_goes_only_by_force_and_a_foreign_seal_is_named() {
+    let world = world().await;
+    let schedule = json!({ "flow": "hourly", "every": "1h", "name": "often" });
+    world.post("/schedules", schedule).await.expect(201);
+    let sealed = world.post("/sources/reseal", json!(null)).await.expect(200);
+    assert_eq!(sealed, json!({ "resealed": 0, "unreadable": ["keyed"] }));
+    let path = format!("/sources/{}", world.source);
+    let headers = [("x-api-key", KEY.as_bytes())];
+    let refused = world.send("DELETE", &path, &headers, b"").await;
+    assert!(refused.json["detail"].as_str().unwrap().contains("hourly, nightly report"));
+    assert_eq!(refused.code(409), "SPK-3003");
+    let forced = format!("{path}?force=true");
+    let gone = world.send("DELETE", &forced, &headers, b"").await.expect(200);
+    assert_eq!((&gone["flows"], &gone["schedules"]), (&json!(2), &json!(1)));
+    let left = world.get("/schedules?status=active").await.expect(200);
+    assert_eq!(left["total"], 0);
+}

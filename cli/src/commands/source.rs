@@ -1,13 +1,20 @@
-//! `automagik source`: LangFlow servers that Spark talks to.
+//! `automagik source`: servers that Spark talks to.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::common::ConsentArgs;
 use super::{Body, Context};
 use crate::exit::{Exit, Trouble};
 use crate::views::{self, text_or_dash};
+
+mod add;
+mod remove;
+mod request;
+
+use add::Add;
+use remove::Remove;
+use request::AddRequest;
 
 /// Shown below the group's help.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -18,50 +25,42 @@ pub(crate) const EXAMPLES: &str = "Examples:
 /// What to do with sources.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Source {
-    /// Connect a LangFlow server
-    Add(Add),
+    /// Connect a LangFlow server, or any that takes HTTP requests
+    Add(Box<Add>),
+    /// Save a request of a source of the type http as a flow
+    AddRequest(Box<AddRequest>),
     /// All sources
     #[command(
         visible_alias = "ls",
         after_help = "Examples:
   automagik source list
+  automagik source list --status down
   automagik source list -o json"
     )]
-    List,
+    List(List),
     /// One source
     #[command(alias = "view")]
     Show(One),
     /// Change what is given, keep the rest
     Update(Update),
-    /// Forget a source that no flow uses
+    /// Forget a source
     #[command(alias = "delete")]
     Remove(Remove),
     /// Look now whether it answers, and what it offers
     Probe(One),
+    /// Replace the key that the sources' API keys are sealed with on disk
+    #[command(after_help = "Examples:
+  automagik source reseal
+Every API key is sealed anew. The sources themselves notice nothing of it.")]
+    Reseal,
 }
 
-/// Connect a source.
+/// Choose sources.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  automagik source add http://localhost:7860 --name dev
-  automagik source add https://langflow.example.com --api-key \"$LANGFLOW_KEY\"
---api-key is LangFlow's here; Spark's own key stands before the verb, or in
-AUTOMAGIK_API_KEY.")]
-pub(crate) struct Add {
-    /// Base URL of the LangFlow server
-    url: String,
-    /// The same as --api-key, for those who are used to it
-    #[arg(hide = true, conflicts_with = "api_key")]
-    key: Option<String>,
-    /// A name for it [default: the URL's host and port]
-    #[arg(short, long)]
-    name: Option<String>,
-    /// LangFlow's API key
-    #[arg(short = 'k', long, value_name = "KEY")]
-    api_key: Option<String>,
-    /// Runs at once
-    #[arg(long, value_name = "N")]
-    runs_max: Option<u32>,
+pub(crate) struct List {
+    /// Only those that are up, or down
+    #[arg(short, long, value_parser = ["up", "down"])]
+    status: Option<String>,
 }
 
 /// Name one source.
@@ -70,7 +69,7 @@ pub(crate) struct Add {
   automagik source show dev
   automagik source probe dev")]
 pub(crate) struct One {
-    /// Its name, its id, or the start of its id
+    /// Its name, its URL, its id, or the start of its id
     source: String,
 }
 
@@ -79,10 +78,11 @@ pub(crate) struct One {
 #[command(after_help = "Examples:
   automagik source update dev --api-key sk-new
   automagik source update dev --url http://localhost:7861 --name local
---api-key is LangFlow's here; Spark's own key stands before the verb, or in
+  automagik source update dev --no-api-key
+--api-key is the source's here; Spark's own key stands before the verb, or in
 AUTOMAGIK_API_KEY.")]
 pub(crate) struct Update {
-    /// Its name, its id, or the start of its id
+    /// Its name, its URL, its id, or the start of its id
     source: String,
     /// New name
     #[arg(short, long)]
@@ -90,43 +90,28 @@ pub(crate) struct Update {
     /// New base URL
     #[arg(short, long)]
     url: Option<String>,
-    /// New API key of LangFlow
+    /// New API key of the server
     #[arg(short = 'k', long, value_name = "KEY")]
     api_key: Option<String>,
+    /// Send no key any more
+    #[arg(long, conflicts_with = "api_key")]
+    no_api_key: bool,
     /// New limit of runs at once
     #[arg(long, value_name = "N")]
     runs_max: Option<u32>,
-}
-
-/// Forget a source.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  automagik source remove dev
-  automagik source remove dev --yes")]
-pub(crate) struct Remove {
-    /// Its name, its id, or the start of its id
-    source: String,
-    #[command(flatten)]
-    consent: ConsentArgs,
 }
 
 /// Runs a command of the group.
 pub(crate) async fn run(source: Source, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
     match source {
-        Source::Add(add) => {
-            let body = Body::default()
-                .with("url", Some(add.url))
-                .with("name", add.name)
-                .with("api_key", add.api_key.or(add.key))
-                .with("runs_max", add.runs_max);
-            let row = client.post(&["sources"], body.json()).await?;
-            done("added", &row, context)
-        }
-        Source::List => {
-            let list = client.list(&["sources"], &[], usize::MAX).await?;
+        Source::Add(add) => add::run(*add, context).await,
+        Source::AddRequest(add) => request::run(*add, context).await,
+        Source::List(wanted) => {
+            let query: Vec<_> = wanted.status.into_iter().map(|one| ("status", one)).collect();
+            let list = client.list(&["sources"], &query, usize::MAX).await?;
             out.data(&list, |look| views::source::list(&list, look))?;
-            if crate::client::rows(&list).is_empty() {
+            if crate::client::rows(&list).is_empty() && query.is_empty() {
                 out.note("no sources yet; connect one: automagik source add URL");
             }
             Ok(Exit::Ok)
@@ -140,23 +125,30 @@ pub(crate) async fn run(source: Source, context: &Context<'_>) -> Result<Exit> {
             let body = Body::default()
                 .with("name", update.name)
                 .with("url", update.url)
-                .with("api_key", update.api_key)
+                .with("api_key", update.api_key.map(Value::from))
+                .with("api_key", update.no_api_key.then_some(Value::Null))
                 .with("runs_max", update.runs_max);
             if body.is_empty() {
                 return Err(Trouble::usage("nothing to change was given")
-                    .then("give --name, --url, --api-key or --runs-max")
+                    .then("give --name, --url, --api-key, --no-api-key or --runs-max")
                     .into());
             }
             let row = client.patch(&["sources", &update.source], body.json()).await?;
             done("changed", &row, context)
         }
-        Source::Remove(remove) => {
-            let row = client.get(&["sources", &remove.source], &[]).await?;
-            let name = text_or_dash(&row, &["name", "id"]);
-            remove.consent.ask("source", &name)?;
-            let answer = client.delete(&["sources", &text_or_dash(&row, &["id"])]).await?;
+        Source::Remove(remove) => remove::run(remove, context).await,
+        Source::Reseal => {
+            let answer = client.post(&["sources", "reseal"], json!({})).await?;
             out.data(&answer, |_| String::new())?;
-            out.note(&format!("source {name} is removed; its history stays"));
+            let resealed = text_or_dash(&answer, &["resealed"]);
+            out.note(&format!("{resealed} key(s) are sealed anew; the sealing key before is gone"));
+            for name in views::entries(&answer, &["unreadable"]) {
+                let name = name.as_str().unwrap_or_default();
+                out.note(&format!(
+                    "source {name} has a key that cannot be opened; give it again: automagik \
+                     source update {name} --api-key KEY"
+                ));
+            }
             Ok(Exit::Ok)
         }
         Source::Probe(one) => {
@@ -170,11 +162,19 @@ pub(crate) async fn run(source: Source, context: &Context<'_>) -> Result<Exit> {
 }
 
 fn done(verb: &str, row: &Value, context: &Context<'_>) -> Result<Exit> {
-    let out = context.out;
-    out.data(row, |look| views::source::show(row, look))?;
-    let name = text_or_dash(row, &["name", "id"]);
-    out.note(&format!(
-        "source {name} is {verb}; its flows: automagik flow list --remote --source {name}"
-    ));
+    let name = shown(row, context)?;
+    let of_langflow = text_or_dash(row, &["kind"]) != "http";
+    context.out.note(&match of_langflow {
+        true => format!(
+            "source {name} is {verb}; its flows: automagik flow list --remote --source {name}"
+        ),
+        false => format!("source {name} is {verb}"),
+    });
     Ok(Exit::Ok)
+}
+
+/// Shows a source and gives its name.
+fn shown(row: &Value, context: &Context<'_>) -> Result<String> {
+    context.out.data(row, |look| views::source::show(row, look))?;
+    Ok(text_or_dash(row, &["name", "id"]))
 }

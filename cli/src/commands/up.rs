@@ -9,7 +9,9 @@ use anyhow::Result;
 use clap::Args;
 use spark_actors::{Spark, SparkConfig};
 use spark_api::{App, AuthKeys};
-use spark_events::limits::{LOG_CLOSE_MS_MAX, WORKER_SLOTS_DEFAULT};
+use spark_events::limits::{
+    LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_SLOTS_DEFAULT,
+};
 use spark_events::log::embedded::EmbeddedLog;
 use spark_events::{SharedClock, SharedLog, SystemClock};
 use spark_projections::Projections;
@@ -71,6 +73,10 @@ pub(crate) struct Up {
     #[arg(long, value_name = "TIME", env = "AUTOMAGIK_DRIFT_EVERY", hide_env_values = true,
           value_parser = parse_drift_every)]
     drift_every: Option<DriftEvery>,
+    /// How often every source is probed, such as 30s [default: 1m]
+    #[arg(long, value_name = "EVERY", env = "AUTOMAGIK_PROBE_EVERY", hide_env_values = true,
+          value_parser = probe_every, default_value = "1m", hide_default_value = true)]
+    probe_every: Duration,
 }
 
 /// A time, or never.
@@ -82,6 +88,17 @@ fn parse_drift_every(text: &str) -> Result<DriftEvery, String> {
         return Ok(DriftEvery(None));
     }
     crate::args::parse_duration(text).map(|every| DriftEvery(Some(every)))
+}
+
+/// A pause between two probes of a source.
+fn probe_every(text: &str) -> Result<Duration, String> {
+    let every = humantime::parse_duration(text.trim()).map_err(|error| error.to_string())?;
+    let bounds =
+        Duration::from_millis(PROBE_EVERY_MS_MIN)..=Duration::from_millis(PROBE_EVERY_MS_MAX);
+    if !bounds.contains(&every) {
+        return Err("it must be from 1s to 24h".to_owned());
+    }
+    Ok(every)
 }
 
 impl Up {
@@ -184,6 +201,7 @@ async fn start(
         clock,
         data_dir: home.dir().to_owned(),
         worker_slots: up.slots,
+        probe_every: up.probe_every,
         hostname: hostname(),
     };
     let spark = Box::pin(Spark::start(config)).await.map_err(|error| {

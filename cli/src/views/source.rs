@@ -16,6 +16,7 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
         Column::new("NAME", 10),
         Column::new("URL", 16),
         Column::new("STATUS", 6),
+        Column::new("SINCE", 6),
         Column::new("VERSION", 7),
         Column::number("RUNS", 4),
         Column::new("ID", 8),
@@ -25,7 +26,8 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
             text_or_dash(row, &["name"]).into(),
             text_or_dash(row, &["url"]).into(),
             Cell::status(&status(row)),
-            text_or_dash(row, &["version", "capabilities.version"]).into(),
+            look.when(pick(row, &["status_since"])).into(),
+            version(row).unwrap_or_else(|| "-".to_owned()).into(),
             text_or_dash(row, &["runs_max"]).into(),
             Cell::faint(&short_id(&text_or_dash(row, &["id"]), &among, true)),
         ]);
@@ -40,21 +42,50 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         .add("name", text_or_dash(row, &["name"]))
         .add("id", text_or_dash(row, &["id"]))
         .add("url", text_or_dash(row, &["url"]))
+        .maybe("kind", text(row, &["kind"]))
         .status("status", &status(row))
         .maybe("why", text(row, &["reason", "probe.message"]))
         .maybe("class", text(row, &["failure_class", "probe.class"]))
-        .maybe("version", text(row, &["version", "capabilities.version"]))
-        .maybe("background jobs", capability(row, "background_jobs"))
-        .maybe("traces", capability(row, "traces"))
-        .maybe("streaming", capability(row, "stream"))
+        .maybe("version", version(row));
+    if is_http(row) {
+        details
+            .maybe("key sent as", key_header(row))
+            .maybe("health path", text(row, &["http.health_path"]));
+    } else {
+        details
+            .maybe("background jobs", capability(row, "background_jobs"))
+            .maybe("traces", capability(row, "traces"))
+            .maybe("streaming", capability(row, "stream"));
+    }
+    details
         .maybe("runs at once", text(row, &["runs_max"]))
+        .maybe("flows", text(row, &["flows"]))
         .maybe("has a key", text(row, &["has_api_key"]));
-    for (name, place) in [("added", "created_at"), ("changed", "updated_at")] {
+    for (name, place) in
+        [("status since", "status_since"), ("added", "created_at"), ("changed", "updated_at")]
+    {
         if let Some(at) = pick(row, &[place]) {
             details.add(name, look.when_exact(Some(at)));
         }
     }
     details.render(look)
+}
+
+fn is_http(row: &Value) -> bool {
+    text(row, &["kind"]).as_deref() == Some("http")
+}
+
+/// What LangFlow is there, or that it is none.
+fn version(row: &Value) -> Option<String> {
+    let version = text(row, &["version", "capabilities.version"]);
+    version.or_else(|| is_http(row).then(|| "http".to_owned()))
+}
+
+fn key_header(row: &Value) -> Option<String> {
+    match pick(row, &["http.auth"])? {
+        Value::String(_) => Some("Authorization: Bearer".to_owned()),
+        auth => text(auth, &["header"]),
+    }
 }
 
 /// `up` or `down`, and in which way.

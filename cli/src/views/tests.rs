@@ -81,6 +81,7 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
     let source = |name: &str, status: &str| {
         json!({"id": TASK, "name": name, "url": format!("http://localhost:7860/{name}"),
         "status": status, "version": "1.13.0", "runs_max": 4, "has_api_key": true,
+        "kind": "langflow", "flows": 3, "status_since": "2026-03-01T11:00:00Z",
         "capabilities": {"version": "1.13.0", "background_jobs": true, "traces": true, "stream": false},
         "failure_class": null, "reason": null, "created_at": "2026-03-01T11:00:00Z", "updated_at": "2026-03-01T11:00:00Z"})
     };

@@ -83,17 +83,18 @@ impl FailureClass {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::Unreachable => "check that LangFlow is running there and that the URL is right",
+            Self::Unreachable => "check that the source is running and that its URL is right",
             Self::Auth => "give the source a valid key: automagik source update NAME --api-key KEY",
             Self::RateLimit => "lower the source's limit of runs at once, or wait",
             Self::NotFound => {
-                "the flow is gone from the source: automagik flow list --remote, then sync it again"
+                "the source does not have it: automagik flow list --remote, then sync it again; of an \
+                 http source, mend the path of the request"
             }
             Self::BadInput => "check input and tweaks against the flow: automagik flow show FLOW",
             Self::Component => "open the flow in LangFlow and mend the component named here",
             Self::Timeout => "give it more time (--timeout), or make the flow faster",
-            Self::BadAnswer => "check that the URL is LangFlow's own and not a proxy's page",
-            Self::Upstream => "look into LangFlow's log at this time",
+            Self::BadAnswer => "check that the URL is the source's own and not a proxy's page",
+            Self::Upstream => "look into the source's log at this time",
             Self::TooLarge => "make the flow answer less, or write its result elsewhere",
             Self::NeedsPerson => "remove the step that asks a person, or run the flow by hand",
             Self::Interrupted => "nothing: the next attempt starts by itself",

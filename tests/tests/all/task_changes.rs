@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use spark_actors::{
-    Creation, DispatchError, FlowVersion, IdempotencyKey, NewTask, Rejection, RetryTask, RunOptions,
+    Creation, DispatchError, IdempotencyKey, NewTask, Rejection, RetryTask, RunOptions, RunVersion,
 };
 use spark_events::domain::failure::FailureClass;
 use spark_events::domain::retry::GiveUp;
@@ -38,7 +38,7 @@ async fn text(world: &World, task: TaskId) -> Value {
 async fn a_forced_stop_ends_the_task_at_once_and_frees_its_slot() {
     let world = World::start(Options::default()).await;
     let flow = world.flow("slow").await;
-    world.spark.set_flow_limit(flow, Some(1)).unwrap();
+    world.spark.limit_flow(flow, Some(1), &who()).await.unwrap();
     let stuck = world.task(flow, slow(600.0)).await;
     world.has(&stuck.stream(), "task.submitted").await;
     let next = world.task(flow, slow(0.0)).await;
@@ -54,14 +54,14 @@ async fn a_forced_stop_ends_the_task_at_once_and_frees_its_slot() {
 async fn a_flow_at_its_limit_waits_and_the_others_of_its_source_do_not() {
     let world = World::start(Options::default()).await;
     let (limited, other) = (world.flow("slow").await, world.flow("echo").await);
-    world.spark.set_flow_limit(limited, Some(1)).unwrap();
+    world.spark.limit_flow(limited, Some(1), &who()).await.unwrap();
     let first = world.task(limited, slow(600.0)).await;
     world.has(&first.stream(), "task.submitted").await;
     let second = world.task(limited, slow(600.0)).await;
     let free = world.task(other, input("x")).await;
     assert_eq!(world.end(free).await.status, TaskStatus::Completed);
     assert_eq!(world.names(&second.stream()).await, ["task.created"], "it waits");
-    world.spark.set_flow_limit(limited, None).unwrap();
+    world.spark.limit_flow(limited, None, &who()).await.unwrap();
     world.has(&second.stream(), "task.started").await;
 }
 
@@ -137,7 +137,7 @@ fn set_prompt(world: &World, prompt: &str) {
     });
 }
 
-async fn retry(world: &World, task: TaskId, version: FlowVersion) -> Result<TaskId, DispatchError> {
+async fn retry(world: &World, task: TaskId, version: RunVersion) -> Result<TaskId, DispatchError> {
     let request = RetryTask { version, ..RetryTask::default() };
     Ok(world.spark.retry_task_with(task, request, &who()).await?.value)
 }
@@ -152,20 +152,20 @@ async fn a_retry_runs_the_definition_of_then_or_of_now() {
     set_prompt(&world, "Something else altogether.");
     world.flow("prompt").await;
 
-    let now = retry(&world, first, FlowVersion::Now).await.unwrap();
+    let now = retry(&world, first, RunVersion::Now).await.unwrap();
     world.end(now).await;
     assert_ne!(text(&world, now).await, before);
-    let then = retry(&world, first, FlowVersion::Then).await.unwrap();
+    let then = retry(&world, first, RunVersion::Then).await.unwrap();
     world.end(then).await;
     assert_eq!(text(&world, then).await, before);
 
     let events: Vec<TaskEvent> = world.decoded(&then.stream()).await;
     let TaskEvent::Created(spec) = &events[0] else { panic!("{events:?}") };
     let hash = spec.definition.clone().expect("the definition is named");
-    let by_hash = retry(&world, now, FlowVersion::Hash(hash[..8].into())).await.unwrap();
+    let by_hash = retry(&world, now, RunVersion::Hash(hash[..8].into())).await.unwrap();
     world.end(by_hash).await;
     assert_eq!(text(&world, by_hash).await, before);
-    let unknown = retry(&world, now, FlowVersion::Hash("0".repeat(64))).await.unwrap_err();
+    let unknown = retry(&world, now, RunVersion::Hash("0".repeat(64))).await.unwrap_err();
     assert!(matches!(unknown, DispatchError::Invalid(_)), "{unknown}");
 }
 
@@ -175,11 +175,11 @@ async fn a_retry_with_the_same_definition_just_runs() {
     let flow = world.flow("prompt").await;
     let first = world.task(flow, input("x")).await;
     world.end(first).await;
-    let again = retry(&world, first, FlowVersion::Then).await.unwrap();
+    let again = retry(&world, first, RunVersion::Then).await.unwrap();
     assert_eq!(world.end(again).await.status, TaskStatus::Completed);
     set_prompt(&world, "Something else altogether.");
     world.flow("prompt").await;
-    let refused = retry(&world, first, FlowVersion::Then).await.unwrap_err();
+    let refused = retry(&world, first, RunVersion::Then).await.unwrap_err();
     assert!(refused.to_string().contains("LangFlow 1.11"), "{refused}");
 }
 
@@ -192,13 +192,13 @@ async fn secrets_of_an_earlier_definition_come_from_the_present_one_and_are_neve
     world.langflow.edit_flow("llm-no-key", |flow| flow["data"]["viewport"] = json!({ "zoom": 7 }));
     world.flow("llm-no-key").await;
 
-    let then = retry(&world, first, FlowVersion::Then).await.unwrap();
+    let then = retry(&world, first, RunVersion::Then).await.unwrap();
     world.end(then).await;
     let TaskEvent::Failed(failed) = last(&world, then).await else { panic!("it lacks its key") };
     assert_eq!(failed.failure.class, FailureClass::Component, "it ran: {}", failed.failure);
 
-    world.langflow.edit_flow("llm-no-key", |data| data["nodes"] = json!([]));
-    let gone = retry(&world, first, FlowVersion::Then).await.unwrap();
+    world.langflow.edit_flow("llm-no-key", |flow| flow["data"]["nodes"] = json!([]));
+    let gone = retry(&world, first, RunVersion::Then).await.unwrap();
     world.end(gone).await;
     let TaskEvent::Failed(failed) = last(&world, gone).await else { panic!("it cannot run") };
     assert_eq!(failed.failure.class, FailureClass::Gone);
@@ -234,20 +234,21 @@ async fn a_retry_may_have_another_input_and_another_priority() {
 #[tokio::test]
 async fn a_higher_priority_overtakes_within_its_source() {
     let world = World::start(Options::default()).await;
-    let (slow_flow, echo) = (world.flow("slow").await, world.flow("echo").await);
-    world.spark.set_flow_limit(echo, Some(0)).unwrap();
-    let blocking = world.task(slow_flow, slow(0.0)).await;
-    world.end(blocking).await;
-    let low = world.task(echo, input("low")).await;
-    let high = world.task(echo, RunOptions { priority: Some(5), ..input("high") }).await;
-    world.spark.set_flow_limit(echo, Some(1)).unwrap();
+    let flow = world.flow("slow").await;
+    world.spark.limit_flow(flow, Some(1), &who()).await.unwrap();
+    let blocking = world.task(flow, slow(600.0)).await;
+    world.has(&blocking.stream(), "task.submitted").await;
+    let low = world.task(flow, RunOptions { input: "low".into(), ..slow(0.0) }).await;
+    let high = RunOptions { input: "high".into(), priority: Some(5), ..slow(0.0) };
+    let high = world.task(flow, high).await;
+    world.spark.terminate_task(blocking, &who()).await.unwrap();
     world.end(low).await;
     world.end(high).await;
     let began = eventually(PATIENCE, || async {
-        let began = world.langflow.began("echo");
-        (began.len() == 2).then_some(began)
+        let began = world.langflow.began("slow");
+        (began.len() == 3).then_some(began)
     })
     .await;
     let inputs: Vec<&str> = began.iter().map(|run| run.input.as_str()).collect();
-    assert_eq!(inputs, ["high", "low"]);
+    assert_eq!(inputs[1..], ["high", "low"]);
 }

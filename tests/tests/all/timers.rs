@@ -10,7 +10,6 @@ use chrono::TimeDelta;
 use spark_actors::{NewSchedule, RunOptions, Spark, SparkConfig};
 use spark_events::codec::DomainEvent;
 use spark_events::domain::flow::{FlowEvent, FlowSynced};
-use spark_events::domain::overlap::Overlap;
 use spark_events::domain::recurrence::{DstRule, Recurrence};
 use spark_events::domain::schedule::{ScheduleEvent, SkipReason};
 use spark_events::log::Direction;
@@ -23,6 +22,7 @@ use spark_events::{
 use spark_tests::eventually;
 use spark_tests::world::who;
 
+mod schedules;
 mod tasks;
 
 struct Paused {
@@ -87,14 +87,9 @@ async fn launch_with(
 
 impl Paused {
     async fn schedule(&self, recurrence: Recurrence, catch_up_ms: Option<u64>) -> ScheduleId {
-        let request = NewSchedule {
-            name: None,
-            flow_id: self.flow,
-            recurrence,
-            options: RunOptions::default(),
-            overlap: Overlap::Skip,
-            catch_up_ms,
-        };
+        let options = RunOptions::default();
+        let request =
+            NewSchedule { catch_up_ms, ..NewSchedule::new(self.flow, recurrence, options) };
         let made = self.spark.create_schedule(request, &who()).await.unwrap().value;
         self.spark.delete_flow(self.flow, &who()).await.unwrap();
         made
@@ -183,6 +178,7 @@ async fn what_came_due_while_spark_was_not_running_has_an_outcome_each() {
                 let why = match e.reason {
                     SkipReason::CatchUpWindow => "late",
                     SkipReason::Overlap { .. } => "overlap",
+                    other => panic!("{other:?}"),
                 };
                 outcomes.push((why, e.count));
             }
@@ -215,14 +211,8 @@ async fn a_thousand_schedules_due_at_once_all_fire() {
     let world = paused("2026-11-20T00:00:00Z").await;
     let mut ids = vec![];
     for _ in 0..1_000 {
-        let request = NewSchedule {
-            name: None,
-            flow_id: world.flow,
-            recurrence: Recurrence::Once { at: at("2026-11-20T01:00:00Z") },
-            options: RunOptions::default(),
-            overlap: Overlap::Skip,
-            catch_up_ms: None,
-        };
+        let once = Recurrence::Once { at: at("2026-11-20T01:00:00Z") };
+        let request = NewSchedule::new(world.flow, once, RunOptions::default());
         ids.push(world.spark.create_schedule(request, &who()).await.unwrap().value);
     }
     world.spark.delete_flow(world.flow, &who()).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use spark_actors::langflow::{LangFlow, Secret, http_client};
-use spark_actors::{AddSource, DispatchError, Spark, SyncFlow, UpdateSource, Who};
+use spark_actors::{AddSource, DispatchError, KeyChange, Spark, SyncFlow, UpdateSource, Who};
 use spark_events::SourceId;
 use spark_events::domain::failure::FailureClass;
 use spark_events::limits::{LANGFLOW_BACKOFF_MS_MAX, LANGFLOW_BACKOFF_MS_MIN};
@@ -209,12 +209,12 @@ impl Connection {
         who: &Who,
     ) -> Result<SourceId, DispatchError> {
         let api_key = key.map(|key| Secret::new(key.to_owned()));
-        let Some(id) = self.known().await? else {
+        let Some(id) = self.known(url).await? else {
             let request = AddSource {
                 name: Some(SOURCE.to_owned()),
                 url: url.to_owned(),
                 api_key,
-                runs_max: None,
+                ..AddSource::default()
             };
             let done = self.spark.add_source(request, who).await?;
             self.mark(done.value, url, key);
@@ -224,24 +224,30 @@ impl Connection {
             self.spark.probe_source(id, who).await?;
             return Ok(id);
         }
-        let request =
-            UpdateSource { url: Some(url.to_owned()), api_key, ..UpdateSource::default() };
+        let request = UpdateSource {
+            url: Some(url.to_owned()),
+            api_key: api_key.map_or(KeyChange::Keep, KeyChange::Set),
+            ..UpdateSource::default()
+        };
         self.spark.update_source(id, request, who).await?;
         self.mark(id, url, key);
         Ok(id)
     }
 
-    /// The source of that name, as far as the log goes now.
-    async fn known(&self) -> Result<Option<SourceId>, DispatchError> {
+    /// The source of that URL, else the one of our name, as far as the log goes now.
+    async fn known(&self, url: &str) -> Result<Option<SourceId>, DispatchError> {
         let unread = |error: String| DispatchError::Unavailable { reason: error };
         let head = self.spark.log().head().await?;
         let wait = Duration::from_millis(spark_events::limits::READ_WAIT_MS_MAX);
         self.projections.wait_for(head, wait).await.map_err(|error| unread(error.to_string()))?;
         let reads = self.projections.reads();
-        match reads.find_source(SOURCE).await.map_err(|error| unread(error.to_string()))? {
-            Found::One(id) => Ok(Some(id)),
-            Found::None { .. } | Found::Many(_) => Ok(None),
+        for text in [url, SOURCE] {
+            let found = reads.find_source(text).await.map_err(|error| unread(error.to_string()))?;
+            if let Found::One(id) = found {
+                return Ok(Some(id));
+            }
         }
+        Ok(None)
     }
 
     /// Remembers what the source was given last: a digest, not the key itself.

@@ -71,10 +71,7 @@ impl HttpRequest {
                 .cloned()
                 .ok_or_else(|| Unmet::NoOutput(path.clone(), shown(json.to_string())))?,
         };
-        Ok(match found {
-            Value::String(text) => text_of(text),
-            other => other,
-        })
+        Ok(found.as_str().map(|text| text_of(text.to_owned())).unwrap_or(found))
     }
 }
 

@@ -80,12 +80,11 @@ impl Gap {
     }
 
     fn text(self, values: &Values<'_>) -> Result<String, BadTemplate> {
-        Ok(match self.value(values)? {
-            Value::String(text) => text,
-            // Only a due instant that does not exist; JSON that is null stays `null`.
-            Value::Null if self == Self::DueAt => String::new(),
-            other => other.to_string(),
-        })
+        if self == Self::DueAt {
+            return Ok(values.due_at.unwrap_or_default().to_owned());
+        }
+        let value = self.value(values)?;
+        Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 }
 

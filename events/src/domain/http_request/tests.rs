@@ -1,3 +1,5 @@
+//! Requests as they are checked, filled and judged.
+
 use proptest::prelude::*;
 
 use super::*;

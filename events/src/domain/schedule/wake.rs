@@ -110,15 +110,14 @@ impl Live {
         pending: &mut Vec<Pending>,
     ) {
         let just_before = first.due_at - chrono::TimeDelta::microseconds(1);
-        let again = planner.next_after(just_before).filter(|due| due.due_at == first.due_at);
+        let mut ahead = planner.walk(just_before).peekable();
+        let again = ahead.next_if(|due| due.due_at == first.due_at);
         let mut current = Some((first, again.and_then(|due| due.dst)));
-        let mut walked = 0;
-        while let Some((next, dst)) = current.filter(|(next, _)| next.starts_at <= now) {
-            if walked >= limits::DUE_WALK_MAX {
+        for _ in 0..limits::DUE_WALK_MAX {
+            let Some((next, dst)) = current.filter(|(next, _)| next.starts_at <= now) else {
                 return;
-            }
-            walked += 1;
-            let following = planner.next_after(next.due_at);
+            };
+            let following = ahead.next();
             let late = ms_between(next.starts_at, now) > self.spec.catch_up_ms;
             pending.push(Pending {
                 waiting: Waiting {

@@ -9,7 +9,7 @@ use super::*;
 
 impl Paused {
     /// Starts Spark again over the same log, with so many slots.
-    async fn restart(&mut self, slots: u32) {
+    pub(super) async fn restart(&mut self, slots: u32) {
         self.spark.shutdown().await;
         self.spark = launch_with(slots, &self.log, &self.clock, &self.dir).await;
     }
