@@ -14,8 +14,7 @@ use std::collections::hash_map::Entry;
 use rusqlite::{Connection, OptionalExtension, params};
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::task::{
-    CallMode, ComponentLog, RemoteStop, TaskEvent, TaskLogRecorded, TaskSpec, TaskStarted,
-    TaskStatus, Trigger,
+    CallMode, ComponentLog, TaskEvent, TaskLogRecorded, TaskSpec, TaskStarted, TaskStatus, Trigger,
 };
 use spark_events::limits::PROJECTION_REFS_MAX;
 use spark_events::{Payload, TaskId};
@@ -25,9 +24,11 @@ use crate::columns::{blob, json, signed};
 use crate::error::ProjectionError;
 use crate::projection::{Domain, Event, Projection, micros};
 
+mod endings;
 mod filter;
 mod instants;
 mod query;
+mod rare;
 mod record;
 mod rows;
 mod schema;
@@ -39,6 +40,7 @@ pub use filter::{TaskFilter, TaskSort};
 pub(crate) use query::plan;
 pub use rows::{AttemptRow, ComponentRow, TaskCounts, TaskDetail, TaskRow};
 
+use rare::Rare;
 use record::Record;
 use schema::{DELETED, TIMES_MICROS};
 
@@ -117,7 +119,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn schema(&self) -> &'static str {
@@ -225,6 +227,7 @@ fn created_by(
         attempts_max: spec.retry.attempts_max,
         created_at: event.at(),
         created_by: event.actor().into(),
+        rare: Rare::of(spec),
         ..Record::default()
     })
 }
@@ -268,20 +271,24 @@ fn take(
             record.end(TaskStatus::Completed, event.at());
         }
         TaskEvent::Failed(e) => {
-            if record.failed_attempt != Some(e.attempts) {
+            if record.status != status_number(TaskStatus::Running) {
+                store_failed_wait(tx, record, event, &e.failure)?;
+            } else if record.failed_attempt != Some(e.attempts) {
                 store_failed_attempt(tx, record, event, e.attempts, &e.failure)?;
             }
+            record.ending = Some(endings::of_why(e.why));
             record.end(TaskStatus::Failed, event.at());
         }
         TaskEvent::CancelRequested(_) => record.ask_to_cancel(event),
         TaskEvent::Cancelled(e) => {
-            if !record.cancel_requested {
+            if record.cancelled_by.is_none() {
                 record.ask_to_cancel(event);
             }
-            record.remote_stop = Some(stop_number(e.remote));
+            record.ending = Some(endings::of_stop(e.remote));
             record.end(TaskStatus::Cancelled, event.at());
         }
-        TaskEvent::Released(_) | TaskEvent::Deleted(_) => {}
+        TaskEvent::Released(e) => record.rare.released_at = micros(Some(e.at)),
+        TaskEvent::Deleted(_) => record.delete(event.at()),
     }
     Ok(())
 }
@@ -300,7 +307,6 @@ impl Record {
     }
 
     fn ask_to_cancel(&mut self, event: &Event<'_>) {
-        self.cancel_requested = true;
         self.cancelled_by = Some(event.actor().into());
         self.cancel_reason = event.reason().map(Into::into);
     }
@@ -346,6 +352,25 @@ fn store_failed_attempt(
         record.reattached,
         json(failure)?,
     ])?;
+    Ok(())
+}
+
+/// The failure of a task that ended while it waited for an attempt: not one of its attempts, which
+/// keep their own errors.
+fn store_failed_wait(
+    tx: &Connection,
+    record: &mut Record,
+    event: &Event<'_>,
+    failure: &Failure,
+) -> Result<(), ProjectionError> {
+    record.failed_attempt = Some(0);
+    record.class = Some(class_number(failure.class));
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO tasks_attempts
+             (place, seq, attempt, finished_at, reattached, failure)
+         VALUES (?1, ?2, 0, ?3, 0, ?4)",
+    )?
+    .execute(params![event.place(), record.seq, event.at(), json(failure)?])?;
     Ok(())
 }
 
@@ -419,13 +444,5 @@ fn mode_number(mode: CallMode) -> i64 {
     match mode {
         CallMode::Background => 0,
         CallMode::Direct => 1,
-    }
-}
-
-fn stop_number(stop: RemoteStop) -> i64 {
-    match stop {
-        RemoteStop::NotRunning => 0,
-        RemoteStop::Stopped => 1,
-        RemoteStop::LeftRunning => 2,
     }
 }

@@ -8,4 +8,5 @@ mod rebuild;
 mod running;
 mod schedule_rows;
 mod support;
+mod task_changes;
 mod task_rows;

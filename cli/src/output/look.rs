@@ -59,7 +59,8 @@ impl Paint {
 
     /// The colour of a status, of whatever it is the status of.
     pub(crate) fn of_status(status: &str) -> Self {
-        match status {
+        // What stands in brackets behind a status says more of it and changes no colour.
+        match status.split(" (").next().unwrap_or(status) {
             "completed" | "active" | "up" | "ok" | "success" | "healthy" | "fired" => Self::Good,
             "running" | "waiting" | "pending" | "paused" | "degraded" | "skipped" | "drifted"
             | "edited" | "local" => Self::Watch,

@@ -66,7 +66,7 @@ fn below(event: &Value, look: &Look) -> Vec<String> {
 fn paint_of(kind: &str) -> Paint {
     let end = kind.rsplit('.').next().unwrap_or(kind);
     match end {
-        "completed" | "resumed" | "fired" | "backfilled" => Paint::Good,
+        "completed" | "resumed" | "released" | "fired" | "backfilled" => Paint::Good,
         "failed" | "attempt_failed" | "lost" => Paint::Bad,
         "skipped" | "buffered" | "trigger_dropped" | "paused" | "retry_scheduled"
         | "cancel_requested" => Paint::Watch,

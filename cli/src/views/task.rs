@@ -34,7 +34,7 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
         table.row(vec![
             short_id(&text_or_dash(row, &["id"]), &among, false).into(),
             schedule::flow(row).into(),
-            Cell::status(&text_or_dash(row, &["status"])),
+            Cell::status(&stage(row)),
             attempt_count(row).into(),
             look.when(pick(row, &["created_at"])).into(),
             took(row, &["duration_ms", "took_ms"]).into(),
@@ -46,10 +46,10 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
 
 /// One line about a task, for a list that is followed without redrawing.
 pub(crate) fn line(row: &Value, look: &Look) -> String {
-    let status = text_or_dash(row, &["status"]);
+    let status = stage(row);
     format!(
         "{}  {}  {}  try {}  {}",
-        short_task_id(&text_or_dash(row, &["id"])),
+        short_id_of(row),
         look.paint(Paint::of_status(&status), &pad(&status, 9, false)),
         one_line(&schedule::flow(row)),
         attempt_count(row),
@@ -65,20 +65,64 @@ fn attempt_count(row: &Value) -> String {
     text(row, &["attempts"]).unwrap_or_else(counted)
 }
 
+/// The status, and whether it waits for its release.
+fn stage(row: &Value) -> String {
+    let status = text_or_dash(row, &["status"]);
+    if is_held(row) { format!("{status} (held)") } else { status }
+}
+
+fn is_held(row: &Value) -> bool {
+    pick(row, &["held"]).and_then(Value::as_bool) == Some(true)
+}
+
 /// Who or what asked for it.
 fn by(row: &Value) -> String {
-    let named = text(row, &["schedule_name", "schedule.name"]);
     let short = |places: &[&str], all| text(row, places).map(|id| short_id(&id, &[], all));
-    if let Some(name) = named {
-        return name;
-    }
-    if let Some(id) = short(&["schedule_id"], true) {
-        return format!("schedule {id}");
+    let unnamed = || short(&["schedule_id"], true).map(|id| format!("schedule {id}"));
+    let schedule = text(row, &["schedule_name", "schedule.name"]).or_else(unnamed);
+    match (schedule, text(row, &["backfill"])) {
+        (Some(schedule), Some(number)) => return format!("backfill {number} of {schedule}"),
+        (Some(schedule), None) => return schedule,
+        (None, _) => {}
     }
     match short(&["retry_of"], false) {
         Some(id) => format!("retry of {id}"),
         None => text(row, &["trigger.kind", "trigger"]).unwrap_or_else(|| "-".into()),
     }
+}
+
+/// The same in full.
+fn asked_for_by(row: &Value, look: &Look) -> String {
+    let name = text(row, &["schedule_name", "schedule.name"]);
+    match (text(row, &["backfill"]), name) {
+        (Some(number), Some(name)) => {
+            let due = look.when(pick(row, &["due_at"]));
+            format!("backfill {number} of schedule {name}, due {due}")
+        }
+        _ => by(row),
+    }
+}
+
+/// Why a failed task is not tried again.
+fn gave_up(row: &Value) -> Option<String> {
+    let why = text(row, &["why"])?.replace('_', " ");
+    let more = match why.as_str() {
+        "not retryable" => ": another attempt would fail in the same way",
+        "queue timeout" => ": no attempt started in time",
+        "total timeout" => ": it is over, or would be before another attempt",
+        _ => "",
+    };
+    Some(why + more)
+}
+
+/// The failure of a task that ended while it waited for an attempt: that of no attempt.
+fn own_error(row: &Value) -> Option<&Value> {
+    let error = pick(row, &["error"]).filter(|_| text_or_dash(row, &["status"]) == "failed")?;
+    let same = |attempt: &&Value| {
+        let said = |part: &str| pick(attempt, &["failure"])?.get(part);
+        said("class") == error.get("class") && said("message") == error.get("message")
+    };
+    (!entries(row, &ATTEMPTS).iter().any(|attempt| same(&attempt))).then_some(error)
 }
 
 /// One task: what it is to do, what became of it, its attempts side by side, what its components
@@ -88,18 +132,28 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
     details
         .add("id", text_or_dash(row, &["id"]))
         .add("flow", schedule::flow(row))
-        .status("status", &text_or_dash(row, &["status"]))
-        .add("asked for by", by(row))
+        .status("status", &stage(row))
+        .maybe("start it", is_held(row).then(|| format!("automagik task run {}", short_id_of(row))))
+        .add("asked for by", asked_for_by(row, look))
         .maybe("tries again", text(row, &["retry_of"]).map(|id| short_task_id(&id)))
         .maybe("tried again as", retried_as(row))
         .maybe("input", pick(row, &["input"]).map(payload))
-        .maybe("tweaks", pick(row, &["tweaks"]).map(inline));
+        .maybe("tweaks", pick(row, &["tweaks"]).map(inline))
+        .maybe("priority", text(row, &["priority"]).filter(|priority| priority != "0"))
+        .maybe("flow as", text(row, &["definition"]).map(|hash| start_of(&hash)));
+    for (name, place) in
+        [("queue timeout", "queue_timeout_ms"), ("total timeout", "total_timeout_ms")]
+    {
+        details.maybe(name, pick(row, &[place]).map(|_| took(row, &[place])));
+    }
     for (name, places) in [
         ("due", &["due_at", "trigger.due_at"][..]),
         ("created", &["created_at"]),
+        ("released", &["released_at"]),
         ("started", &["started_at"]),
         ("next attempt", &["next_attempt_at"]),
         ("ended", &["finished_at"]),
+        ("deleted", &["deleted_at"]),
     ] {
         if let Some(at) = pick(row, places) {
             details.add(name, look.when_exact(Some(at)));
@@ -107,11 +161,22 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
     }
     details
         .maybe("took", pick(row, &["duration_ms"]).map(|_| took(row, &["duration_ms"])))
+        .maybe("gave up", gave_up(row))
+        .maybe("error", own_error(row).map(error_text))
+        .maybe("remedy", own_error(row).and_then(remedy))
         .maybe("stopped by", text(row, &["cancelled_by"]))
         .maybe("why", text(row, &["cancel_reason"]))
         .maybe("at the source", text(row, &["remote_stop"]).map(|stop| stop.replace('_', " ")))
         .maybe("output", pick(row, &["output"]).map(payload));
     details.render(look) + &attempts(row, look) + &log(row, look)
+}
+
+fn short_id_of(row: &Value) -> String {
+    short_task_id(&text_or_dash(row, &["id"]))
+}
+
+fn error_text(error: &Value) -> String {
+    format!("{}: {}", text_or_dash(error, &["class"]), text_or_dash(error, &["message"]))
 }
 
 /// The newer tasks that try it again.
@@ -185,7 +250,7 @@ const ATTEMPT_ROWS: [(&str, AttemptCell); 13] = [
     ("http", |attempt, _| text_or_dash(attempt, &["failure.status"])),
     ("where", |attempt, _| text_or_dash(attempt, &["failure.component"])),
     ("message", |attempt, _| text_or_dash(attempt, &["failure.message"])),
-    ("remedy", |attempt, _| remedy(attempt)),
+    ("remedy", |attempt, _| pick(attempt, &["failure"]).and_then(remedy).unwrap_or_default()),
 ];
 
 /// An id of a thing whose ids begin alike only by chance.
@@ -193,10 +258,14 @@ fn short(attempt: &Value, name: &str) -> String {
     text(attempt, &[name]).map_or_else(|| "-".to_owned(), |id| short_id(&id, &[], true))
 }
 
-/// The start of the definition's hash: enough to see whether two attempts ran the same.
 fn definition(attempt: &Value) -> String {
+    start_of(&text_or_dash(attempt, &["definition_hash"]))
+}
+
+/// The start of a definition's hash: enough to see whether two attempts ran the same.
+fn start_of(hash: &str) -> String {
     const DIGITS: usize = 12;
-    text_or_dash(attempt, &["definition_hash"]).chars().take(DIGITS).collect()
+    hash.chars().take(DIGITS).collect()
 }
 
 fn status(attempt: &Value) -> String {
@@ -204,14 +273,14 @@ fn status(attempt: &Value) -> String {
 }
 
 /// What to do about a failure: the server's word, or ours for the class.
-fn remedy(attempt: &Value) -> String {
+fn remedy(failure: &Value) -> Option<String> {
     let class = || {
-        let class = pick(attempt, &["failure.class"])?.clone();
+        let class = pick(failure, &["class"])?.clone();
         let class: spark_events::domain::failure::FailureClass =
             serde_json::from_value(class).ok()?;
         Some(class.remedy().to_owned())
     };
-    text(attempt, &["failure.remedy"]).or_else(class).unwrap_or_default()
+    text(failure, &["remedy"]).or_else(class)
 }
 
 /// What the components did, attempt after attempt; nothing where that is not known.
@@ -251,7 +320,7 @@ pub(crate) fn part(entry: &Value) -> String {
 
 /// How a task ended, in one line.
 pub(crate) fn end_line(row: &Value) -> String {
-    let id = short_task_id(&text_or_dash(row, &["id"]));
+    let id = short_id_of(row);
     let status = text_or_dash(row, &["status"]);
     let took = match pick(row, &["duration_ms"]) {
         Some(_) => format!(" in {}", took(row, &["duration_ms"])),
@@ -261,7 +330,10 @@ pub(crate) fn end_line(row: &Value) -> String {
         "0" | "1" | "-" => String::new(),
         several => format!(" after {several} attempts"),
     };
-    format!("task {id} {status}{took}{attempts}")
+    let error = own_error(row).map_or_else(String::new, |error| {
+        format!(": {}", one_line(&text_or_dash(error, &["message"])))
+    });
+    format!("task {id} {status}{took}{attempts}{error}")
 }
 
 /// The output as it is, with a line break at its end. On a terminal without control characters.

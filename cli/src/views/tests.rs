@@ -48,6 +48,30 @@ fn completed_task() -> Value {
     })
 }
 
+/// Made for a backfill, and too long in the queue after a first attempt.
+fn expired_task() -> Value {
+    let error = json!({"class": "timeout", "message": "no attempt started within the queue timeout of 30 s"});
+    json!({
+        "id": "0193a7b4-1c2e-7e3f-8a9b-0c1d2e3f4a5b", "flow_name": "report", "trigger": "backfill",
+        "backfill": 2, "schedule_name": "nightly", "due_at": "2026-02-27T09:00:00Z",
+        "status": "failed", "held": false, "attempts": 1, "attempts_max": 3, "priority": 0,
+        "queue_timeout_ms": 30_000, "input": {"inline": "x"}, "error": error, "why": "queue_timeout",
+        "created_at": "2026-03-01T11:57:59Z", "started_at": "2026-03-01T11:58:00Z",
+        "finished_at": "2026-03-01T11:59:00Z", "duration_ms": 60_000, "deleted_at": "2026-03-01T11:59:30Z",
+        "attempt_rows": [{"attempt": 1, "outcome": "failed", "started_at": "2026-03-01T11:58:00Z",
+            "duration_ms": 40, "failure": {"class": "component", "message": "boom"}}],
+    })
+}
+
+fn held_task() -> Value {
+    json!({
+        "id": "0193a7b4-1c2f-7e3f-8a9b-0c1d2e3f4a5b", "flow_name": "report", "trigger": "manual",
+        "status": "pending", "held": true, "attempts": 0, "attempts_max": 3, "priority": -5,
+        "total_timeout_ms": 3_600_000, "definition": "0a1b2c3d4e5f60718293", "input": {"inline": "x"},
+        "created_at": "2026-03-01T11:57:59Z", "updated_at": "2026-03-01T11:57:59Z",
+    })
+}
+
 fn schedule_row() -> Value {
     json!({
         "id": SCHEDULE, "name": "nightly", "flow_id": TASK, "flow_name": "report",
@@ -98,9 +122,19 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
         "actors": {"open_tasks": 3, "running_tasks": 1, "active_schedules": 2, "crashes": 0},
         "projections": {"projections": [{"name": "tasks", "position": 7, "halted": {"position": 8, "reason": "no such column"}}]}});
     vec![
-        ("task list", task::list(&list(vec![failed_task(), completed_task()]), look)),
+        (
+            "task list",
+            task::list(
+                &list(vec![failed_task(), completed_task(), expired_task(), held_task()]),
+                look,
+            ),
+        ),
         ("task show", task::show(&failed_task(), look)),
+        ("task show, expired", task::show(&expired_task(), look)),
+        ("task show, held", task::show(&held_task(), look)),
+        ("task line, held", task::line(&held_task(), look) + "\n"),
         ("task end", task::end_line(&failed_task()) + "\n"),
+        ("task end, expired", task::end_line(&expired_task()) + "\n"),
         ("schedule list", schedule::list(&list(vec![schedule_row(), interval]), look)),
         ("schedule show", schedule::show(&schedule_row(), &preview, look)),
         ("source list", source::list(&list(vec![source("dev", "up"), source(LONG, "down")]), look)),
@@ -158,6 +192,34 @@ fn events() -> Vec<Value> {
             json!({
             "attempt": 1, "duration_ms": 2_130,
             "failure": {"class": "component", "message": format!("boom {LONG}"), "component": "Model"}}),
+        ),
+        event(
+            3,
+            "task.failed",
+            "scheduler",
+            Value::Null,
+            json!({
+            "attempts": 1, "why": "queue_timeout", "failure": {"class": "timeout", "message": "too late"}}),
+        ),
+        event(1, "task.released", "user:local", Value::Null, json!({"at": "2026-03-01T11:58:00Z"})),
+        event(4, "task.deleted", "user:local", json!("tidied up"), json!({})),
+        event(
+            5,
+            "schedule.backfill_started",
+            "user:local",
+            Value::Null,
+            json!({
+            "number": 2, "from": "2026-02-20T00:00:00Z", "to": "2026-02-27T00:00:00Z",
+            "only": "missing", "overlap": "BufferAll", "active_max": 1,
+            "due": ["2026-02-20T09:00:00Z", "2026-02-21T09:00:00Z"]}),
+        ),
+        event(
+            6,
+            "schedule.backfilled",
+            "scheduler",
+            Value::Null,
+            json!({
+            "number": 2, "due_at": "2026-02-20T09:00:00Z", "task_id": TASK}),
         ),
         event(
             3,

@@ -130,7 +130,7 @@ impl TaskFilter {
         }
         if let Some(number) = trigger {
             let number = number.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1);
-            // Of all tasks of a source, few have another source; of all triggers, there are four.
+            // Of all tasks of a source, few have another source; of all triggers, there are five.
             let before_source = narrowed.ids.iter().position(|(column, _)| *column == "source");
             let at = before_source.unwrap_or(narrowed.ids.len());
             narrowed.ids.insert(at, ("trigger", number));

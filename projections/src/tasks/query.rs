@@ -24,7 +24,7 @@ pub(super) const SELECT: &str = "SELECT t.seq AS seq, t.id AS id, fr.id AS flow_
     i.payload AS input, o.payload AS output, a.failure AS failure, t.next_attempt_at,
     wr.id AS worker_id, t.mode AS mode, t.job_id AS job_id, t.attempt_started_at,
     t.attempt_ms AS attempt_ms, t.reattached AS reattached, t.cancel_requested, t.cancelled_by,
-    t.cancel_reason, t.remote_stop, t.created_at AS created_at, t.started_at AS started_at,
+    t.cancel_reason, t.ending, t.rare AS rare, t.created_at AS created_at, t.started_at AS started_at,
     t.finished_at AS finished_at, t.updated_at AS updated_at, t.created_by AS created_by,
     t.revision AS revision, t.deleted_at AS deleted_at, d.hash AS definition_hash
     FROM tasks t
@@ -41,7 +41,8 @@ pub(super) const SELECT: &str = "SELECT t.seq AS seq, t.id AS id, fr.id AS flow_
 
 const ATTEMPTS: &str = "SELECT a.*, wr.id AS worker_id, d.hash AS definition_hash
     FROM tasks_attempts a LEFT JOIN tasks_definitions d ON d.ref = a.definition
-    LEFT JOIN tasks_refs wr ON wr.ref = a.worker WHERE a.seq = ?1 ORDER BY a.attempt";
+    LEFT JOIN tasks_refs wr ON wr.ref = a.worker WHERE a.seq = ?1 AND a.attempt > 0
+    ORDER BY a.attempt";
 
 fn list(
     conn: &Connection,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
+use super::rare::Rare;
 use super::schema::DELETED;
 use crate::columns::blob;
 
@@ -37,10 +38,11 @@ pub(super) struct Record {
     pub(super) attempt_started_at: Option<i64>,
     pub(super) attempt_ms: Option<i64>,
     pub(super) reattached: u32,
-    pub(super) cancel_requested: bool,
+    /// Who asked to stop it; `None` while nobody did.
     pub(super) cancelled_by: Option<Arc<str>>,
     pub(super) cancel_reason: Option<Arc<str>>,
-    pub(super) remote_stop: Option<i64>,
+    /// Which of [`super::endings`] it came to.
+    pub(super) ending: Option<i64>,
     pub(super) created_at: i64,
     pub(super) started_at: Option<i64>,
     pub(super) finished_at: Option<i64>,
@@ -48,19 +50,20 @@ pub(super) struct Record {
     pub(super) created_by: Arc<str>,
     pub(super) revision: i64,
     pub(super) deleted_at: Option<i64>,
+    pub(super) rare: Rare,
 }
 
 const LOAD: &str = "SELECT seq, flow, source, schedule, trigger, due_at, retry_of, status,
     attempts, attempts_max, failed_attempt, output_seq, next_attempt_at, worker, mode, job_id,
-    attempt_started_at, attempt_ms, reattached, cancel_requested, cancelled_by, cancel_reason,
-    remote_stop, created_at, started_at, finished_at, updated_at, created_by, revision,
-    deleted_at, class, definition FROM tasks WHERE id = ?1";
+    attempt_started_at, attempt_ms, reattached, cancelled_by, cancel_reason, ending, created_at,
+    started_at, finished_at, updated_at, created_by, revision, deleted_at, class, definition,
+    rare FROM tasks WHERE id = ?1";
 
 const INSERT: &str = "INSERT INTO tasks (seq, id, flow, source, schedule, trigger, due_at,
     retry_of, attempts_max, created_at, created_by, status, attempts, failed_attempt, output_seq,
     next_attempt_at, worker, mode, job_id, attempt_started_at, attempt_ms, reattached,
-    cancel_requested, cancelled_by, cancel_reason, remote_stop, started_at, finished_at, updated_at,
-    revision, deleted_at, class, definition)
+    cancelled_by, cancel_reason, ending, started_at, finished_at, updated_at, revision, deleted_at,
+    class, definition, rare)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
     ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32,
     ?33)";
@@ -69,14 +72,14 @@ const INSERT: &str = "INSERT INTO tasks (seq, id, flow, source, schedule, trigge
 /// an index with a named column is rewritten whether or not the value changed.
 const UPDATE: &str = "UPDATE tasks SET attempts = ?2, failed_attempt = ?3, output_seq = ?4,
     next_attempt_at = ?5, worker = ?6, mode = ?7, job_id = ?8, attempt_started_at = ?9,
-    attempt_ms = ?10, reattached = ?11, cancel_requested = ?12, cancelled_by = ?13,
-    cancel_reason = ?14, remote_stop = ?15, started_at = ?16, finished_at = ?17, updated_at = ?18,
-    revision = ?19, deleted_at = ?20, definition = ?21 WHERE seq = ?1";
+    attempt_ms = ?10, reattached = ?11, cancelled_by = ?12, cancel_reason = ?13, ending = ?14,
+    started_at = ?15, finished_at = ?16, updated_at = ?17, revision = ?18, deleted_at = ?19,
+    definition = ?20, rare = ?21 WHERE seq = ?1";
 const UPDATE_INDEXED: &str = "UPDATE tasks SET attempts = ?2, failed_attempt = ?3, output_seq = ?4,
     next_attempt_at = ?5, worker = ?6, mode = ?7, job_id = ?8, attempt_started_at = ?9,
-    attempt_ms = ?10, reattached = ?11, cancel_requested = ?12, cancelled_by = ?13,
-    cancel_reason = ?14, remote_stop = ?15, started_at = ?16, finished_at = ?17, updated_at = ?18,
-    revision = ?19, deleted_at = ?20, definition = ?21, status = ?22, class = ?23 WHERE seq = ?1";
+    attempt_ms = ?10, reattached = ?11, cancelled_by = ?12, cancel_reason = ?13, ending = ?14,
+    started_at = ?15, finished_at = ?16, updated_at = ?17, revision = ?18, deleted_at = ?19,
+    definition = ?20, rare = ?21, status = ?22, class = ?23 WHERE seq = ?1";
 
 impl Record {
     /// The stored row of a task.
@@ -88,7 +91,7 @@ impl Record {
         let shelf: i64 = row.get(7)?;
         Ok(Self {
             stored_shelf: Some(shelf),
-            stored_class: row.get(30)?,
+            stored_class: row.get(29)?,
             status: shelf % DELETED,
             seq: row.get(0)?,
             flow: row.get(1)?,
@@ -108,19 +111,19 @@ impl Record {
             attempt_started_at: row.get(16)?,
             attempt_ms: row.get(17)?,
             reattached: row.get(18)?,
-            cancel_requested: row.get(19)?,
-            cancelled_by: row.get(20)?,
-            cancel_reason: row.get(21)?,
-            remote_stop: row.get(22)?,
-            created_at: row.get(23)?,
-            started_at: row.get(24)?,
-            finished_at: row.get(25)?,
-            updated_at: row.get(26)?,
-            created_by: row.get(27)?,
-            revision: row.get(28)?,
-            deleted_at: row.get(29)?,
-            class: row.get(30)?,
-            definition: row.get(31)?,
+            cancelled_by: row.get(19)?,
+            cancel_reason: row.get(20)?,
+            ending: row.get(21)?,
+            created_at: row.get(22)?,
+            started_at: row.get(23)?,
+            finished_at: row.get(24)?,
+            updated_at: row.get(25)?,
+            created_by: row.get(26)?,
+            revision: row.get(27)?,
+            deleted_at: row.get(28)?,
+            class: row.get(29)?,
+            definition: row.get(30)?,
+            rare: Rare::read(row)?,
         })
     }
 
@@ -140,7 +143,6 @@ impl Record {
         self.status + if self.deleted_at.is_some() { DELETED } else { 0 }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "no event of this version deletes a task"))]
     /// Takes the task out of the lists, and the numbers of the living.
     pub(super) fn delete(&mut self, at: i64) {
         self.deleted_at = Some(at);
@@ -170,10 +172,9 @@ impl Record {
             self.attempt_started_at,
             self.attempt_ms,
             self.reattached,
-            self.cancel_requested,
             self.cancelled_by,
             self.cancel_reason,
-            self.remote_stop,
+            self.ending,
             self.started_at,
             self.finished_at,
             self.updated_at,
@@ -181,6 +182,7 @@ impl Record {
             self.deleted_at,
             self.class,
             self.definition,
+            self.rare.stored()?,
         ])?;
         Ok(())
     }
@@ -200,16 +202,16 @@ impl Record {
             self.attempt_started_at,
             self.attempt_ms,
             self.reattached,
-            self.cancel_requested,
             self.cancelled_by,
             self.cancel_reason,
-            self.remote_stop,
+            self.ending,
             self.started_at,
             self.finished_at,
             self.updated_at,
             self.revision,
             self.deleted_at,
             self.definition,
+            self.rare.stored()?,
         ];
         for (index, value) in common.iter().enumerate() {
             statement.raw_bind_parameter(index + 1, value)?;

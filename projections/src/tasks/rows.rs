@@ -5,6 +5,8 @@ use serde::Serialize;
 use spark_events::domain::failure::Failure;
 use spark_events::{FlowId, Payload, Revision, ScheduleId, SourceId, TaskId, Timestamp, WorkerId};
 
+use super::endings;
+use super::rare::Rare;
 use super::{StoredComponent, status_name};
 use crate::columns::{Columns, rfc3339, rfc3339_opt};
 
@@ -26,12 +28,27 @@ pub struct TaskRow {
     /// The due instant that it was started for.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
     pub due_at: Option<Timestamp>,
-    /// `manual`, `occurrence`, `schedule_triggered` or `retry_of`.
+    /// `manual`, `occurrence`, `schedule_triggered`, `retry_of` or `backfill`.
     pub trigger: &'static str,
+    /// The number, within the schedule, of the backfill that made it.
+    pub backfill: Option<u32>,
     /// The ended task that it tries again.
     pub retry_of: Option<TaskId>,
     /// `pending`, `running`, `waiting`, `completed`, `failed` or `cancelled`.
     pub status: &'static str,
+    /// Whether it is pending until somebody releases it.
+    pub held: bool,
+    /// When it was released.
+    #[serde(serialize_with = "rfc3339_opt::serialize")]
+    pub released_at: Option<Timestamp>,
+    /// Higher ones start first within a source.
+    pub priority: i32,
+    /// The longest wait until an attempt starts.
+    pub queue_timeout_ms: Option<u64>,
+    /// The longest time over all attempts and waits.
+    pub total_timeout_ms: Option<u64>,
+    /// Hash of the definition to run, where it is not the flow's present one.
+    pub definition: Option<String>,
     /// Attempts started.
     pub attempts: u32,
     /// Attempts allowed.
@@ -42,6 +59,9 @@ pub struct TaskRow {
     pub output: Option<Payload>,
     /// The last failure; null for a completed task, whose earlier failures stand with its attempts.
     pub error: Option<Failure>,
+    /// Why a failed task is not tried again: `attempts_exhausted`, `not_retryable`,
+    /// `queue_timeout` or `total_timeout`.
+    pub why: Option<&'static str>,
     /// When the next attempt may start, while waiting.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
     pub next_attempt_at: Option<Timestamp>,
@@ -182,6 +202,8 @@ impl TaskCounts {
 /// A task's row with its joins, in the columns of [`super::query::SELECT`].
 pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
     let status = status_name(row.get("status")?);
+    let rare = Rare::read(row)?;
+    let ending: Option<i64> = row.get("ending")?;
     let started_at = row.time_opt("started_at")?;
     let finished_at = row.time_opt("finished_at")?;
     let lasted = started_at.zip(finished_at);
@@ -194,20 +216,28 @@ pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
         schedule_name: row.get("schedule_name")?,
         due_at: row.time_opt("due_at")?,
         trigger: name_of(&TRIGGERS, row.get("trigger")?),
+        backfill: rare.backfill,
         retry_of: row.id_opt("retry_of")?.map(TaskId),
         status,
+        held: status == "pending" && rare.is_held(),
+        released_at: rare.released(),
+        priority: rare.priority,
+        queue_timeout_ms: rare.queue_timeout_ms,
+        total_timeout_ms: rare.total_timeout_ms,
+        definition: rare.definition,
         attempts: row.get("attempts")?,
         attempts_max: row.get("attempts_max")?,
         input: row.json("input")?,
         output: row.json_opt("output")?,
         error: if status == "completed" { None } else { row.json_opt("failure")? },
+        why: ending.and_then(endings::why),
         next_attempt_at: row.time_opt("next_attempt_at")?,
         worker_id: row.id_opt("worker_id")?.map(WorkerId),
         job_id: row.get("job_id")?,
         cancel_requested: row.get("cancel_requested")?,
         cancelled_by: row.get("cancelled_by")?,
         cancel_reason: row.get("cancel_reason")?,
-        remote_stop: row.get::<_, Option<i64>>("remote_stop")?.map(|n| name_of(&STOPS, n)),
+        remote_stop: ending.and_then(endings::remote_stop),
         created_at: row.time("created_at")?,
         started_at,
         finished_at,
@@ -221,7 +251,6 @@ pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
 
 pub(super) const TRIGGERS: [&str; 5] =
     ["manual", "occurrence", "schedule_triggered", "retry_of", "backfill"];
-const STOPS: [&str; 3] = ["not_running", "stopped", "left_running"];
 const MODES: [&str; 2] = ["background", "direct"];
 
 fn name_of(names: &[&'static str], number: i64) -> &'static str {
@@ -239,10 +268,11 @@ pub(super) fn failed_attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
 }
 
 /// The last attempt as it stands in a row of `tasks`, unless it failed and so has its own row, or
-/// none started.
+/// none started. Attempt 0 stands for a task that failed while none was under way.
 pub(super) fn last_attempt(row: &Row<'_>) -> rusqlite::Result<Option<AttemptRow>> {
     let number: u32 = row.get("attempts")?;
-    if number == 0 || row.get::<_, Option<u32>>("failed_attempt")? == Some(number) {
+    let failed: Option<u32> = row.get("failed_attempt")?;
+    if number == 0 || failed == Some(0) || failed == Some(number) {
         return Ok(None);
     }
     let outcome = match status_name(row.get("status")?) {

@@ -29,7 +29,7 @@ CREATE TABLE tasks (
     class INTEGER,                  -- of the last failure, unless completed
     attempts INTEGER NOT NULL,      -- attempts started
     attempts_max INTEGER NOT NULL,
-    failed_attempt INTEGER,         -- the last one that failed
+    failed_attempt INTEGER,         -- the row of tasks_attempts with the last failure
     output_seq INTEGER,             -- position of task.completed
     next_attempt_at INTEGER,
     -- The last attempt. One that failed has its own row in tasks_attempts too.
@@ -40,10 +40,11 @@ CREATE TABLE tasks (
     attempt_started_at INTEGER,
     attempt_ms INTEGER,
     reattached INTEGER NOT NULL,
-    cancel_requested INTEGER NOT NULL,
-    cancelled_by TEXT,
+    cancelled_by TEXT,              -- set as soon as somebody asked to stop it
     cancel_reason TEXT,
-    remote_stop INTEGER,            -- 0 not running, 1 stopped, 2 left running
+    -- Cancelled, with the run at the source 0 not running, 1 stopped, 2 left running; failed because
+    -- 3 attempts exhausted, 4 not retryable, 5 queue timeout, 6 total timeout
+    ending INTEGER,
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     finished_at INTEGER,
@@ -51,6 +52,8 @@ CREATE TABLE tasks (
     created_by TEXT NOT NULL,
     revision INTEGER NOT NULL,
     deleted_at INTEGER,
+    rare TEXT,                      -- JSON: what few tasks have; see tasks/rare.rs
+    cancel_requested INTEGER NOT NULL AS (cancelled_by IS NOT NULL),
     deleted INTEGER NOT NULL AS (deleted_at IS NOT NULL)
 ) STRICT;
 -- The primary key is the last column of every index: each list is a range of one of these.
@@ -69,7 +72,7 @@ CREATE TABLE tasks_texts (
     task INTEGER,                   -- that of the task, where it is another
     payload TEXT NOT NULL           -- JSON
 ) STRICT;
--- Attempts that failed.
+-- Attempts that failed. Attempt 0: the failure of a task that ended while it waited for an attempt.
 CREATE TABLE tasks_attempts (
     place INTEGER PRIMARY KEY,      -- position of the event that says so
     seq INTEGER NOT NULL,           -- that of the task

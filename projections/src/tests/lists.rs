@@ -26,7 +26,7 @@ struct Made {
 }
 
 fn made() -> impl Strategy<Value = Made> {
-    (0_u8..3, 0_u8..4, 0_u8..5, 0_u8..5, 0_u8..5, any::<bool>()).prop_map(
+    (0_u8..3, 0_u8..5, 0_u8..5, 0_u8..8, 0_u8..5, any::<bool>()).prop_map(
         |(flow, trigger, input, fate, answer, class)| Made {
             flow,
             trigger,
@@ -61,7 +61,8 @@ impl Made {
             0 => Trigger::Manual,
             1 => Trigger::Occurrence { schedule_id, due_at: at(1) },
             2 => Trigger::ScheduleTriggered { schedule_id },
-            _ => Trigger::RetryOf { task_id: task_id(77) },
+            3 => Trigger::RetryOf { task_id: task_id(77) },
+            _ => Trigger::Backfill { schedule_id, due_at: at(1), number: 2 },
         }
     }
 
@@ -72,7 +73,24 @@ impl Made {
             TaskStatus::Completed,
             TaskStatus::Failed,
             TaskStatus::Waiting,
+            TaskStatus::Failed,
+            TaskStatus::Failed,
+            TaskStatus::Completed,
         ][usize::from(self.fate)]
+    }
+
+    /// The class of the last failure, unless it completed. Fates 5 and 6 run out of time while they
+    /// wait for an attempt.
+    fn failed_as(&self) -> Option<FailureClass> {
+        match self.fate {
+            3 | 4 => Some(class_of(self)),
+            5 | 6 => Some(FailureClass::Upstream),
+            _ => None,
+        }
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.fate == 7
     }
 
     /// All words that it can be found by.
@@ -81,8 +99,11 @@ impl Made {
         if self.fate >= 2 {
             words.push(word(self.answer).to_owned());
         }
-        if self.fate >= 3 {
+        if matches!(self.fate, 3 | 4 | 6) {
             words.extend(class_of(self).as_str().split('_').map(str::to_owned));
+        }
+        if matches!(self.fate, 5 | 6) {
+            words.push("upstream".to_owned());
         }
         words
     }
@@ -96,13 +117,22 @@ impl Made {
         if self.fate == 0 {
             return;
         }
+        let expired = |attempts| {
+            let (why, class) = (GiveUp::QueueTimeout, FailureClass::Upstream);
+            let failure = Failure::new(class, word(self.answer));
+            TaskEvent::Failed(TaskFailed { attempts, why, failure })
+        };
+        if self.fate == 5 {
+            story.task(id, expired(0));
+            return;
+        }
         story.started(id, 1);
         let failure = Failure::new(class_of(self), word(self.answer));
         match self.fate {
-            2 => {
+            2 | 7 => {
                 story.completed(id, 1, word(self.answer));
             }
-            3 | 4 => {
+            3 | 4 | 6 => {
                 let failed =
                     TaskAttemptFailed { attempt: 1, failure: failure.clone(), duration_ms: 1 };
                 story.task(id, TaskEvent::AttemptFailed(failed));
@@ -122,6 +152,11 @@ impl Made {
             }
             _ => {}
         }
+        match self.fate {
+            6 => drop(story.task(id, expired(1))),
+            7 => drop(story.task(id, TaskEvent::Deleted(TaskDeleted {}))),
+            _ => {}
+        }
     }
 }
 
@@ -133,47 +168,50 @@ fn filter() -> impl Strategy<Value = TaskFilter> {
         statuses,
         of(),
         of(),
-        prop::option::of(0_usize..4),
+        prop::option::of(0_usize..5),
         of(),
         time(),
         time(),
-        prop::option::of(0_u8..6),
+        prop::option::of(0_u8..7),
+        any::<bool>(),
     )
-        .prop_map(|(statuses, flow, schedule, trigger, class, since, until, words)| {
-            TaskFilter {
+        .prop_map(
+            |(statuses, flow, schedule, trigger, class, since, until, words, deleted)| TaskFilter {
                 statuses,
                 flow_id: flow.map(flow_of),
                 schedule_id: schedule.map(schedule_of),
                 source_id: None,
                 trigger: trigger.map(|at| TaskFilter::TRIGGERS[at]),
                 class: class.map(|n| {
-                    [FailureClass::Timeout, FailureClass::Component, FailureClass::Gone]
+                    [FailureClass::Timeout, FailureClass::Component, FailureClass::Upstream]
                         [usize::from(n)]
                 }),
                 since: since.map(at),
                 until: until.map(at),
                 text: words.map(|n| match n {
                     5 => "ALPHA*".to_owned(),
+                    6 => "upstream".to_owned(),
                     n => format!("{}, {}", word(n), word(n / 2)),
                 }),
-                include_deleted: false,
+                include_deleted: deleted,
                 sort: TaskSort::default(),
-            }
-        })
+            },
+        )
 }
 
 /// Whether a task fits, said as simply as it can be.
 fn fits(filter: &TaskFilter, made: &Made, created: spark_events::Timestamp) -> bool {
     let schedule = made.trigger().schedule_id();
     let trigger = TaskFilter::TRIGGERS[usize::from(made.trigger)];
-    let class = (made.fate >= 3).then(|| class_of(made));
+    let class = made.failed_as();
     let words = made.words();
     let has = |wanted: &str| match wanted.strip_suffix('*') {
         Some(start) => words.iter().any(|word| word.starts_with(start)),
         None => words.iter().any(|word| word == wanted),
     };
     let asked = filter.text.as_deref().unwrap_or("").to_lowercase().replace(',', "");
-    (filter.statuses.is_empty() || filter.statuses.contains(&made.status()))
+    (filter.include_deleted || !made.is_deleted())
+        && (filter.statuses.is_empty() || filter.statuses.contains(&made.status()))
         && filter.flow_id.is_none_or(|id| id == flow_of(made.flow))
         && filter.schedule_id.is_none_or(|id| Some(id) == schedule)
         && filter.trigger.is_none_or(|name| name == trigger)

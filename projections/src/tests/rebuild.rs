@@ -18,6 +18,7 @@ struct Stage {
     created: bool,
     running: bool,
     ended: bool,
+    deleted: bool,
     attempts: u32,
 }
 
@@ -39,18 +40,32 @@ fn story(steps: &[(u8, u8)]) -> Story {
 fn step(story: &mut Story, stage: &mut Stage, id: TaskId, what: u8) {
     let attempt = stage.attempts;
     if stage.ended {
+        if what > 8 && !stage.deleted {
+            stage.deleted = true;
+            story.task(id, TaskEvent::Deleted(TaskDeleted {}));
+        }
         return;
     }
     if !stage.created {
         stage.created = true;
-        let trigger = match what % 3 {
+        let trigger = match what % 4 {
             0 => Trigger::Manual,
             1 => Trigger::Occurrence { schedule_id: SCHEDULE, due_at: at(u64::from(what)) },
-            _ => Trigger::RetryOf { task_id: task_id(99) },
+            2 => Trigger::RetryOf { task_id: task_id(99) },
+            _ => Trigger::Backfill { schedule_id: SCHEDULE, due_at: at(2), number: 1 },
         };
-        story.created(id, trigger);
+        let held = what > 6;
+        let spec = TaskSpec { held, priority: i32::from(what), ..task_spec(FLOW, trigger) };
+        story.task(id, TaskEvent::Created(Box::new(spec)));
+        if held {
+            story.task(id, TaskEvent::Released(TaskReleased { at: at(20) }));
+        }
     } else if !stage.running {
-        if what == 7 {
+        if what == 6 {
+            stage.ended = true;
+            let (why, failure) = (GiveUp::TotalTimeout, failure("too late"));
+            story.task(id, TaskEvent::Failed(TaskFailed { attempts: attempt, why, failure }));
+        } else if what == 7 {
             stage.ended = true;
             story.task(
                 id,

@@ -57,6 +57,7 @@ async fn every_attempt_of_a_failed_task_is_kept() {
     let task = &detail.task;
     assert_eq!((task.status, task.attempts, task.attempts_max), ("failed", 2, 4));
     assert_eq!(task.error, Some(failure("second")));
+    assert_eq!(task.why, Some("attempts_exhausted"));
     assert_eq!(
         (task.trigger, task.schedule_id, task.due_at),
         ("occurrence", Some(SCHEDULE), Some(at(3)))

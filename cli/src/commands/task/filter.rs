@@ -22,7 +22,7 @@ pub(crate) struct FilterArgs {
     /// Only those of this source
     #[arg(help_heading = WHICH, long)]
     source: Option<String>,
-    /// Only those made so: manual, occurrence, schedule_triggered, retry_of
+    /// Only those made so: manual, occurrence, schedule_triggered, retry_of, backfill
     #[arg(help_heading = WHICH, long, value_name = "KIND")]
     trigger: Option<String>,
     /// Only those whose last failure is of this class, such as timeout
