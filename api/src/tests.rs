@@ -5,5 +5,6 @@ mod commands;
 mod http;
 mod lists;
 mod requests;
+mod schedules;
 mod task_changes;
 mod world;

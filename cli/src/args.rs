@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Target;
-use crate::commands::{completions, flow, history, schedule, source, status, task, up, worker};
+use crate::commands::{
+    completions, flow, history, schedule, source, status, task, up, why, worker,
+};
 use crate::home::{Home, SERVER_DEFAULT};
 use crate::output::time::TimeStyle;
 use crate::output::{ColorWhen, Format, Out};
@@ -116,6 +118,8 @@ pub(crate) enum Command {
     Task(task::Task),
     /// Every event of one stream, in order, with who and why
     History(history::History),
+    /// What became of one instant of a schedule, and why
+    Why(why::Why),
     /// Processes that make the calls
     #[command(subcommand, alias = "workers", after_help = worker::EXAMPLES)]
     Worker(worker::Worker),

@@ -130,6 +130,16 @@ impl Client {
         self.call(Method::PATCH, &self.api(path, &[]), Some(body), 0).await
     }
 
+    /// The same with something behind the question mark.
+    pub(crate) async fn patch_with(
+        &self,
+        path: &[&str],
+        query: Query<'_>,
+        body: Value,
+    ) -> Result<Value> {
+        self.call(Method::PATCH, &self.api(path, query), Some(body), 0).await
+    }
+
     /// Removes something.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value> {
         self.delete_with(path, &[]).await
@@ -305,4 +315,4 @@ fn parse_base(server: &str) -> Result<Url> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,12 +12,14 @@ pub(crate) mod common;
 pub(crate) mod completions;
 pub(crate) mod flow;
 pub(crate) mod history;
+pub(crate) mod instant;
 pub(crate) mod schedule;
 pub(crate) mod source;
 pub(crate) mod status;
 pub(crate) mod task;
 pub(crate) mod up;
 pub(crate) mod watch;
+pub(crate) mod why;
 pub(crate) mod worker;
 
 /// What a command needs to talk to the server and to the user.
@@ -39,13 +41,14 @@ pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
         Command::Schedule(schedule) => schedule::run(schedule, &context()?).await,
         Command::Task(task) => task::run(task, &context()?).await,
         Command::History(history) => history::run(history, &context()?).await,
+        Command::Why(why) => why::run(why, &context()?).await,
         Command::Worker(worker) => worker::run(&worker, &context()?).await,
         Command::Status => status::run(&context()?).await,
     }
 }
 
 /// The body of a request: only what was given.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Body(serde_json::Map<String, Value>);
 
 impl Body {
@@ -54,6 +57,12 @@ impl Body {
         if let Some(value) = value {
             self.0.insert(name.to_owned(), value.into());
         }
+        self
+    }
+
+    /// Takes a value out again.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
         self
     }
 

@@ -165,9 +165,13 @@ async fn a_preview_makes_nothing() {
     let preview = world.post("/schedules/preview", body).await.expect(200);
     assert_eq!(
         preview["items"][0],
-        json!({ "due_at": "2026-03-08T07:00:00.000000Z", "dst": "gap" })
+        json!({ "due_at": "2026-03-08T07:00:00.000000Z", "dst": "gap",
+            "local": "2026-03-08T03:00:00-04:00" })
     );
-    assert_eq!(preview["items"][1], json!({ "due_at": "2026-03-09T06:30:00.000000Z" }));
+    assert_eq!(
+        preview["items"][1],
+        json!({ "due_at": "2026-03-09T06:30:00.000000Z", "local": "2026-03-09T02:30:00-04:00" })
+    );
     let refused = world.post("/schedules/preview", json!({ "cron": "0 0 31 2 *" })).await;
     assert_eq!(refused.json["errors"][0]["field"], "cron");
     assert_eq!(refused.code(422), "SPK-1002");

@@ -57,6 +57,20 @@ fn every_documented_line_is_understood() {
         "schedule pause nightly --reason holiday",
         "schedule resume nightly",
         "schedule trigger nightly --wait",
+        "schedule create hello @daily --every 5s --at now --exclude 2030-12-25 --jitter 1m",
+        "schedule update nightly --jitter 5m --no-note --dry-run",
+        "schedule edit nightly pause",
+        "schedule update nightly --enabled true",
+        "schedule set-expression nightly @daily",
+        "schedule set-input nightly hello",
+        "schedule disable nightly",
+        "schedules enable nightly",
+        "schedule trigger nightly --overlap skip",
+        "schedule backfill nightly --from 7d --to now --only all --reverse --dry-run",
+        "schedule backfill nightly --cancel 2",
+        "schedule backfill-cancel nightly 2",
+        "schedule list --status active,paused",
+        "why nightly --at 09:00",
         "schedule delete nightly --yes",
         "tasks list --status failed --flow f --schedule s --limit 5 --watch",
         "tasks list --flow f --source s --trigger manual --class timeout --since 1h --until 5m",
@@ -105,7 +119,20 @@ fn what_makes_no_sense_is_a_usage_error() {
         ("flow sync", ErrorKind::MissingRequiredArgument),
         ("flow sync x --all", ErrorKind::ArgumentConflict),
         ("schedule create x", ErrorKind::MissingRequiredArgument),
-        ("schedule create x @daily --every 5s", ErrorKind::ArgumentConflict),
+        ("schedule create x @daily --tweak A.b=1 --tweaks {}", ErrorKind::ArgumentConflict),
+        ("schedule create x @daily --dst sometimes", ErrorKind::InvalidValue),
+        ("schedule create x @daily --retry-delay soon", ErrorKind::ValueValidation),
+        ("schedule create x @daily --max-runs many", ErrorKind::ValueValidation),
+        ("schedule update", ErrorKind::MissingRequiredArgument),
+        ("schedule update x --note a --no-note", ErrorKind::ArgumentConflict),
+        ("schedule update x --enabled perhaps", ErrorKind::InvalidValue),
+        ("schedule set-expression x", ErrorKind::MissingRequiredArgument),
+        ("schedule backfill x", ErrorKind::MissingRequiredArgument),
+        ("schedule backfill x --from 7d --cancel 1", ErrorKind::ArgumentConflict),
+        ("schedule backfill x --from 7d --overlap Skip", ErrorKind::InvalidValue),
+        ("schedule backfill x --from 7d --only some", ErrorKind::InvalidValue),
+        ("schedule backfill-cancel x first", ErrorKind::ValueValidation),
+        ("why x", ErrorKind::MissingRequiredArgument),
         ("schedule create x @daily --overlap Sometimes", ErrorKind::InvalidValue),
         ("up --with-langflow --langflow-url http://x", ErrorKind::ArgumentConflict),
         ("up --slots 0", ErrorKind::ValueValidation),
@@ -232,4 +259,41 @@ fn the_help_pages_are_reviewed() {
         text += &own(page);
     }
     snapshots::check("help.txt", &text);
+}
+
+/// Every command line that the README names: in a block of code, or in backticks.
+fn lines_of_readme() -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let in_blocks = text.lines().filter_map(|line| line.strip_prefix("    automagik "));
+    let in_text = text.split('`').skip(1).step_by(2);
+    let in_text = in_text.filter_map(|code| code.trim().strip_prefix("automagik "));
+    in_blocks.chain(in_text).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_that_the_readme_names_is_there() {
+    let lines = lines_of_readme();
+    assert!(lines.len() > 60, "{}", lines.len());
+    let mut command = command();
+    command.build();
+    for line in lines {
+        let line = line.split(" #").next().unwrap_or_default();
+        let line = line.split(" && ").next().unwrap_or_default();
+        let mut at = &command;
+        for word in line.split_whitespace() {
+            if let Some(inner) = at.find_subcommand(word) {
+                at = inner;
+                continue;
+            }
+            let has_groups = at.get_subcommands().next().is_some();
+            assert!(!has_groups || word.starts_with('-'), "{line}: no command {word}");
+            let Some(option) = word.strip_prefix("--") else { continue };
+            let named = |arg: &clap::Arg| {
+                let long = arg.get_long() == Some(option);
+                long || arg.get_all_aliases().is_some_and(|all| all.contains(&option))
+            };
+            assert!(at.get_arguments().any(named), "{line}: no option {word}");
+        }
+    }
 }

@@ -8,14 +8,14 @@ use tokio::sync::mpsc;
 use super::*;
 
 /// A server that answers with what it is given, and tells what it was asked.
-struct Canned {
-    url: String,
+pub(crate) struct Canned {
+    pub(crate) url: String,
     asked: mpsc::UnboundedReceiver<String>,
 }
 
 impl Canned {
     #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
-    async fn new(answers: Vec<String>) -> Self {
+    pub(crate) async fn new(answers: Vec<String>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (tell, asked) = mpsc::unbounded_channel();
@@ -47,7 +47,7 @@ impl Canned {
         .unwrap()
     }
 
-    async fn asked(&mut self) -> String {
+    pub(crate) async fn asked(&mut self) -> String {
         self.asked.recv().await.unwrap()
     }
 }
@@ -61,7 +61,7 @@ fn is_whole(request: &[u8]) -> bool {
     body.len() >= length.map_or(0, |length| length.trim().parse().unwrap())
 }
 
-fn answer(status: &str, headers: &str, body: &Value) -> String {
+pub(crate) fn answer(status: &str, headers: &str, body: &Value) -> String {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let length = body.len();
     format!(

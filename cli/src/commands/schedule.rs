@@ -1,32 +1,45 @@
-//! `automagik schedule`: when a flow is run, with which input.
+//! `automagik schedule`: when a flow is run, with which input. What a schedule can be told is in
+//! `schedule/plan.rs`; making, changing and starting it have a file each.
 
 use anyhow::Result;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::common::{ConsentArgs, InputArgs, TweakArgs};
-use super::{Body, Context, flow};
+use super::Context;
+use super::common::ConsentArgs;
 use crate::client::rows;
 use crate::exit::Exit;
 use crate::views::{self, text_or_dash};
-use crate::wait::WaitArgs;
+
+mod create;
+mod plan;
+mod starts;
+mod update;
 
 /// Shown below the group's help.
 pub(crate) const EXAMPLES: &str = "Examples:
   automagik schedule create report \"0 9 * * mon-fri\" --timezone Europe/Lisbon
-  automagik schedule list
+  automagik schedule update nightly --jitter 5m
   automagik schedule pause nightly --reason \"maintenance\"
-  automagik history schedule nightly";
+  automagik schedule backfill nightly --from 7d --dry-run
+  automagik why nightly --at 09:00";
 
 /// What to do with schedules.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schedule {
-    /// Run a flow by a cron expression, at an interval, or once
-    Create(Box<Create>),
+    /// Run a flow by cron expressions, at intervals, or once
+    Create(Box<create::Create>),
+    /// Change what is named, keep the rest
+    #[command(alias = "edit")]
+    Update(Box<update::Update>),
+    /// Give it another expression in place of all it had
+    SetExpression(update::SetExpression),
+    /// Give it another input
+    SetInput(update::SetInput),
     /// All schedules
     #[command(visible_alias = "ls")]
     List(List),
-    /// One schedule, with its next runs
+    /// One schedule: its timetable, what comes next, what became of the last ones
     #[command(
         alias = "view",
         after_help = "Examples:
@@ -37,97 +50,38 @@ pub(crate) enum Schedule {
     /// When it is due next
     Next(Next),
     /// Start nothing until resumed
-    #[command(after_help = "Examples:
-  automagik schedule pause nightly --reason \"maintenance\"")]
+    #[command(
+        visible_alias = "disable",
+        after_help = "Examples:
+  automagik schedule pause nightly --reason \"maintenance\""
+    )]
     Pause(One),
     /// Start again; what came due meanwhile is not made up for
-    #[command(after_help = "Examples:
-  automagik schedule resume nightly --reason \"maintenance is over\"")]
+    #[command(
+        visible_alias = "enable",
+        after_help = "Examples:
+  automagik schedule resume nightly --reason \"maintenance is over\""
+    )]
     Resume(One),
     /// Start a task now; takes no occurrence away
-    Trigger(Trigger),
+    Trigger(starts::Trigger),
+    /// Run instants of the past
+    Backfill(starts::Backfill),
+    /// End a backfill; what it has started goes on
+    BackfillCancel(starts::BackfillCancel),
     /// Start nothing any more; the history stays
     Delete(Delete),
-}
-
-/// Run a flow again and again.
-#[derive(Debug, Args)]
-#[command(
-    override_usage = "automagik schedule create <FLOW> <CRON|--every TIME|--at TIME> [OPTIONS]",
-    after_help = "Examples:
-  automagik schedule create report \"0 9 * * mon-fri\" --timezone Europe/Lisbon
-  automagik schedule create hello-spark --every 30s --input hello --name greet
-  automagik schedule create hello-spark --at 2030-01-31T09:00:00Z
-  automagik schedule create report \"@daily\" --dry-run"
-)]
-pub(crate) struct Create {
-    /// The flow's name, its id, or the start of its id
-    flow: String,
-    #[command(flatten)]
-    when: When,
-    /// Time zone of the cron expression, such as America/New_York [default: UTC]
-    #[arg(long, visible_alias = "tz", value_name = "ZONE")]
-    timezone: Option<String>,
-    /// A name for it
-    #[arg(short, long)]
-    name: Option<String>,
-    #[command(flatten)]
-    input: InputArgs,
-    #[command(flatten)]
-    tweaks: TweakArgs,
-    /// While an earlier task is open: Skip (and record it), AllowAll [default: Skip]
-    #[arg(long, value_enum, ignore_case = true, hide_possible_values = true)]
-    overlap: Option<Overlap>,
-    /// How late an occurrence may still start
-    /// [default: 1h, or one interval if that is longer]
-    #[arg(long, value_name = "TIME")]
-    catch_up: Option<String>,
-    /// Attempts after the first one [default: 3]
-    #[arg(long, value_name = "N")]
-    max_retries: Option<u32>,
-    /// The longest time of one attempt
-    #[arg(long, value_name = "TIME")]
-    timeout: Option<String>,
-    /// Show the next five runs, make nothing
-    #[arg(long)]
-    dry_run: bool,
-}
-
-/// Exactly one of these.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct When {
-    /// Five fields (min hour day month weekday), or six with seconds first
-    #[arg(value_name = "CRON")]
-    cron: Option<String>,
-    /// A fixed distance: 5s, 30m, 1d
-    #[arg(long, alias = "interval", value_name = "TIME")]
-    every: Option<String>,
-    /// A single instant: now, or 2030-01-31T09:00:00Z
-    #[arg(long, alias = "once", value_name = "TIME")]
-    at: Option<String>,
-}
-
-/// The overlap policy.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Overlap {
-    /// Drop the occurrence and record it.
-    #[value(name = "Skip")]
-    Skip,
-    /// Start it beside the running one.
-    #[value(name = "AllowAll", alias = "allow-all")]
-    AllowAll,
 }
 
 /// List schedules.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   automagik schedule list
-  automagik schedule list --status paused
+  automagik schedule list --status paused,completed
   automagik schedule list --flow hello-spark")]
 pub(crate) struct List {
-    /// Only these: active, paused, completed, deleted
-    #[arg(long)]
+    /// Only these, with commas between: active, paused, completed, deleted
+    #[arg(long, value_name = "STATUS")]
     status: Option<String>,
     /// Only those of this flow
     #[arg(long)]
@@ -154,18 +108,6 @@ pub(crate) struct Next {
     count: usize,
 }
 
-/// Start a task now.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  automagik schedule trigger nightly
-  automagik schedule trigger nightly --wait --wait-timeout 30m")]
-pub(crate) struct Trigger {
-    /// Its name, its id, or the start of its id
-    schedule: String,
-    #[command(flatten)]
-    wait: WaitArgs,
-}
-
 /// Delete a schedule.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -182,7 +124,10 @@ pub(crate) struct Delete {
 pub(crate) async fn run(schedule: Schedule, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
     match schedule {
-        Schedule::Create(create) => self::create(*create, context).await,
+        Schedule::Create(create) => create::run(*create, context).await,
+        Schedule::Update(update) => update::run(*update, context).await,
+        Schedule::SetExpression(set) => update::set_expression(set, context).await,
+        Schedule::SetInput(set) => update::set_input(set, context).await,
         Schedule::List(list) => {
             let query = [("status", list.status), ("flow", list.flow)];
             let query: Vec<_> =
@@ -206,51 +151,11 @@ pub(crate) async fn run(schedule: Schedule, context: &Context<'_>) -> Result<Exi
         }
         Schedule::Pause(one) => switch(&one.schedule, "pause", "paused", context).await,
         Schedule::Resume(one) => switch(&one.schedule, "resume", "active again", context).await,
-        Schedule::Trigger(trigger) => {
-            let task = client.post(&["schedules", &trigger.schedule, "trigger"], json!({})).await?;
-            flow::started(&task, &trigger.wait, context).await
-        }
+        Schedule::Trigger(trigger) => starts::trigger(trigger, context).await,
+        Schedule::Backfill(backfill) => starts::backfill(backfill, context).await,
+        Schedule::BackfillCancel(cancel) => starts::backfill_cancel(cancel, context).await,
         Schedule::Delete(delete) => self::delete(delete, context).await,
     }
-}
-
-async fn create(create: Create, context: &Context<'_>) -> Result<Exit> {
-    let Context { client, out } = context;
-    let when = Body::default()
-        .with("cron", create.when.cron)
-        .with("every", create.when.every)
-        .with("at", create.when.at)
-        .with("timezone", create.timezone);
-    if create.dry_run {
-        // The flow is looked up too: a dry run that passes with a wrong name would be no use.
-        client.get(&["flows", &create.flow], &[]).await?;
-        let answer = client.post(&["schedules", "preview"], when.json()).await?;
-        out.data(&answer, |look| views::schedule::next(&answer, look))?;
-        out.note("dry run: nothing was made");
-        return Ok(Exit::Ok);
-    }
-    let overlap = create.overlap.map(|overlap| match overlap {
-        Overlap::Skip => "Skip",
-        Overlap::AllowAll => "AllowAll",
-    });
-    let body = when
-        .with("flow", Some(create.flow))
-        .with("name", create.name)
-        .with("input", create.input.read()?)
-        .with("tweaks", create.tweaks.json()?)
-        .with("overlap", overlap)
-        .with("catch_up", create.catch_up)
-        .with("max_retries", create.max_retries)
-        .with("timeout", create.timeout);
-    let row = client.post(&["schedules"], body.json()).await?;
-    let id = text_or_dash(&row, &["id"]);
-    out.data(&row, |_| format!("{id}\n"))?;
-    let name = text_or_dash(&row, &["name", "id"]);
-    let next = out.look().when(views::schedule::next_due(&row));
-    out.note(&format!(
-        "schedule {name} is made, next run {next}; see: automagik schedule show {name}"
-    ));
-    Ok(Exit::Ok)
 }
 
 async fn show(schedule: &str, context: &Context<'_>) -> Result<Exit> {
@@ -295,3 +200,6 @@ async fn delete(delete: Delete, context: &Context<'_>) -> Result<Exit> {
     ));
     Ok(Exit::Ok)
 }
+
+#[cfg(test)]
+mod tests;

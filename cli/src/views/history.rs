@@ -68,15 +68,20 @@ fn paint_of(kind: &str) -> Paint {
     match end {
         "completed" | "resumed" | "released" | "fired" | "backfilled" => Paint::Good,
         "failed" | "attempt_failed" | "lost" => Paint::Bad,
-        "skipped" | "paused" | "retry_scheduled" | "cancel_requested" => Paint::Watch,
+        "skipped" | "buffered" | "trigger_dropped" | "paused" | "retry_scheduled"
+        | "cancel_requested" => Paint::Watch,
         _ => Paint::Plain,
     }
 }
 
 /// An event's data in one line: what is small and says most, first things first.
 fn summary(data: &Map<String, Value>, look: &Look) -> String {
-    // What a schedule is to do stands one level down, and is what its creation is about.
+    // What a schedule is to do stands one level down, and is what its creation is about. Of a
+    // change, only what was changed says something.
+    let changed = data.get("changed").and_then(Value::as_array);
+    let is_told = |name: &str| changed.is_none_or(|changed| changed.iter().any(|it| it == name));
     let spec = data.get("spec").and_then(Value::as_object).into_iter().flatten();
+    let spec = spec.filter(|(name, _)| is_told(name));
     let mut parts: Vec<(u8, String)> = data
         .iter()
         .filter(|(name, _)| !REPEATED.contains(&name.as_str()))
@@ -90,8 +95,10 @@ fn summary(data: &Map<String, Value>, look: &Look) -> String {
 
 fn rank(name: &str) -> u8 {
     match name {
-        "name" | "number" | "attempt" | "attempts" | "due_at" | "first_due_at" | "count" => 0,
-        "failure" | "reason" | "why" | "recurrence" | "input" | "url" => 1,
+        "name" | "attempt" | "attempts" | "due_at" | "first_due_at" | "count" | "number"
+        | "changed" | "origin" => 0,
+        "failure" | "reason" | "why" | "recurrence" | "timetable" | "input" | "url" | "due"
+        | "from" | "to" => 1,
         "task_id" | "output" | "next_due_at" | "not_before" | "delay_ms" | "duration_ms" => 2,
         _ => 3,
     }
@@ -117,8 +124,35 @@ fn part(name: &str, value: &Value, look: &Look) -> Option<String> {
         }
         Value::Number(_) | Value::Bool(_) => Some(format!("{label} {value}")),
         Value::Array(list) if list.is_empty() => None,
+        Value::Array(names) if name == "changed" => {
+            let names: Vec<String> = names.iter().map(inline).collect();
+            Some(format!("changed {}", names.join(" and ").replace('_', " ")))
+        }
+        Value::Array(list) if list.is_empty() => None,
         Value::Array(list) => Some(format!("{} {label}", list.len())),
-        Value::Object(fields) => object(&label, fields),
+        Value::Object(fields) => schedules(name, value, look).or_else(|| object(&label, fields)),
+    }
+}
+
+/// The objects of a schedule's events, in words.
+fn schedules(name: &str, value: &Value, look: &Look) -> Option<String> {
+    match name {
+        "timetable" => {
+            let row = serde_json::json!({ "timetable": value });
+            Some(super::schedule::when(&row))
+        }
+        "origin" => {
+            let due = || pick(value, &["occurrence.due_at"])?.as_str();
+            let due = due().map(|at| format!("due at {}", time::show(at, moment(look), look.now)));
+            due.or_else(|| pick(value, &["trigger"]).map(|_| "started by hand".to_owned()))
+        }
+        "reason" => {
+            let kind = text(value, &["kind"])?;
+            let task = text(value, &["task_id"]).map(|id| short_id(&id, &[], false));
+            let words = super::schedule::reason_words(&kind);
+            Some(task.map_or(words.clone(), |task| format!("{words} (task {task})")))
+        }
+        _ => None,
     }
 }
 

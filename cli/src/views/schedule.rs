@@ -1,15 +1,25 @@
-//! Schedules as tables.
+//! Schedules as tables. Their timetable, outcomes and instants to come have a file each.
 
 use serde_json::Value;
 
-use super::{
-    entries, headline, ids, inline, payload, pick, short_task_id, text, text_or_dash, took,
-};
+use super::{headline, ids, inline, payload, pick, short_task_id, text, text_or_dash};
 use crate::client::rows;
 use crate::output::look::Look;
 use crate::output::table::{Cell, Column, Details, Table};
 use crate::output::text::short_id;
 use crate::output::time;
+
+pub(crate) mod backfill;
+mod change;
+mod next;
+mod outcomes;
+mod timetable;
+pub(crate) mod why;
+
+pub(crate) use change::{changed, changes, wished};
+pub(crate) use next::{next, preview};
+pub(crate) use outcomes::words as reason_words;
+pub(crate) use timetable::when;
 
 /// A list of schedules.
 pub(crate) fn list(list: &Value, look: &Look) -> String {
@@ -51,42 +61,28 @@ pub(crate) fn next_due(row: &Value) -> Option<&Value> {
     pick(row, &["next_due_at"])
 }
 
-/// The recurrence as a person would say it.
-pub(crate) fn when(row: &Value) -> String {
-    let Some(rule) = pick(row, &["recurrence"]) else {
-        return text_or_dash(row, &["summary"]);
-    };
-    match text(rule, &["kind"]).as_deref() {
-        Some("cron") => {
-            let zone = text(rule, &["timezone"]).filter(|zone| zone != "UTC");
-            let expression = text_or_dash(rule, &["expression"]);
-            zone.map_or(expression.clone(), |zone| format!("{expression} {zone}"))
-        }
-        Some("interval") => format!("every {}", took(rule, &["every_ms"])),
-        Some("once") => "once".to_owned(),
-        _ => inline(rule),
-    }
-}
-
 /// One schedule.
 pub(crate) fn show(row: &Value, coming: &Value, look: &Look) -> String {
     let mut details = Details::default();
     details
         .maybe("name", text(row, &["name"]))
+        .maybe("note", text(row, &["note"]))
         .add("id", text_or_dash(row, &["id"]))
-        .add("flow", flow(row))
-        .add("when", when(row))
+        .add("flow", flow(row));
+    timetable::add_to(&mut details, row, look);
+    details
         .status("status", &text_or_dash(row, &["status"]))
         .maybe("paused by", text(row, &["paused_by"]))
-        .maybe("why", text(row, &["paused_reason"]))
+        .maybe("why", text(row, &["pause_note"]))
+        .maybe("reason", text(row, &["paused_reason"]))
         .add("next", look.when_exact(next_due(row)))
-        .maybe("input", pick(row, &["input"]).map(payload))
-        .maybe("tweaks", pick(row, &["tweaks"]).map(inline))
-        .maybe("overlap", text(row, &["overlap"]))
-        .maybe("catch-up", pick(row, &["catch_up_ms"]).and_then(Value::as_u64).map(time::duration))
-        .maybe("timeout", pick(row, &["timeout_ms"]).and_then(Value::as_u64).map(time::duration))
-        .maybe("attempts", text(row, &["retry.attempts_max"]).map(|n| format!("at most {n}")))
-        .add("so far", counts(row));
+        .maybe("starts", starts(row, look))
+        .maybe("waiting", waiting(row))
+        .maybe("failures", failures(row))
+        .maybe("runs left", runs_left(row));
+    backfill::add_to(&mut details, row);
+    options(&mut details, row);
+    details.add("so far", outcomes::counts(row));
     for (name, place) in [
         ("last due", "last_due_at"),
         ("paused", "paused_at"),
@@ -101,7 +97,7 @@ pub(crate) fn show(row: &Value, coming: &Value, look: &Look) -> String {
         let status = text(row, &["last_task_status"]).unwrap_or_default();
         details.add("last task", format!("{} {status}", short_task_id(&task)));
     }
-    let mut page = details.render(look) + &outcomes(row, look);
+    let mut page = details.render(look) + &outcomes::table(row, look);
     if !rows(coming).is_empty() {
         let paused = text(row, &["status"]).as_deref() == Some("paused");
         page += &headline(look, if paused { "Next, if it were resumed now" } else { "Next" });
@@ -110,71 +106,65 @@ pub(crate) fn show(row: &Value, coming: &Value, look: &Look) -> String {
     page
 }
 
-/// What became of the due instants so far, in numbers.
-fn counts(row: &Value) -> String {
-    let count = |name: &str| text(row, &[name]).unwrap_or_else(|| "0".to_owned());
-    let parts = ["fired", "skipped", "missed", "triggered", "failed"];
-    parts.map(|name| format!("{} {name}", count(name))).join(", ")
+/// What each task gets, and what happens when something is in the way.
+fn options(details: &mut Details, row: &Value) {
+    let duration = |place: &str| pick(row, &[place]).and_then(Value::as_u64).map(time::duration);
+    details
+        .maybe("input", pick(row, &["input"]).map(payload))
+        .maybe("tweaks", pick(row, &["tweaks"]).map(inline))
+        .maybe("priority", text(row, &["priority"]))
+        .maybe("overlap", text(row, &["overlap"]))
+        .maybe("catch-up", duration("catch_up_ms"))
+        .maybe("on drift", text(row, &["on_drift"]).map(|rule| drift(&rule)))
+        .maybe("timeout", duration("timeout_ms"))
+        .maybe("queue timeout", duration("queue_timeout_ms"))
+        .maybe("total timeout", duration("total_timeout_ms"))
+        .maybe("attempts", attempts(row));
 }
 
-/// What became of the last due instants; nothing where there was none.
-fn outcomes(row: &Value, look: &Look) -> String {
-    let mut table = Table::new(&[
-        Column::new("DUE", 8),
-        Column::new("OUTCOME", 7),
-        Column::number("COUNT", 5),
-        Column::new("TASK", 13),
-    ]);
-    for outcome in entries(row, &["outcomes"]) {
-        let task = text(outcome, &["task_id"]).map(|id| short_task_id(&id));
-        let kind = text_or_dash(outcome, &["outcome"]);
-        let what = match (kind.as_str(), task) {
-            ("skipped", Some(task)) => format!("{task} was still open"),
-            ("missed", _) => "came too late to start".to_owned(),
-            (_, task) => task.unwrap_or_else(|| "-".to_owned()),
-        };
-        table.row(vec![
-            look.when(pick(outcome, &["due_at"])).into(),
-            Cell::status(&kind),
-            text_or_dash(outcome, &["count"]).into(),
-            what.into(),
-        ]);
+fn drift(rule: &str) -> String {
+    match rule {
+        "hold" => "hold: nothing starts until a changed flow is synced".to_owned(),
+        other => other.to_owned(),
     }
-    let lines = table.render(look);
-    if lines.is_empty() { lines } else { headline(look, "Last") + &lines }
 }
 
-/// Due instants to come, one a line, in UTC and in the schedule's own zone.
-pub(crate) fn next(answer: &Value, look: &Look) -> String {
-    let zone = text(answer, &["recurrence.timezone"]).filter(|zone| zone != "UTC");
-    let mut columns = vec![Column::number("#", 1), Column::new("WHEN", 8), Column::new("UTC", 20)];
-    if zone.is_some() {
-        columns.push(Column::new("IN ITS ZONE", 10));
-    }
-    columns.push(Column::new("NOTE", 4));
-    let mut table = Table::new(&columns);
-    for (index, due) in rows(answer).iter().enumerate() {
-        let at = text(due, &["due_at"]).unwrap_or_default();
-        let note = match text(due, &["dst"]).as_deref() {
-            Some("gap") => "clock skips its time",
-            Some("fold") => "clock shows it twice",
-            _ => "",
-        };
-        let mut cells: Vec<Cell> = vec![
-            (index + 1).to_string().into(),
-            time::show(&at, time::TimeStyle::Relative, look.now).into(),
-            time::show(&at, time::TimeStyle::Iso, look.now).into(),
-        ];
-        let local = zone.as_deref().map(|zone| in_zone(&at, zone).unwrap_or_default());
-        cells.extend(local.map(Cell::from));
-        cells.push(note.into());
-        table.row(cells);
-    }
-    table.render(look)
+fn attempts(row: &Value) -> Option<String> {
+    let most = text(row, &["retry.attempts_max"])?;
+    let delay = |place: &str| pick(row, &[place]).and_then(Value::as_u64).map(time::duration);
+    let between = delay("retry.initial_ms").zip(delay("retry.maximum_ms"));
+    let between = between.map(|(first, last)| format!(", {first} to {last} apart"));
+    Some(format!("at most {most}{}", between.unwrap_or_default()))
 }
 
-fn in_zone(at: &str, zone: &str) -> Option<String> {
-    let zone: chrono_tz::Tz = zone.parse().ok()?;
-    let at = chrono::DateTime::parse_from_rfc3339(at).ok()?.with_timezone(&zone);
-    Some(at.format("%a %m-%d %H:%M:%S %Z").to_string())
+/// When the next one starts, where jitter moves it.
+fn starts(row: &Value, look: &Look) -> Option<String> {
+    let starts = pick(row, &["next_starts_at"]).filter(|starts| Some(*starts) != next_due(row))?;
+    Some(format!("{}, moved by jitter", look.when_exact(Some(starts))))
 }
+
+fn waiting(row: &Value) -> Option<String> {
+    let count = pick(row, &["waiting"]).and_then(Value::as_u64).filter(|count| *count > 0)?;
+    Some(match count {
+        1 => "1 start, for the end of what is open".to_owned(),
+        count => format!("{count} starts, for the end of what is open"),
+    })
+}
+
+fn failures(row: &Value) -> Option<String> {
+    let most = text(row, &["pause_after"]);
+    let count = pick(row, &["failures"]).and_then(Value::as_u64).unwrap_or(0);
+    match most {
+        Some(most) => Some(format!("{count} in a row, pauses at {most}")),
+        None if count > 0 => Some(format!("{count} in a row")),
+        None => None,
+    }
+}
+
+fn runs_left(row: &Value) -> Option<String> {
+    let most = text(row, &["runs_max"])?;
+    Some(format!("{} of {most}", text_or_dash(row, &["runs_left"])))
+}
+
+#[cfg(test)]
+mod tests;

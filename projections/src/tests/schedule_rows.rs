@@ -284,5 +284,5 @@ async fn a_backfill_is_shown_and_its_tasks_are_found_by_their_instants() {
     story.add(SCHEDULE.stream(), ScheduleEvent::BackfillEnded(ended));
     assert_eq!(row(&story).await.backfills, []);
     let over = Model::of(&story);
-    assert_eq!(over.reads().waiting_instants(SCHEDULE).await.unwrap(), []);
+    assert!(over.reads().waiting_instants(SCHEDULE).await.unwrap().is_empty());
 }

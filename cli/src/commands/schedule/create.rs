@@ -1,0 +1,67 @@
+//! `schedule create`: makes a schedule, or shows what it would do.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::plan::{RunArgs, WhenArgs};
+use crate::commands::instant::zone_named;
+use crate::commands::{Body, Context};
+use crate::exit::Exit;
+use crate::views::{self, text_or_dash};
+
+/// Run a flow again and again.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "automagik schedule create <FLOW> <EXPR|--every TIME|--at TIME>...",
+    after_help = "Examples:
+  automagik schedule create report \"0 9 * * mon-fri\" --timezone Europe/Lisbon
+  automagik schedule create hello-spark --every 30s --input hello --name greet
+  automagik schedule create hello-spark --at 2030-01-31T09:00:00Z
+  automagik schedule create report \"0 9 * * *\" @weekly --exclude 2030-12-25
+  automagik schedule create report @daily --jitter 10m --end 2030-12-31
+  automagik schedule create report --every 1h --overlap BufferOne --dry-run"
+)]
+pub(crate) struct Create {
+    /// The flow's name, its id, or the start of its id
+    flow: String,
+    /// Cron expressions, each quoted: five fields (min hour day month weekday), six
+    /// with seconds first, @daily, @every 90m/15m, CRON_TZ=Zone first
+    #[arg(value_name = "EXPR", required_unless_present_any = ["every", "at"])]
+    exprs: Vec<String>,
+    /// Show the next five runs, make nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    when: WhenArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Makes it.
+pub(super) async fn run(create: Create, context: &Context<'_>) -> Result<Exit> {
+    let Context { client, out } = context;
+    // Only dates are read in it here; the server reads the rest.
+    let zone = match create.when.has_bounds() {
+        true => zone_named(create.when.timezone.as_deref())?,
+        false => chrono_tz::Tz::UTC,
+    };
+    let when = create.when.add_to(Body::default(), &create.exprs, zone)?;
+    if create.dry_run {
+        // The flow is looked up too: a dry run that passes with a wrong name would be no use.
+        client.get(&["flows", &create.flow], &[]).await?;
+        let answer = client.post(&["schedules", "preview"], when.json()).await?;
+        out.data(&answer, |look| views::schedule::preview(&answer, look))?;
+        out.note("dry run: nothing was made");
+        return Ok(Exit::Ok);
+    }
+    let body = create.run.add_to(when.with("flow", Some(create.flow)))?;
+    let row = client.post(&["schedules"], body.json()).await?;
+    let id = text_or_dash(&row, &["id"]);
+    out.data(&row, |_| format!("{id}\n"))?;
+    let name = text_or_dash(&row, &["name", "id"]);
+    let next = out.look().when(views::schedule::next_due(&row));
+    out.note(&format!(
+        "schedule {name} is made, next run {next}; see: automagik schedule show {name}"
+    ));
+    Ok(Exit::Ok)
+}
