@@ -170,9 +170,7 @@ fn spec(
     let (field, read) = match (cron, every, every_ms, at, calendar) {
         (Some(cron), None, None, None, None) => {
             // A zone in the expression of one of several outweighs the default of all.
-            let named =
-                cron.trim_start().starts_with("CRON_TZ=") || cron.trim_start().starts_with("TZ=");
-            let default = if named && !prefix.is_empty() { "" } else { zone.name };
+            let default = if !prefix.is_empty() && names_zone(&cron) { "" } else { zone.name };
             let name = timezone.as_deref().unwrap_or(default);
             ("cron", Recurrence::parse(&cron, name, rule, now))
         }
@@ -218,6 +216,12 @@ fn spec(
     })
 }
 
+/// Whether an expression brings its own time zone.
+fn names_zone(expression: &str) -> bool {
+    let expression = expression.trim_start();
+    expression.starts_with("CRON_TZ=") || expression.starts_with("TZ=")
+}
+
 fn calendar_of(fields: CalendarBody, zone: &str, dst: DstRule) -> Recurrence {
     let zero = |field: Option<String>| field.unwrap_or_else(|| "0".to_owned());
     let any = |field: Option<String>| field.unwrap_or_else(|| "*".to_owned());
@@ -238,9 +242,10 @@ fn exclude(texts: &[String], zone: &str) -> Result<Vec<Exclusion>, Vec<FieldErro
     let mut wrong = Wrong::default();
     let mut read = Vec::with_capacity(texts.len());
     for (place, text) in texts.iter().enumerate() {
-        match Exclusion::parse(text, zone) {
+        let default = if names_zone(text) { "" } else { zone };
+        match Exclusion::parse(text, default) {
             Ok(exclusion) => read.push(exclusion),
-            Err(error @ RecurrenceError::UnknownZone { .. }) if !text.contains("TZ=") => {
+            Err(error @ RecurrenceError::UnknownZone { .. }) if !names_zone(text) => {
                 wrong.push("timezone", error.to_string());
             }
             Err(error) => wrong.push(&format!("exclude[{place}]"), error.to_string()),
