@@ -33,7 +33,7 @@ pub enum TaskRoute<'a> {
     List,
     /// Run a flow.
     Create,
-    /// Retry or cancel all that fit a filter.
+    /// Retry, cancel or delete all that fit a filter.
     Bulk,
     /// One, with its attempts.
     Get(Segment<'a>),

@@ -91,3 +91,68 @@ async fn a_retry_says_what_it_cannot_run() {
     let row = world.get(&format!("/tasks/{first}")).await.expect(200);
     assert_eq!((&row["input"], &row["retry_of"]), (&json!("again"), &json!(task)));
 }
+
+#[tokio::test]
+async fn a_row_says_what_a_held_task_was_made_with() {
+    let world = world().await;
+    let body = json!({ "flow": "hourly", "run": false, "priority": -5, "queue_timeout": "5m",
+        "total_timeout_ms": 3_600_000 });
+    let task = id(&world.post("/tasks?return=row", body).await.expect(201));
+    let row = world.get(&format!("/tasks/{task}")).await.expect(200);
+    assert_eq!((&row["status"], &row["held"]), (&json!("pending"), &json!(true)));
+    assert_eq!((&row["priority"], &row["definition"]), (&json!(-5), &Value::Null));
+    assert_eq!(row["queue_timeout_ms"], 300_000);
+    assert_eq!(row["total_timeout_ms"], 3_600_000);
+    let released = world.post(&format!("/tasks/{task}/run"), json!({})).await.expect(200);
+    assert_eq!(released["held"], false, "{released}");
+    assert!(released["released_at"].is_string(), "{released}");
+}
+
+#[tokio::test]
+async fn many_ended_tasks_are_deleted_by_one_command_and_stay_findable() {
+    let world = world().await;
+    let mut made = Vec::new();
+    for run in [true, true, false] {
+        let body = json!({ "flow": "hourly", "max_retries": 0, "run": run });
+        made.push(id(&world.post("/tasks", body).await.expect(201)));
+    }
+    for ended in &made[..2] {
+        let path = format!("/tasks/{ended}/wait?timeout_ms=20000");
+        let row = world.get(&path).await.expect(200);
+        assert_eq!((&row["status"], &row["deleted_at"]), (&json!("failed"), &Value::Null));
+    }
+    let ask = |dry_run: bool| {
+        json!({ "action": "delete", "dry_run": dry_run, "reason": "tidied up",
+            "filter": { "flow": "hourly", "since": "1h" } })
+    };
+    let dry = world.post("/tasks/bulk", ask(true)).await.expect(200);
+    assert_eq!((&dry["matched"], &dry["done"]), (&json!(2), &json!(0)), "the held one is open");
+    assert_eq!(world.get("/tasks").await.expect(200)["total"], 3);
+
+    let answer = world.post("/tasks/bulk", ask(false)).await;
+    let position = answer.header("x-spark-position").unwrap().to_owned();
+    let done = answer.expect(200);
+    assert_eq!(
+        (&done["action"], &done["done"], &done["failed"]),
+        (&json!("delete"), &json!(2), &json!(0))
+    );
+    let left = world.get(&format!("/tasks?min_position={position}")).await.expect(200);
+    assert_eq!((&left["total"], &left["items"][0]["id"]), (&json!(1), &json!(made[2])));
+    assert_eq!(world.get("/tasks?deleted=true").await.expect(200)["total"], 3);
+    let row = world.get(&format!("/tasks/{}", made[0])).await.expect(200);
+    assert!(row["deleted_at"].is_string(), "{row}");
+    let history = world.get(&format!("/history/task/{}", made[0])).await.expect(200);
+    assert_eq!(history["items"].as_array().unwrap().last().unwrap()["reason"], "tidied up");
+
+    let open = json!({ "action": "delete", "filter": { "status": "pending" } });
+    let refused = world.post("/tasks/bulk", open).await;
+    let text = refused.json.to_string();
+    assert!(text.contains("delete takes tasks that are completed, failed, cancelled"), "{text}");
+    assert_eq!(refused.code(422), "SPK-1002");
+    let forced = json!({ "action": "cancel", "force": true, "filter": { "since": "1h" } });
+    let refused = world.post("/tasks/bulk", forced).await;
+    assert!(refused.json.to_string().contains("force"), "{}", refused.json);
+    assert_eq!(refused.code(422), "SPK-1002");
+    let none = world.get("/tasks?trigger=backfill").await.expect(200);
+    assert_eq!(none["total"], 0);
+}

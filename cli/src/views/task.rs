@@ -24,7 +24,7 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
     let mut table = Table::new(&[
         Column::new("ID", 13),
         Column::new("FLOW", 12),
-        Column::new("STATUS", 9),
+        Column::new("STATUS", 14),
         Column::number("TRY", 3),
         Column::new("CREATED", 8),
         Column::new("TOOK", 6),
@@ -163,12 +163,24 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         .maybe("took", pick(row, &["duration_ms"]).map(|_| took(row, &["duration_ms"])))
         .maybe("gave up", gave_up(row))
         .maybe("error", own_error(row).map(error_text))
-        .maybe("remedy", own_error(row).and_then(remedy))
+        .maybe("remedy", own_error(row).and_then(|error| own_remedy(row, error)))
         .maybe("stopped by", text(row, &["cancelled_by"]))
         .maybe("why", text(row, &["cancel_reason"]))
         .maybe("at the source", text(row, &["remote_stop"]).map(|stop| stop.replace('_', " ")))
         .maybe("output", pick(row, &["output"]).map(payload));
     details.render(look) + &attempts(row, look) + &log(row, look)
+}
+
+/// What to do about a limit of time that ended it: that of one attempt has nothing to do with it.
+fn own_remedy(row: &Value, error: &Value) -> Option<String> {
+    match text(row, &["why"]).as_deref() {
+        Some("queue_timeout") => Some(
+            "give it longer to wait (--queue-timeout), or let more run at once in its source"
+                .into(),
+        ),
+        Some("total_timeout") => Some("give it more time in all (--total-timeout)".into()),
+        _ => remedy(error),
+    }
 }
 
 fn short_id_of(row: &Value) -> String {
@@ -330,10 +342,9 @@ pub(crate) fn end_line(row: &Value) -> String {
         "0" | "1" | "-" => String::new(),
         several => format!(" after {several} attempts"),
     };
-    let error = own_error(row).map_or_else(String::new, |error| {
-        format!(": {}", one_line(&text_or_dash(error, &["message"])))
-    });
-    format!("task {id} {status}{took}{attempts}{error}")
+    let why = own_error(row).and_then(|_| text(row, &["why"]));
+    let why = why.map_or_else(String::new, |why| format!(": {}", why.replace('_', " ")));
+    format!("task {id} {status}{took}{attempts}{why}")
 }
 
 /// The output as it is, with a line break at its end. On a terminal without control characters.
