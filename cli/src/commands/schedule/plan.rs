@@ -245,6 +245,13 @@ impl WhenArgs {
             .with("end_at", bound("--end", &self.end, Edge::Last)?))
     }
 
+    /// Whether clock times are given without a zone of their own.
+    pub(super) fn needs_zone(&self, exprs: &[String]) -> bool {
+        let has_own = |text: &String| text.contains("TZ=");
+        let clock = exprs.iter().any(|text| spec_of(text).0 == "cron") || !self.exclude.is_empty();
+        clock && self.timezone.is_none() && !exprs.iter().any(has_own)
+    }
+
     /// Whether clock times are to be read in another way, while they stay as they are.
     pub(super) fn only_reads_anew(&self, exprs: &[String]) -> bool {
         let none = exprs.is_empty() && self.every.is_empty() && self.at.is_empty();

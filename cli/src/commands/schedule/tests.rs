@@ -204,15 +204,15 @@ async fn a_change_names_only_what_changes() {
             "--no-pause-after",
             "--dry-run",
         ],
-        vec![(OK, row()), (OK, row())],
+        vec![(OK, row()), (OK, row()), (OK, row())],
     )
     .await;
     ran.ok();
     assert_eq!(ran.asked[0].0, "GET /schedules/nightly");
-    assert_eq!(ran.asked[1].0, "PATCH /schedules/s1?dry_run=true");
+    assert_eq!(ran.asked[2].0, "PATCH /schedules/s1?dry_run=true");
     assert_eq!(
-        ran.asked[1].1,
-        json!({"cron": "30 2 * * *", "note": "new", "end_at": null, "jitter_ms": 0,
+        ran.asked[2].1,
+        json!({"cron": "30 2 * * *", "timezone": "Europe/Lisbon", "note": "new", "end_at": null, "jitter_ms": 0,
             "exclude": null, "name": null, "start_at": null, "tweaks": null, "priority": null,
             "queue_timeout": null, "total_timeout": null, "runs_max": null, "pause_after": null})
     );
@@ -302,14 +302,21 @@ async fn the_originals_words_pause_and_resume() {
 
 #[tokio::test]
 async fn the_short_forms_change_one_thing() {
-    let table = [("10m", "every"), ("30 2 * * *", "cron"), ("2030-01-01T00:00:00Z", "at")];
-    for (text, form) in table {
-        let ran =
-            run(&["schedule", "set-expression", "nightly", text], vec![(OK, row()), (OK, row())])
-                .await;
+    for (text, form) in [("10m", "every"), ("2030-01-01T00:00:00Z", "at")] {
+        let answers = vec![(OK, row()), (OK, row())];
+        let ran = run(&["schedule", "set-expression", "nightly", text], answers).await;
         ran.ok();
         assert_eq!(ran.asked[1], ("PATCH /schedules/s1".into(), json!({ form: text })));
     }
+    // A new clock time stays in the zone of the old one.
+    let answers = vec![(OK, row()), (OK, row()), (OK, row())];
+    let ran = run(&["schedule", "set-expression", "nightly", "30 2 * * *"], answers).await;
+    ran.ok();
+    assert_eq!(ran.asked[2].1, json!({"cron": "30 2 * * *", "timezone": "Europe/Lisbon"}));
+    let answers = vec![(OK, row()), (OK, row())];
+    let zoned = "CRON_TZ=Asia/Tokyo 30 2 * * *";
+    let ran = run(&["schedule", "set-expression", "nightly", zoned], answers).await;
+    assert_eq!(ran.asked[1].1, json!({ "cron": zoned }));
     let ran =
         run(&["schedule", "set-input", "nightly", "-v"], vec![(OK, row()), (OK, row())]).await;
     assert_eq!(ran.asked[1].1, json!({"input": "-v"}));

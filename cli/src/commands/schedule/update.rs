@@ -175,7 +175,9 @@ pub(super) async fn run(mut update: Update, context: &Context<'_>) -> Result<Exi
     let action = update.action()?;
     let Update { schedule, words, when, run, away, dry_run, .. } = update;
     let reads_anew = when.only_reads_anew(&words);
-    let row = match reads_anew || (when.has_bounds() && when.timezone.is_none()) {
+    let needs_zone = when.needs_zone(&words);
+    let needs_row = reads_anew || needs_zone || (when.has_bounds() && when.timezone.is_none());
+    let row = match needs_row {
         true => context.client.get(&["schedules", &schedule], &[]).await?,
         false => Value::Null,
     };
@@ -185,6 +187,9 @@ pub(super) async fn run(mut update: Update, context: &Context<'_>) -> Result<Exi
         None => zone_of(&row),
     };
     let mut body = when.add_to(Body::default(), &words, zone)?;
+    if needs_zone {
+        body = in_zone(body, &row);
+    }
     if reads_anew {
         // The API takes a zone and a rule with the clock times that they are for.
         let specs = as_typed(&row, when.timezone.as_deref(), when.dst());
@@ -206,10 +211,20 @@ pub(super) async fn run(mut update: Update, context: &Context<'_>) -> Result<Exi
     }
 }
 
+/// Clock times without a zone stay in the one that the schedule has.
+fn in_zone(body: Body, schedule: &Value) -> Body {
+    let zone = Some(zone_of(schedule)).filter(|zone| *zone != chrono_tz::Tz::UTC);
+    body.with("timezone", zone.map(chrono_tz::Tz::name))
+}
+
 /// Gives it another expression in place of all it had.
 pub(super) async fn set_expression(set: SetExpression, context: &Context<'_>) -> Result<Exit> {
     let (form, text) = spec_of(&set.expression);
-    patch(&set.schedule, json!({ form: text }), set.dry_run, context).await
+    let mut body = Body::default().with(form, Some(text.as_str()));
+    if form == "cron" && !text.contains("TZ=") {
+        body = in_zone(body, &context.client.get(&["schedules", &set.schedule], &[]).await?);
+    }
+    patch(&set.schedule, body.json(), set.dry_run, context).await
 }
 
 /// Gives it another input.

@@ -14,7 +14,7 @@ pub(crate) fn when(row: &Value) -> String {
             Some(rule) => short(rule),
             None => text_or_dash(row, &["summary"]),
         },
-        [only] => short(only) + &less(row),
+        [only] => short(only) + less(row),
         [first, rest @ ..] => format!("{} and {} more{}", short(first), rest.len(), less(row)),
     }
 }
