@@ -93,11 +93,8 @@ pub fn admit(pending: &[Overlap], running: bool) -> (Vec<Admission>, Option<Stop
             Overlap::BufferOne if waiting > 0 => Admission::Drop,
             Overlap::BufferOne | Overlap::BufferAll => Admission::Wait,
             Overlap::CancelOther | Overlap::TerminateOther if running => {
-                let how = match overlap {
-                    Overlap::TerminateOther => Stop::Terminate,
-                    _ => Stop::Cancel,
-                };
-                stop = stop.max(Some(how));
+                let force = *overlap == Overlap::TerminateOther;
+                stop = stop.max(Some(if force { Stop::Terminate } else { Stop::Cancel }));
                 Admission::Wait
             }
             // Its rival has not started yet: there is nothing to stop, it just takes its place.
@@ -175,7 +172,7 @@ mod tests {
         let stop = pending.iter().filter(|_| running).filter_map(|overlap| match overlap {
             CancelOther => Some(Stop::Cancel),
             TerminateOther => Some(Stop::Terminate),
-            _ => None,
+            Skip | BufferOne | BufferAll | AllowAll => None,
         });
         let stop = stop.max();
         let takes_over = |overlap: &Overlap| matches!(overlap, CancelOther | TerminateOther);

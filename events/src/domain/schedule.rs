@@ -181,7 +181,11 @@ impl Live {
             TaskStatus::Failed => self.progress.failures.saturating_add(1),
             TaskStatus::Completed if self.progress.failures > 0 => 0,
             // A cancelled task says nothing about the flow.
-            _ => return vec![],
+            TaskStatus::Pending
+            | TaskStatus::Running
+            | TaskStatus::Waiting
+            | TaskStatus::Completed
+            | TaskStatus::Cancelled => return vec![],
         };
         let ended = ScheduleTaskEnded { task_id, status, failures };
         let mut events = vec![ScheduleEvent::TaskEnded(ended)];

@@ -14,7 +14,7 @@ use spark_events::clock::{Clock, Timestamp};
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::{FlowEvent, FlowSynced};
 use spark_events::domain::retry::{GiveUp, RetryPolicy};
-use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent};
+use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent, SourceKind};
 use spark_events::domain::task::{
     CallMode, TaskAttemptFailed, TaskCompleted, TaskEvent, TaskFailed, TaskSpec, TaskStarted,
     Trigger,
@@ -226,6 +226,7 @@ fn added() -> SourceEvent {
     };
     SourceEvent::Added(Box::new(SourceAdded {
         name: "bench".into(),
+        kind: SourceKind::default(),
         url: "http://127.0.0.1:1".into(),
         api_key: None,
         runs_max: 4,
@@ -267,6 +268,12 @@ fn life(filled: &Filled, n: u64, worker_id: WorkerId, at: Timestamp) -> Vec<NewE
         trigger,
         retry: RetryPolicy::default(),
         timeout_ms: 600_000,
+        priority: 0,
+        queue_timeout_ms: None,
+        total_timeout_ms: None,
+        definition: None,
+        held: false,
+        created_at: Some(at),
     };
     let started = TaskStarted {
         attempt: 1,

@@ -90,7 +90,7 @@ impl ScheduleSpec {
     pub fn default_catch_up_ms(timetable: &Timetable) -> u64 {
         let intervals = timetable.specs.iter().filter_map(|spec| match spec {
             Recurrence::Interval { every_ms, .. } => Some(*every_ms),
-            _ => None,
+            Recurrence::Cron { .. } | Recurrence::Calendar { .. } | Recurrence::Once { .. } => None,
         });
         let longest = intervals.max().unwrap_or(0);
         limits::CATCH_UP_MS_DEFAULT.max(longest).min(limits::CATCH_UP_MS_MAX)

@@ -27,10 +27,13 @@ pub(super) fn next(spec: &ScheduleSpec, id: ScheduleId, now: Timestamp) -> Optio
 /// "now" was read from the clock a moment before it got here.
 pub(super) fn first(spec: &ScheduleSpec, id: ScheduleId, now: Timestamp) -> Option<Next> {
     let instants = spec.timetable.specs.iter().filter_map(|spec| match spec {
-        Recurrence::Once { at } if *at <= now => Some(*at),
-        _ => None,
+        Recurrence::Once { at } => Some(*at),
+        Recurrence::Cron { .. } | Recurrence::Calendar { .. } | Recurrence::Interval { .. } => None,
     });
-    let after = instants.min().map_or(now, |at| at - chrono::TimeDelta::microseconds(1));
+    let after = instants
+        .filter(|at| *at <= now)
+        .min()
+        .map_or(now, |at| at - chrono::TimeDelta::microseconds(1));
     next(spec, id, after)
 }
 
@@ -145,7 +148,7 @@ impl Live {
         for (place, admission) in asked.iter().zip(admissions) {
             pending[*place].admission = match admission {
                 Admission::ReplacedBy(newer) => Admission::ReplacedBy(asked[newer]),
-                other => other,
+                Admission::Start | Admission::Wait | Admission::Drop => admission,
             };
             if admission == Admission::Wait {
                 waiting += 1;
