@@ -37,7 +37,10 @@ pub(super) async fn handle(call: &Call<'_>, text: &str) -> Result<Reply, ApiErro
     let at = at.flatten().unwrap_or(now);
     call.ready_to_read().await?;
     let id = read::schedule_id(app, text).await?;
-    let why = ask(call, id, at, text).await?.answer(now);
+    let mut why = ask(call, id, at, text).await?.answer(now);
+    if let Some(within) = within_the_second(&why) {
+        why = ask(call, id, within, text).await?.answer(now);
+    }
     let rival = match &why.verdict {
         Verdict::Skipped { why: SkipReason::Overlap { task_id }, .. } => {
             let row = app.reads().task(*task_id).await?;
@@ -47,6 +50,14 @@ pub(super) async fn handle(call: &Call<'_>, text: &str) -> Result<Reply, ApiErro
     };
     let summary = sentence(&why, rival);
     Reply::ok(&Answer { schedule_id: id, why: &why, summary })
+}
+
+/// The due instant that a question about a whole second means: intervals count from the
+/// millisecond of their creation, and people see and say seconds.
+fn within_the_second(why: &Why) -> Option<Timestamp> {
+    let Verdict::NotDue { next, .. } = &why.verdict else { return None };
+    let second = why.at.timestamp_subsec_nanos() == 0;
+    next.filter(|next| second && next.timestamp() == why.at.timestamp())
 }
 
 /// Reads the schedule's events, page by page.

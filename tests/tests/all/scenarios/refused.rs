@@ -30,7 +30,15 @@ const BAD_COMMANDS: &[BadCommand] = &[
     ),
     (&["schedule", "create", "e2e-echo", "--at", "tomorrow"], 2, &["tomorrow", "RFC 3339"]),
     (&["schedule", "create", "e2e-echo"], 2, &["--every", "--help"]),
-    (&["schedule", "create", "e2e-echo", "* * * * *", "--every", "5s"], 2, &["--every", "--help"]),
+    (
+        &["schedule", "create", "e2e-echo", "* * * * *", "--exclude", "someday"],
+        2,
+        &["someday", "2026-12-25"],
+    ),
+    (&["schedule", "create", "e2e-echo", "--every", "5s", "--max-runs", "0"], 2, &["at least one"]),
+    (&["why", "nothing-like-it", "--at", "09:00"], 6, &["automagik schedule list"]),
+    (&["task", "retry"], 2, &["no task was named", "--dry-run"]),
+    (&["task", "list", "--since", "yesterdayish"], 2, &["yesterdayish", "1h"]),
     (
         &["schedule", "create", "nothing-like-it", "--every", "5s"],
         6,

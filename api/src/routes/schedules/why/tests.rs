@@ -88,3 +88,19 @@ fn a_backfill_of_the_instant_is_told_too() {
             .ends_with("A backfill ran it: task 00000000-0000-0000-0000-000000000009")
     );
 }
+
+#[test]
+fn a_question_about_a_second_means_the_instant_within_it() {
+    let why = |at: &str, next: &str| Why {
+        at: at.parse().unwrap(),
+        verdict: Verdict::NotDue { previous: None, next: Some(next.parse().unwrap()) },
+        witness: None,
+        set_by: None,
+        backfilled: vec![],
+    };
+    let second = "2026-11-24T13:44:40Z";
+    let due = "2026-11-24T13:44:40.840Z";
+    assert_eq!(within_the_second(&why(second, due)), Some(due.parse().unwrap()));
+    assert_eq!(within_the_second(&why(second, "2026-11-24T13:44:41Z")), None, "another second");
+    assert_eq!(within_the_second(&why("2026-11-24T13:44:40.1Z", due)), None, "asked exactly");
+}
