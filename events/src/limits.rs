@@ -172,9 +172,6 @@ pub const WAKE_EVENTS_MAX: usize = 200;
 pub const BUFFERED_STARTS_MAX: usize = 1_000;
 /// Instants of one backfill.
 pub const BACKFILL_INSTANTS_MAX: usize = 10_000;
-/// Instants that are counted one by one to say how many a span holds; beyond, the number is
-/// estimated from these.
-pub const BACKFILL_COUNTED_MAX: u64 = 1_000_000;
 /// Instants that the dry run of a backfill names one by one.
 pub const BACKFILL_SHOWN_MAX: usize = 1_000;
 /// Tasks that one pass of a backfill starts.
@@ -185,8 +182,6 @@ pub const BACKFILL_ACTIVE_MAX: u32 = 100;
 pub const BACKFILLS_MAX: usize = 16;
 /// Due instants walked in one wake of a schedule. What is left is walked by the next wake, at once.
 pub const DUE_WALK_MAX: usize = 1_000;
-/// Instants listed one by one in one `schedule.missed` event; the count covers all of them.
-pub const MISSED_LISTED_MAX: usize = 100;
 /// Instants shown before and after an edit of a schedule.
 pub const EDIT_SHOWN: usize = 5;
 /// Instants one preview returns.
@@ -331,7 +326,6 @@ const _: () = assert!(RESPONSE_BYTES_MAX <= PAYLOAD_BYTES_MAX);
 const _: () = assert!(GROUP_COMMIT_MAX <= LOG_QUEUE_MAX);
 const _: () = assert!(JOB_POLL_MS_MIN < JOB_POLL_MS_MAX && JOB_POLL_MS_MAX < JOB_STOP_MS_MAX);
 const _: () = assert!(SOURCE_CONNECT_MS_MAX < SOURCE_CALL_MS_MAX);
-const _: () = assert!(MISSED_LISTED_MAX <= DUE_WALK_MAX);
 const _: () = assert!(WAKE_EVENTS_MAX + BACKFILL_BATCH_MAX + 8 <= APPEND_EVENTS_MAX);
 const _: () =
     assert!(CATCH_UP_MS_MIN < CATCH_UP_MS_DEFAULT && CATCH_UP_MS_DEFAULT < CATCH_UP_MS_MAX);

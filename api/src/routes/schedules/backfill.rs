@@ -196,7 +196,7 @@ async fn due_between(
     to: Timestamp,
 ) -> Result<Vec<Timestamp>, ApiError> {
     // Counting ten years of minutes takes a moment, which no other request has to wait for.
-    let walk = move || match planner.count(from, to, limits::BACKFILL_COUNTED_MAX) {
+    let walk = move || match planner.count(from, to, limits::COUNTED_MAX) {
         Count::Exactly(count) if count <= limits::BACKFILL_INSTANTS_MAX as u64 => {
             let before = from - chrono::TimeDelta::microseconds(1);
             let walk = planner.walk(before).map(|due| due.due_at);
