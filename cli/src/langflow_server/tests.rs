@@ -207,7 +207,9 @@ async fn the_port_and_the_key_stay_the_same_over_starts() {
     // A key that was deleted in LangFlow is replaced; a port that was taken is given up.
     fs::write(world.home().data().join("keys"), "").unwrap();
     let port = url.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
-    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    // The port is free, but any program on this machine may be given it for a moment.
+    let bind = || async { std::net::TcpListener::bind(("127.0.0.1", port)).ok() };
+    let taken = spark_tests::eventually(std::time::Duration::from_secs(30), bind).await;
     let third = world.start().await;
     world.said(&format!("port {port} is used by another program")).await;
     assert_ne!(third.url(), url);
