@@ -22,7 +22,7 @@ pub(crate) struct Create {
     /// Start it now
     #[arg(long)]
     run: bool,
-    /// Hold it until `automagik task run` [default]
+    /// Hold it until `automagik task run`; this is the default
     #[arg(long, conflicts_with = "run")]
     no_run: bool,
     #[command(flatten)]
