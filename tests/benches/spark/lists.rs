@@ -293,7 +293,7 @@ fn life(filled: &Filled, n: u64, worker_id: WorkerId, at: Timestamp) -> Vec<NewE
         events.push(encoded(&TaskEvent::Failed(TaskFailed { attempts: 1, why, failure })));
     } else {
         let mut answer = dice.words(ANSWER_WORDS);
-        if n.is_multiple_of(5_000) {
+        if n % 5_000 == 7 {
             answer.push_str(" needle77");
         }
         let output = Payload::Inline(json!({ "text": answer }));

@@ -8,12 +8,13 @@ use spark_events::limits::TASK_WAIT_MS_MAX;
 use super::super::Context;
 use crate::exit::Exit;
 use crate::output::Format;
+use crate::output::look::Look;
 use crate::views;
 
 /// What is written of each new state.
 pub(crate) trait Told {
     /// The entries that are new, each with its line for a person.
-    fn news(&mut self, task: &Value, context: &Context<'_>) -> Vec<(Value, String)>;
+    fn news(&mut self, task: &Value, look: &Look) -> Vec<(Value, String)>;
 }
 
 /// Each state of the task.
@@ -21,8 +22,8 @@ pub(crate) trait Told {
 pub(crate) struct States;
 
 impl Told for States {
-    fn news(&mut self, task: &Value, context: &Context<'_>) -> Vec<(Value, String)> {
-        vec![(task.clone(), views::task::line(task, &context.out.look()))]
+    fn news(&mut self, task: &Value, look: &Look) -> Vec<(Value, String)> {
+        vec![(task.clone(), views::task::line(task, look))]
     }
 }
 
@@ -35,7 +36,7 @@ pub(crate) struct Parts {
 }
 
 impl Told for Parts {
-    fn news(&mut self, task: &Value, _context: &Context<'_>) -> Vec<(Value, String)> {
+    fn news(&mut self, task: &Value, _look: &Look) -> Vec<(Value, String)> {
         let log = views::entries(task, &["log"]);
         let new = log.get(self.seen..).unwrap_or(&[]);
         self.seen = log.len();
@@ -54,7 +55,7 @@ pub(crate) async fn task(id: &str, mut told: impl Told, context: &Context<'_>) -
     let Context { client, out } = context;
     let mut task = client.get(&["tasks", id], &[]).await?;
     loop {
-        for (entry, line) in told.news(&task, context) {
+        for (entry, line) in told.news(&task, &out.look()) {
             match out.format {
                 Format::Table => out.raw(&(line + "\n"))?,
                 Format::None => {}
@@ -84,5 +85,35 @@ async fn changed(client: &crate::client::Client, id: &str, revision: &str) -> Re
         if views::text_or_dash(&task, &["revision"]) != revision {
             return Ok(task);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::output::look::tests::plain;
+
+    #[test]
+    fn an_entry_is_told_once_and_only_where_it_was_asked_for() {
+        let entry = |attempt: u32, component: &str, error: Option<&str>| {
+            json!({ "attempt": attempt, "component": component, "status": "ok",
+                "latency_ms": 3, "error": error })
+        };
+        let mut log = vec![entry(1, "Chat Input", None), entry(1, "Model", Some("429:\nslow"))];
+        let mut parts =
+            Parts { attempt: None, component: Some("model".into()), ..Parts::default() };
+        let lines = |parts: &mut Parts, log: &[Value]| -> Vec<String> {
+            let news = parts.news(&json!({ "log": log }), &plain());
+            news.into_iter().map(|(_, line)| line).collect()
+        };
+        assert_eq!(lines(&mut parts, &log), ["try 1  Model  ok  3 ms  429: slow"]);
+        assert!(lines(&mut parts, &log).is_empty(), "nothing is new");
+        log.push(entry(2, "Model", None));
+        log.push(entry(2, "Chat Input", None));
+        assert_eq!(lines(&mut parts, &log), ["try 2  Model  ok  3 ms"]);
+        let mut second = Parts { attempt: Some(2), ..Parts::default() };
+        assert_eq!(lines(&mut second, &log).len(), 2);
     }
 }
