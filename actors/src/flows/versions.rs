@@ -169,6 +169,13 @@ pub(super) fn find<'a>(
     let (found, asked) = match which {
         VersionRef::Current => (all.last(), "current".to_owned()),
         VersionRef::Previous => {
+            if let [only] = all {
+                return Err(DispatchError::Conflict(format!(
+                    "flow {0:?} has one version so far, so there is none before it; compare it \
+                     with what its source has: automagik flow diff {0:?} remote",
+                    only.name
+                )));
+            }
             (all.len().checked_sub(2).and_then(|at| all.get(at)), "previous".to_owned())
         }
         VersionRef::Number(number) => {

@@ -86,6 +86,8 @@ async fn a_second_sync_says_what_changed_and_each_is_a_version() {
     let world = World::start(Options::default()).await;
     let first = sync(&world, "echo").await;
     assert_eq!(first.changes, None, "it is new");
+    let nothing = world.spark.flow_version(first.id, &VersionRef::Previous).await.unwrap_err();
+    assert!(nothing.to_string().contains("one version so far"), "{nothing}");
     let same = sync(&world, "echo").await;
     assert!(same.changes.unwrap().is_empty() && same.position.is_none());
     rename_sender(&world, "Ana");
