@@ -20,6 +20,7 @@ pub use fill::{Filled, fill_masked};
 pub use secrets::{MASK, mask_secrets};
 pub use tweaks::{BadTweaks, check_tweaks};
 pub use values::check_values;
+pub(crate) use values::kind_of;
 
 const INPUT_KINDS: [&str; 3] = [CHAT_INPUT, "TextInput", "Webhook"];
 const OUTPUT_KINDS: [&str; 3] = ["ChatOutput", "TextOutput", "DataOutput"];

@@ -59,7 +59,7 @@ fn check(component: &ComponentFields, field: &Field, value: &Value) -> Result<()
         if field.list {
             wanted = format!("{wanted}, or a list of such");
         }
-        return Err(BadTweaks::WrongType { component, field: name, wanted, got: shown(value) });
+        return Err(BadTweaks::WrongType { component, field: name, wanted, got: kind_of(value) });
     }
     let Some(text) = value.as_str().filter(|_| !field.options.is_empty() && !field.list) else {
         return Ok(());
@@ -99,7 +99,7 @@ fn wanted(kind: &str) -> &'static str {
 }
 
 /// What a value is, without the value: it may be long, or private.
-fn shown(value: &Value) -> &'static str {
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

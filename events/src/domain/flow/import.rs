@@ -80,7 +80,8 @@ pub enum BadFlow {
 /// # Errors
 /// What is missing or wrong first.
 pub fn read(file: &Value) -> Result<Imported, BadFlow> {
-    let object = file.as_object().ok_or(BadFlow::NotAnObject { found: kind_of(file) })?;
+    let object =
+        file.as_object().ok_or(BadFlow::NotAnObject { found: component::kind_of(file) })?;
     if let Some(flows) = object.get("flows").and_then(Value::as_array) {
         return Err(BadFlow::Several { count: flows.len() });
     }
@@ -134,15 +135,4 @@ fn check(graph: &Value) -> Result<(), BadFlow> {
         }
     }
     Ok(())
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
