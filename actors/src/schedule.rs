@@ -143,7 +143,9 @@ impl Actor for ScheduleActor {
             ScheduleMessage::Execute { command, metadata, reply } => {
                 state.execute(command, &metadata, reply).await?;
             }
-            ScheduleMessage::Wake | ScheduleMessage::Ring => state.wake().await?,
+            ScheduleMessage::Wake | ScheduleMessage::Ring => {
+                state.wake().await?;
+            }
             ScheduleMessage::TaskClosed { task_id, status } => {
                 state.task_closed(task_id, status).await?;
             }
@@ -253,12 +255,7 @@ impl ScheduleState {
         reply: ScheduleReply,
     ) -> Result<(), ActorProcessingErr> {
         // What is due already is dealt with by the rules that were in force when it came due.
-        for _ in 0..PASSES_MAX {
-            if !self.is_due() {
-                break;
-            }
-            self.wake().await?;
-        }
+        while self.is_due() && self.wake().await? {}
         let result = self.run(command, metadata, Patience::FailFast).await;
         let unsure = matches!(&result, Err(ScheduleError::Log(error)) if error.is_retryable());
         let result = result
@@ -307,20 +304,22 @@ impl ScheduleState {
     }
 
     /// Deals with the instants that are due and the starts that wait, a bounded number of them;
-    /// where more are, the timer rings again at once.
-    async fn wake(&mut self) -> Result<(), ActorProcessingErr> {
+    /// where more are, the timer rings again at once. Says whether anything was recorded.
+    async fn wake(&mut self) -> Result<bool, ActorProcessingErr> {
         let metadata = scheduler_metadata();
         let drift = self.drift().await;
+        let mut recorded = false;
         for _ in 0..PASSES_MAX {
             let open = self.context.open_tasks.of_schedule(self.id);
             let command = ScheduleCommand::Wake { id: self.id, open, drift: drift.clone() };
             let executed = self.run(command, &metadata, Patience::WaitOut).await?;
+            recorded |= !executed.events.is_empty();
             if executed.events.len() < WAKE_EVENTS_MAX {
                 break;
             }
         }
         self.make_room(&metadata);
-        Ok(())
+        Ok(recorded)
     }
 
     /// What the source has in place of the flow, where the schedule holds in that case and has

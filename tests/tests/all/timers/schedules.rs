@@ -359,3 +359,28 @@ async fn a_trigger_with_a_policy_waits_or_is_refused() {
     assert!(!world.task_events(second.task_id).await.is_empty(), "it was made when its turn came");
     assert!(trigger(None).await.is_ok(), "without a policy it starts beside the other");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_right_after_a_long_outage_leaves_no_instant_without_an_outcome() {
+    let mut world = stuck().await;
+    let id = world.make_schedule(world.new_schedule(every(1), Overlap::Skip)).await;
+    world.spark.shutdown().await;
+    world.pass(TimeDelta::seconds(100_000)).await;
+    world.spark = launch_with(0, &world.log, &world.clock, &world.dir).await;
+    let specs = Some(vec![every(3_600)]);
+    world.edit(id, SchedulePatch { specs, ..SchedulePatch::default() }).await;
+    let (mut outcomes, mut edited_at) = (0, None);
+    for (event, recorded_at) in world.events(id).await {
+        match event {
+            ScheduleEvent::Fired(_) => outcomes += 1,
+            ScheduleEvent::Skipped(e) => outcomes += e.count,
+            ScheduleEvent::Edited(e) => {
+                assert!(e.dropped.is_empty(), "{:?}", e.dropped);
+                edited_at = Some(recorded_at);
+            }
+            _ => {}
+        }
+    }
+    let passed = (edited_at.expect("it was edited") - at(START)).num_seconds();
+    assert_eq!(outcomes, u64::try_from(passed).unwrap());
+}
