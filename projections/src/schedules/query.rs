@@ -128,6 +128,7 @@ pub struct ScheduleFilter {
     pub include_deleted: bool,
 }
 
+// Failed tasks count whether or not they were deleted since: 4 and 14, see `tasks/schema.rs`.
 const SELECT: &str = "SELECT s.seq AS seq, s.id AS id, f.name AS flow_name, st.status AS status,
     s.spec, s.summary, st.next_due_at, st.next_starts_at, st.last_due_at, st.last_task_id,
     t.status AS last_task_status, st.paused_at, st.paused_by, st.paused_reason, st.pause_note,
@@ -135,7 +136,7 @@ const SELECT: &str = "SELECT s.seq AS seq, s.id AS id, f.name AS flow_name, st.s
     s.created_at AS created_at, st.updated_at AS updated_at, s.created_by AS created_by,
     st.revision AS revision,
     (SELECT coalesce(sum(n), 0) FROM tasks_counts c JOIN tasks_refs r ON r.ref = c.schedule
-     WHERE r.id = s.id AND c.status = 4) AS failed
+     WHERE r.id = s.id AND c.status IN (4, 14)) AS failed
     FROM schedules s JOIN schedules_states st ON st.seq = s.seq
     LEFT JOIN flows f ON f.id = s.flow_id LEFT JOIN tasks t ON t.id = st.last_task_id";
 

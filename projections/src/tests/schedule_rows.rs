@@ -3,7 +3,7 @@
 use spark_events::domain::overlap::Overlap;
 use spark_events::domain::retry::GiveUp;
 use spark_events::domain::schedule::*;
-use spark_events::domain::task::{TaskEvent, TaskFailed, TaskStatus, Trigger};
+use spark_events::domain::task::{TaskDeleted, TaskEvent, TaskFailed, TaskStatus, Trigger};
 use spark_events::{TaskId, Timestamp};
 
 use super::support::*;
@@ -100,8 +100,15 @@ async fn the_last_task_and_its_failures_are_shown() {
     story.started(id, 1);
     let failed = TaskFailed { attempts: 1, why: GiveUp::NotRetryable, failure: failure("no") };
     story.task(id, TaskEvent::Failed(failed));
-    let row = row(&story).await;
-    assert_eq!((row.last_task_id, row.last_task_status, row.failed), (Some(id), Some("failed"), 1));
+    let told = |row: ScheduleRow| (row.last_task_id, row.last_task_status, row.failed);
+    assert_eq!(told(row(&story).await), (Some(id), Some("failed"), 1));
+    story.task(id, TaskEvent::Deleted(TaskDeleted {}));
+    let after = told(row(&story).await);
+    assert_eq!(
+        after,
+        (Some(id), Some("failed"), 1),
+        "what is out of sight has happened all the same"
+    );
 }
 
 #[tokio::test]
