@@ -10,6 +10,7 @@ use uuid::Uuid;
 use warp::http::HeaderMap;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::body;
 use crate::error::ApiError;
 use crate::query::Query;
@@ -19,8 +20,8 @@ use crate::query::Query;
 pub struct Call<'a> {
     /// The server's parts.
     pub app: &'a App,
-    /// Who asks: `user:<key name>`.
-    pub actor: Arc<str>,
+    /// Who asks.
+    pub caller: Caller,
     /// The request's id as text.
     pub request_id: &'a str,
     /// The query, decoded.
@@ -45,7 +46,7 @@ impl Call<'_> {
             None => self.header_reason()?,
         };
         Ok(Who {
-            actor: Arc::clone(&self.actor),
+            actor: Arc::clone(&self.caller.actor),
             reason: reason.filter(|text| !text.trim().is_empty()).map(Into::into),
             request_id: correlation(self.request_id),
         })

@@ -3,6 +3,7 @@
 
 mod commands;
 mod http;
+mod keys;
 mod lists;
 mod requests;
 mod schedules;

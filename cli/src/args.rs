@@ -9,7 +9,7 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    completions, flow, history, schedule, source, status, task, up, why, worker,
+    completions, flow, history, key, schedule, source, status, task, up, why, worker,
 };
 use crate::home::{Home, SERVER_DEFAULT};
 use crate::output::time::TimeStyle;
@@ -123,6 +123,9 @@ pub(crate) enum Command {
     /// Processes that make the calls
     #[command(subcommand, alias = "workers", after_help = worker::EXAMPLES)]
     Worker(worker::Worker),
+    /// Who else may talk to the server, and what they may do
+    #[command(subcommand, alias = "keys", after_help = key::EXAMPLES)]
+    Key(key::Key),
     /// How the server is doing
     #[command(alias = "health", after_help = status::EXAMPLES)]
     Status,

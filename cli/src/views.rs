@@ -6,6 +6,7 @@ use serde_json::Value;
 pub(crate) mod bulk;
 pub(crate) mod flow;
 pub(crate) mod history;
+pub(crate) mod key;
 pub(crate) mod schedule;
 pub(crate) mod source;
 pub(crate) mod status;

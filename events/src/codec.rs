@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::domain::api_key::ApiKeyEvent;
 use crate::domain::flow::FlowEvent;
 use crate::domain::schedule::ScheduleEvent;
 use crate::domain::source::SourceEvent;
@@ -152,6 +153,12 @@ event_types!(WorkerEvent {
     Started => "worker.started" v 1,
     Stopped => "worker.stopped" v 1,
     Lost => "worker.lost" v 1,
+});
+
+event_types!(ApiKeyEvent {
+    Created => "key.created" v 1,
+    Used => "key.used" v 1,
+    Revoked => "key.revoked" v 1,
 });
 
 fn to_json<T: Serialize>(event_type: &'static str, data: &T) -> Result<Bytes, CodecError> {

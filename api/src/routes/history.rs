@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use spark_actors::DispatchError;
 use spark_events::log::Direction;
 use spark_events::{
-    LogError, Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp, limits,
+    KeyId, LogError, Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp, limits,
 };
 use uuid::Uuid;
 use warp::http::Method;
@@ -22,6 +22,8 @@ use crate::reply::{Page, Reply, rfc3339};
 
 /// What stands in the place of a sealed key.
 const SEALED: &str = "sealed";
+/// What stands in the place of a secret's hash.
+const HIDDEN: &str = "hidden";
 
 /// The history of one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub enum Kind {
     Source,
     /// A worker.
     Worker,
+    /// An API key.
+    Key,
 }
 
 impl Kind {
@@ -57,6 +61,7 @@ impl Kind {
             Self::Flow => "flow",
             Self::Source => "source",
             Self::Worker => "worker",
+            Self::Key => "key",
         }
     }
 }
@@ -71,6 +76,7 @@ impl FromStr for Kind {
             "flow" | "flows" => Self::Flow,
             "source" | "sources" => Self::Source,
             "worker" | "workers" => Self::Worker,
+            "key" | "keys" => Self::Key,
             _ => return Err(()),
         })
     }
@@ -168,18 +174,20 @@ fn row(event: &RecordedEvent) -> Result<EventRow<'_>, ApiError> {
     })
 }
 
-/// The event's JSON as it was written. Only a source's events can hold a key, so only those are
-/// taken apart.
+/// The event's JSON as it was written. Only the events of sources and of API keys can hold what is
+/// not for every reader, so only those are taken apart.
 fn data(event: &RecordedEvent) -> Result<Box<RawValue>, ApiError> {
     let unreadable = |error: serde_json::Error| {
         DispatchError::Internal(format!("event {} holds no JSON: {error}", event.position))
     };
-    if event.stream.category() != SourceId::CATEGORY {
-        return Ok(serde_json::from_slice(&event.data).map_err(unreadable)?);
-    }
+    let (field, instead) = match event.stream.category() {
+        SourceId::CATEGORY => ("api_key", SEALED),
+        KeyId::CATEGORY => ("secret_hash", HIDDEN),
+        _ => return Ok(serde_json::from_slice(&event.data).map_err(unreadable)?),
+    };
     let mut value: Value = serde_json::from_slice(&event.data).map_err(unreadable)?;
-    if let Some(key) = value.get_mut("api_key").filter(|key| !key.is_null()) {
-        *key = SEALED.into();
+    if let Some(key) = value.get_mut(field).filter(|key| !key.is_null()) {
+        *key = instead.into();
     }
     Ok(serde_json::value::to_raw_value(&value).map_err(unreadable)?)
 }

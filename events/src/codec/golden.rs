@@ -218,6 +218,12 @@ fn samples() -> Vec<(&'static str, Value)> {
         ),
         ("worker.stopped", json!({})),
         ("worker.lost", json!({ "reason": "gone" })),
+        (
+            "key.created",
+            json!({ "name": "ci", "role": "operator", "secret_hash": "ab", "hint": "f00d" }),
+        ),
+        ("key.used", json!({ "at": AT })),
+        ("key.revoked", json!({ "at": AT })),
     ]
 }
 
@@ -228,6 +234,7 @@ fn types() -> Vec<(&'static str, u16)> {
         SourceEvent::TYPES,
         FlowEvent::TYPES,
         WorkerEvent::TYPES,
+        ApiKeyEvent::TYPES,
     ]
     .concat()
 }
@@ -248,6 +255,7 @@ fn round_trip(name: &str, version: u16, data: &[u8]) -> Value {
         "source" => again::<SourceEvent>,
         "flow" => again::<FlowEvent>,
         "worker" => again::<WorkerEvent>,
+        "key" => again::<ApiKeyEvent>,
         other => panic!("no aggregate {other}"),
     };
     serde_json::from_slice(&again(name, version, data)).unwrap()

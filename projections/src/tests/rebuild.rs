@@ -323,7 +323,7 @@ fn an_unknown_type_is_counted_and_passed_over() {
     let skipped: Vec<_> = health.iter().map(|h| (h.name, h.skipped_unknown)).collect();
     assert_eq!(
         skipped,
-        [("sources", 0), ("flows", 0), ("schedules", 2), ("tasks", 1), ("workers", 0)]
+        [("sources", 0), ("flows", 0), ("schedules", 2), ("tasks", 1), ("workers", 0), ("keys", 0)]
     );
     assert!(health.iter().all(|health| health.halted.is_none()));
 }
