@@ -292,6 +292,8 @@ pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
 pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// The largest file of settings that the CLI reads: its configuration file, or `.env`.
+pub const CLI_SETTINGS_BYTES_MAX: u64 = 64 * 1024;
 /// How often the CLI looks again while it watches.
 pub const CLI_WATCH_MS: u64 = 1_000;
 
