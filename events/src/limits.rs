@@ -219,6 +219,8 @@ pub const LOG_RETRY_MS_MAX: u64 = 5_000;
 pub const CRASH_BACKOFF_MS_MIN: u64 = 100;
 /// The longest pause before a crashed actor is started again.
 pub const CRASH_BACKOFF_MS_MAX: u64 = 60_000;
+/// How long a run that reached its time limit may take to stop at the source.
+pub const STOP_AFTER_TIMEOUT_MS_MAX: u64 = 15_000;
 /// How long each level of the supervision tree may take to drain at shutdown.
 pub const DRAIN_MS_MAX: u64 = 10_000;
 /// Events after which the start-up index is written anew.
