@@ -178,7 +178,7 @@ async fn there_are_so_many_places_and_no_more() {
     for heard in &mut listeners {
         assert_eq!(positions(heard, 1).await, [1]);
     }
-    scene.listen(Filter::default(), None).await;
+    drop(scene.listen(Filter::default(), None).await);
 }
 
 #[tokio::test(start_paused = true)]
