@@ -26,7 +26,8 @@ pub enum Need {
 
 const VIEWER: Need = Need::Role(Role::Viewer);
 const OPERATOR: Need = Need::Role(Role::Operator);
-const ADMIN: Need = Need::Role(Role::Admin);
+/// What a caller needs to whom nothing is hidden.
+pub const ADMIN: Need = Need::Role(Role::Admin);
 
 /// What an endpoint needs.
 #[must_use]
@@ -79,6 +80,8 @@ pub fn need(route: &Route<'_>) -> Need {
             Kind::Task | Kind::Schedule | Kind::Flow | Kind::Source | Kind::Worker => VIEWER,
             Kind::Key => ADMIN,
         },
+        // Events of API keys are left out for whoever may not list them.
+        Route::Events => VIEWER,
         Route::Workers(route) => match route {
             W::List | W::Get(_) => VIEWER,
         },

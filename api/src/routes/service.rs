@@ -44,7 +44,7 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 11] = [
+const LINKS: [(&str, &str); 12] = [
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
@@ -52,6 +52,7 @@ const LINKS: [(&str, &str); 11] = [
     ("workers", "/workers"),
     ("keys", "/keys"),
     ("whoami", "/whoami"),
+    ("events", "/events"),
     ("history", "/history/{kind}/{id}"),
     ("health", "/health"),
     ("livez", "/livez"),

@@ -62,6 +62,7 @@ pub(crate) const ENDPOINTS: &[&str] = &[
     "GET /history/source/a viewer",
     "GET /history/worker/a viewer",
     "GET /history/key/a admin",
+    "GET /events viewer",
     "GET /workers viewer",
     "GET /workers/a viewer",
     "GET /keys admin",
