@@ -150,6 +150,10 @@ event_types!(FlowEvent {
 
 event_types!(WorkerEvent {
     Started => "worker.started" v 1,
+    Paused => "worker.paused" v 1,
+    Resumed => "worker.resumed" v 1,
+    Draining => "worker.draining" v 1,
+    Stopping => "worker.stopping" v 1,
     Stopped => "worker.stopped" v 1,
     Lost => "worker.lost" v 1,
 });

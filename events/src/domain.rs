@@ -9,6 +9,7 @@ pub mod component;
 pub mod failure;
 pub mod flow;
 pub mod http_request;
+pub mod labels;
 pub mod overlap;
 pub mod recurrence;
 pub mod retry;

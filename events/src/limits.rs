@@ -211,6 +211,30 @@ pub const SOURCE_RUNS_DEFAULT: u32 = 4;
 pub const SOURCE_RUNS_MAX: u32 = 1_000;
 /// Runs at once in the built-in worker unless it says otherwise.
 pub const WORKER_SLOTS_DEFAULT: u32 = 64;
+/// Runs at once that a worker may be started with.
+pub const WORKER_SLOTS_MAX: u32 = 1_000;
+/// Workers in other processes that may be there at once.
+pub const WORKERS_MAX: usize = 1_000;
+/// The longest label of a worker.
+pub const LABEL_BYTES_MAX: usize = 63;
+/// Labels of one worker, or asked for by one source.
+pub const LABELS_MAX: usize = 32;
+/// How far a worker's clock may be off the server's.
+pub const WORKER_CLOCK_MS_MAX: u64 = 5 * 60_000;
+/// How long a worker may be silent before it counts as lost, unless it is said otherwise.
+pub const WORKER_LOST_AFTER_MS_DEFAULT: u64 = 30_000;
+/// The shortest such time that may be set.
+pub const WORKER_LOST_AFTER_MS_MIN: u64 = 2_000;
+/// The longest such time that may be set.
+pub const WORKER_LOST_AFTER_MS_MAX: u64 = 10 * 60_000;
+/// The longest wait of a worker's request for work.
+pub const WORKER_POLL_MS_MAX: u64 = 10_000;
+/// How long a worker that has asked for work may take to ask again before it is given none.
+pub const WORKER_POLL_GAP_MS_MAX: u64 = 2_000;
+/// Deliveries to a worker that one answer carries; what is left goes with the next.
+pub const WORKER_DELIVERIES_MAX: usize = 256;
+/// Reports that one request of a worker may bring.
+pub const WORKER_REPORTS_MAX: usize = 1_024;
 /// The first and the longest pause while the log is unavailable.
 pub const LOG_RETRY_MS_MIN: u64 = 50;
 /// The longest pause while the log is unavailable.
@@ -332,6 +356,9 @@ const _: () =
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_MAX <= TASK_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
+const _: () = assert!(WORKER_LOST_AFTER_MS_MIN <= WORKER_LOST_AFTER_MS_DEFAULT);
+const _: () = assert!(WORKER_LOST_AFTER_MS_DEFAULT <= WORKER_LOST_AFTER_MS_MAX);
+const _: () = assert!(WORKER_SLOTS_DEFAULT <= WORKER_SLOTS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(LANGFLOW_BACKOFF_MS_MIN < LANGFLOW_BACKOFF_MS_MAX);
 const _: () = assert!(CLI_ANSWER_MS_MAX > COMMAND_TIMEOUT_MS + READ_WAIT_MS_MAX);

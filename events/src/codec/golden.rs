@@ -216,6 +216,10 @@ fn samples() -> Vec<(&'static str, Value)> {
                 "hostname": "host", "pid": 7, "slots": 64, "built_in": true, "version": "0.1.0"
             }),
         ),
+        ("worker.paused", json!({})),
+        ("worker.resumed", json!({})),
+        ("worker.draining", json!({})),
+        ("worker.stopping", json!({})),
         ("worker.stopped", json!({})),
         ("worker.lost", json!({ "reason": "gone" })),
     ]

@@ -8,6 +8,7 @@ use rusqlite::types::ValueRef;
 use serde_json::json;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::{FlowEvent, FlowSynced};
+use spark_events::domain::labels::Labels;
 use spark_events::domain::recurrence::Recurrence;
 use spark_events::domain::retry::RetryPolicy;
 use spark_events::domain::schedule::{ScheduleCreated, ScheduleEvent, ScheduleSpec};
@@ -117,6 +118,7 @@ impl Story {
                 worker_id: WORKER,
                 mode: CallMode::Background,
                 definition_hash: None,
+                continues: None,
                 at,
             }),
         )
@@ -149,6 +151,7 @@ pub(super) fn source(name: &str) -> SourceAdded {
         kind: SourceKind::Langflow,
         api_key: None,
         runs_max: 4,
+        worker_labels: Labels::default(),
         probe: Probe::Up { capabilities },
     }
 }
