@@ -1,13 +1,10 @@
 //! The workers: the transitions of their lives, and what they did and are doing.
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use spark_events::domain::labels::Labels;
-use spark_events::domain::task::TaskEvent;
 use spark_events::domain::worker::{BUILT_IN_NAME, WorkerEvent, WorkerStage, WorkerStarted};
-use spark_events::{Revision, TaskId, Timestamp, WorkerId};
+use spark_events::{Revision, Timestamp, WorkerId};
 
 use crate::columns::{Columns, blob, json, rfc3339, rfc3339_opt};
 use crate::error::{ProjectionError, QueryError};
@@ -69,19 +66,8 @@ pub struct WorkerFilter {
     pub living: bool,
 }
 
-/// Attempts that are not in the file yet.
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    attempts: i64,
-    completed: i64,
-    failed: i64,
-}
-
 /// Builds the table `workers`.
-#[derive(Debug, Default)]
-pub struct Workers {
-    counts: HashMap<WorkerId, Counts>,
-}
+pub struct Workers;
 
 const SCHEMA: &str = "
 CREATE TABLE workers (
@@ -100,9 +86,6 @@ CREATE TABLE workers (
     started_at INTEGER NOT NULL,
     ended_at INTEGER,
     reason TEXT,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    completed INTEGER NOT NULL DEFAULT 0,
-    failed INTEGER NOT NULL DEFAULT 0,
     deleted INTEGER NOT NULL DEFAULT 0,     -- whether it is gone: names are those of the living
     revision INTEGER NOT NULL
 ) STRICT";
@@ -121,77 +104,29 @@ impl Projection for Workers {
     }
 
     fn categories(&self) -> &'static [&'static str] {
-        &[WorkerId::CATEGORY, TaskId::CATEGORY]
+        &[WorkerId::CATEGORY]
     }
 
     fn apply(&mut self, tx: &Connection, event: &Event<'_>) -> Result<(), ProjectionError> {
-        match event.domain {
-            Domain::Task(task) => {
-                self.count(task, event.actor());
-                Ok(())
-            }
-            Domain::Worker(WorkerEvent::Started(started)) => came(tx, event, started),
-            Domain::Worker(WorkerEvent::Stopped(_)) => ended(tx, event, "stopped", event.reason()),
-            Domain::Worker(WorkerEvent::Lost(e)) => ended(tx, event, "lost", Some(&e.reason)),
-            Domain::Worker(moved) => {
-                let stage = WorkerStage::of(moved).map_or("active", WorkerStage::as_str);
-                let sql =
-                    "UPDATE workers SET status = ?2, reason = ?3, revision = ?4 WHERE id = ?1";
-                let changed = tx.prepare_cached(sql)?.execute(params![
-                    blob(event.id),
-                    stage,
-                    event.reason(),
-                    event.revision()
-                ])?;
+        let Domain::Worker(worker) = event.domain else {
+            return Ok(());
+        };
+        match worker {
+            WorkerEvent::Started(started) => came(tx, event, started),
+            WorkerEvent::Stopped(_) => ended(tx, event, "stopped", event.reason()),
+            WorkerEvent::Lost(e) => ended(tx, event, "lost", Some(&e.reason)),
+            WorkerEvent::Paused(_)
+            | WorkerEvent::Resumed(_)
+            | WorkerEvent::Draining(_)
+            | WorkerEvent::Stopping(_) => {
+                let stage = WorkerStage::of(worker).map_or("active", WorkerStage::as_str);
+                let changed = tx
+                    .prepare_cached(
+                        "UPDATE workers SET status = ?2, reason = ?3, revision = ?4 WHERE id = ?1",
+                    )?
+                    .execute(params![blob(event.id), stage, event.reason(), event.revision()])?;
                 known(changed, event)
             }
-            Domain::Source(_) | Domain::Flow(_) | Domain::Schedule(_) => Ok(()),
-        }
-    }
-
-    fn flush(&mut self, tx: &Connection) -> Result<(), ProjectionError> {
-        let mut statement = tx.prepare_cached(
-            "UPDATE workers SET attempts = attempts + ?2, completed = completed + ?3,
-                 failed = failed + ?4 WHERE id = ?1",
-        )?;
-        for (id, counts) in self.counts.drain() {
-            let Counts { attempts, completed, failed } = counts;
-            statement.execute(params![blob(id.0), attempts, completed, failed])?;
-        }
-        Ok(())
-    }
-
-    fn discard(&mut self) {
-        self.counts.clear();
-    }
-}
-
-impl Workers {
-    /// Counts what an event of a task says about the worker that is its actor.
-    fn count(&mut self, event: &TaskEvent, actor: &str) {
-        let worker = || actor.strip_prefix("worker:").and_then(|id| id.parse().ok());
-        match event {
-            TaskEvent::Started(e) => self.counts.entry(e.worker_id).or_default().attempts += 1,
-            TaskEvent::Completed(_) => {
-                if let Some(worker) = worker() {
-                    self.counts.entry(worker).or_default().completed += 1;
-                }
-            }
-            TaskEvent::AttemptFailed(_) => {
-                if let Some(worker) = worker() {
-                    self.counts.entry(worker).or_default().failed += 1;
-                }
-            }
-            TaskEvent::Created(_)
-            | TaskEvent::Submitted(_)
-            | TaskEvent::Reattached(_)
-            | TaskEvent::LogRecorded(_)
-            | TaskEvent::RetryScheduled(_)
-            | TaskEvent::Failed(_)
-            | TaskEvent::CancelRequested(_)
-            | TaskEvent::Cancelled(_)
-            | TaskEvent::Released(_)
-            | TaskEvent::Deleted(_) => {}
         }
     }
 }
@@ -248,10 +183,11 @@ fn known(changed: usize, event: &Event<'_>) -> Result<(), ProjectionError> {
 // The condition is the one of the partial index `tasks_running`.
 const SELECT: &str = "SELECT w.seq AS seq, w.id AS id, name, w.status AS status, hostname, pid,
     slots, labels, built_in, version, protocol, replaces, w.started_at AS started_at, ended_at,
-    reason, w.attempts AS attempts, completed, failed, w.revision AS revision,
+    reason, coalesce(c.attempts, 0) AS attempts, coalesce(c.completed, 0) AS completed,
+    coalesce(c.failed, 0) AS failed, w.revision AS revision,
     (SELECT count(*) FROM tasks_refs r JOIN tasks t ON t.worker = r.ref
      WHERE r.id = w.id AND t.status = 1) AS current_tasks
-    FROM workers w";
+    FROM workers w LEFT JOIN worker_counts c ON c.id = w.id";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
     Ok(WorkerRow {

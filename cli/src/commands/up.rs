@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use spark_actors::{Spark, SparkConfig};
-use spark_api::{App, AuthKeys};
+use spark_api::{App, AuthKeys, Live};
 use spark_events::limits::{
     LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_SLOTS_DEFAULT,
 };
@@ -213,6 +213,7 @@ async fn start(
     let app = App {
         spark: spark.clone(),
         projections: projections.clone(),
+        live: Live::new(Arc::clone(&log)),
         keys: AuthKeys::local(&key),
         version: env!("CARGO_PKG_VERSION"),
     };

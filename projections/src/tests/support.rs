@@ -58,6 +58,14 @@ pub(super) fn metadata() -> Metadata {
     }
 }
 
+/// The end of an attempt is told by its worker, everything else by a user.
+fn metadata_of(event_type: &str) -> Metadata {
+    if ["task.completed", "task.attempt_failed"].contains(&event_type) {
+        return Metadata { actor: format!("worker:{WORKER}").into(), ..metadata() };
+    }
+    metadata()
+}
+
 /// Events of a log, in order.
 #[derive(Default)]
 pub(super) struct Story {
@@ -95,7 +103,7 @@ impl Story {
             event_type: Arc::from(event_type),
             schema_version,
             data: data.to_vec().into(),
-            metadata: metadata(),
+            metadata: metadata_of(event_type),
             recorded_at: at(position.0),
         });
         position
