@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use spark_events::codec::DomainEvent;
+use spark_events::domain::alert::AlertEvent;
 use spark_events::domain::flow::FlowEvent;
 use spark_events::domain::schedule::ScheduleEvent;
 use spark_events::domain::source::SourceEvent;
@@ -149,6 +150,7 @@ fn types() -> BTreeSet<&'static str> {
         SourceEvent::TYPES,
         FlowEvent::TYPES,
         WorkerEvent::TYPES,
+        AlertEvent::TYPES,
     ]
     .concat()
     .into_iter()
