@@ -175,6 +175,17 @@ pub const TASK_COMPLETED: &str = "task.completed";
 /// The name on disk of the event after which a task is not tried again.
 pub const TASK_FAILED: &str = "task.failed";
 
+/// Every name on disk with its newest schema version, by aggregate. Only the chunks of payloads
+/// are not among them; they belong to [`crate::payload`].
+pub const TYPES: [&[(&str, u16)]; 6] = [
+    TaskEvent::TYPES,
+    ScheduleEvent::TYPES,
+    SourceEvent::TYPES,
+    FlowEvent::TYPES,
+    WorkerEvent::TYPES,
+    AlertEvent::TYPES,
+];
+
 fn to_json<T: Serialize>(event_type: &'static str, data: &T) -> Result<Bytes, CodecError> {
     serde_json::to_vec(data)
         .map(Bytes::from)
