@@ -166,10 +166,8 @@ impl LiveAlert {
         let gone = answer.status == Some(GONE);
         let next_at = match (attempt, open) {
             _ if gone || !self.enabled => None,
-            (Some(attempt), _) => {
-                pause_ms(attempt, attempted.retry_after_ms, attempted.jitter_ppm)
-                    .map(|ms| plus_ms(now, ms))
-            }
+            (Some(attempt), _) => pause_ms(attempt, attempted.retry_after_ms, attempted.jitter_ppm)
+                .map(|ms| plus_ms(now, ms)),
             (None, open) => open.map(|open| open.next_at),
         };
         let failed = AlertDeliveryFailed { message_id, attempt, answer, error, next_at };

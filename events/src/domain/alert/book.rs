@@ -221,8 +221,7 @@ impl AlertBook {
     #[must_use]
     pub fn wants_words(&self, cause: &Cause) -> bool {
         self.alerts.values().any(|booked| {
-            booked.is_told(cause)
-                && booked.waiting.get(&cause.kind).is_none_or(Gathered::has_room)
+            booked.is_told(cause) && booked.waiting.get(&cause.kind).is_none_or(Gathered::has_room)
         })
     }
 

@@ -186,7 +186,9 @@ fn title(cause: &Cause) -> String {
         What::Lost { reason, built_in, pid } => {
             let host = about.worker.as_ref().map(ToString::to_string).unwrap_or_default();
             if *built_in {
-                format!("the server on {host} (pid {pid}) ended without being stopped, and its built-in worker with it; a server runs again since")
+                format!(
+                    "the server on {host} (pid {pid}) ended without being stopped, and its built-in worker with it; a server runs again since"
+                )
             } else {
                 format!("worker {host} (pid {pid}) is lost: {reason}")
             }

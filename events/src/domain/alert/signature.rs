@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_secret_has_its_form_and_is_not_shown_by_accident() {
-        for bad in ["", "whsec_", "whsec_AAAA", "whsec_%%%", &format!("whsec_{}", "A".repeat(400))] {
+        for bad in ["", "whsec_", "whsec_AAAA", "whsec_%%%", &format!("whsec_{}", "A".repeat(400))]
+        {
             assert_eq!(SigningSecret::parse(bad), Err(BadSecret), "{bad}");
         }
         assert_eq!(format!("{:?}", SigningSecret::of([1; 32])), "SigningSecret(..)");

@@ -416,7 +416,8 @@ fn a_row_of_failures_is_over_when_a_task_made_after_it_began_completes() {
 #[test]
 fn the_end_of_a_trouble_is_told_to_those_who_were_there_at_its_beginning() {
     let mut told = book(spec());
-    let recovered = Cause { kind: AlertKind::TaskRecovered, since_position: Position(9), ..cause(12) };
+    let recovered =
+        Cause { kind: AlertKind::TaskRecovered, since_position: Position(9), ..cause(12) };
     told.happened(&recovered);
     assert!(raise_all(&mut told, at(0)).is_empty());
     told.happened(&Cause { since_position: Position(11), ..recovered });
