@@ -5,6 +5,7 @@
 use crate::clock::Timestamp;
 use crate::codec::DomainEvent;
 
+pub mod alert;
 pub mod component;
 pub mod failure;
 pub mod flow;
