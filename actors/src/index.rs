@@ -179,6 +179,10 @@ impl Index {
                 WorkerEvent::Stopped(_) | WorkerEvent::Lost(_) => {
                     self.workers.remove(&WorkerId(id));
                 }
+                WorkerEvent::Paused(_)
+                | WorkerEvent::Resumed(_)
+                | WorkerEvent::Draining(_)
+                | WorkerEvent::Stopping(_) => {}
             },
             KeyId::CATEGORY => self.key(KeyId(id), event)?,
             _ => {}

@@ -375,7 +375,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Schedule(S::Exists)
         | Rejection::Source(O::Exists)
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
-        | Rejection::Worker(W::Exists)
+        | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn)
         | Rejection::Key(K::Exists) => Row::CONFLICT,
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
@@ -411,6 +411,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Source(
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
         )
+        | Rejection::Worker(W::BadName | W::BadSlots(_))
         | Rejection::Key(K::BadName | K::LocalName) => Row::RULE,
     }
 }
@@ -429,6 +430,7 @@ fn failure_row(class: FailureClass) -> Row {
         | FailureClass::TooLarge
         | FailureClass::NeedsPerson
         | FailureClass::Interrupted
+        | FailureClass::WorkerLost
         | FailureClass::Crashed => Row::SOURCE_FAILED,
     }
 }
