@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spark_actors::{BadKey, IdempotencyKey, Who};
+use spark_events::domain::trace::TraceParent;
 use spark_events::{Position, ids, limits};
 use uuid::Uuid;
 use warp::http::HeaderMap;
@@ -49,6 +50,7 @@ impl Call<'_> {
             actor: Arc::clone(&self.caller.actor),
             reason: reason.filter(|text| !text.trim().is_empty()).map(Into::into),
             request_id: correlation(self.request_id),
+            trace: trace_parent(self.headers).map(|place| place.trace),
         })
     }
 
@@ -119,6 +121,13 @@ impl Call<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The caller's place in a distributed trace, where it named one. What cannot be read is passed
+/// over, as the standard asks.
+#[must_use]
+pub fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 fn too_long() -> String {

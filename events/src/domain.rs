@@ -18,6 +18,7 @@ pub mod retry;
 pub mod schedule;
 pub mod source;
 pub mod task;
+pub mod trace;
 pub mod worker;
 
 /// Something with a stream of its own, whose state is the fold of its events.
