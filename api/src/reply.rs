@@ -9,13 +9,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Serialize, Serializer};
-use spark_events::{Position, Timestamp};
+use spark_events::{Position, Revision, Timestamp};
 use warp::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::{Reply as _, Response};
 
+use crate::conditions;
 use crate::error::ApiError;
 
 /// The position that a write reached.
@@ -34,11 +36,14 @@ pub struct Reply {
     status: StatusCode,
     content: Content,
     position: Option<Position>,
+    /// The tag of a row's answer.
+    etag: Option<String>,
 }
 
 /// What an answer consists of.
 #[derive(Debug)]
 enum Content {
+    Nothing,
     Json(Vec<u8>),
     /// Something whole that is no JSON, with its media type.
     Text(&'static str, Vec<u8>),
@@ -127,7 +132,7 @@ impl Reply {
     }
 
     fn whole(content: Content) -> Self {
-        Self { status: StatusCode::OK, content, position: None }
+        Self { status: StatusCode::OK, content, position: None, etag: None }
     }
 
     /// The row that a write led to, or what is known of it where the read model does not show it
@@ -169,10 +174,35 @@ impl Reply {
         self
     }
 
+    /// The answer is a row at this revision.
+    #[must_use]
+    pub fn of(mut self, revision: Revision) -> Self {
+        if let Content::Json(json) = &self.content {
+            self.etag = Some(conditions::tag(revision, json));
+        }
+        self
+    }
+
+    /// 304 instead, where the caller has this answer already.
+    #[must_use]
+    pub fn unless_known(self, headers: &HeaderMap) -> Self {
+        match &self.etag {
+            Some(etag) if conditions::is_known(headers, etag) => {
+                Self { status: StatusCode::NOT_MODIFIED, content: Content::Nothing, ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// The bytes of the answer.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> Response {
         let mut response = match self.content {
+            Content::Nothing => {
+                let mut response = Response::default();
+                *response.status_mut() = self.status;
+                identified(response, request_id)
+            }
             Content::Json(json) => whole(self.status, json, "application/json", request_id),
             Content::Text(kind, text) => whole(self.status, text, kind, request_id),
             Content::Events(pieces) => {
@@ -185,6 +215,9 @@ impl Reply {
                 response
             }
         };
+        if let Some(etag) = self.etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+            response.headers_mut().insert(ETAG, etag);
+        }
         if let Some(Position(position)) = self.position {
             response.headers_mut().insert(POSITION, position.into());
         }
@@ -221,8 +254,12 @@ fn whole(status: StatusCode, body: Vec<u8>, kind: &'static str, id: &str) -> Res
 }
 
 fn headed(mut response: Response, kind: &'static str, id: &str) -> Response {
-    let headers: &mut HeaderMap = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    identified(response, id)
+}
+
+fn identified(mut response: Response, id: &str) -> Response {
+    let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }

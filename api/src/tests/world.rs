@@ -185,6 +185,10 @@ async fn read(response: warp::reply::Response) -> Answer {
             bytes.extend_from_slice(&data);
         }
     }
-    let json = serde_json::from_slice(&bytes).unwrap();
+    // An answer without a body is null.
+    let json = match bytes.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&bytes).unwrap(),
+    };
     Answer { status: parts.status.as_u16(), headers: parts.headers, json }
 }
