@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 use spark_actors::{DispatchError, Rejection};
+use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::failure::FailureClass;
 use spark_events::domain::flow::FlowRejection;
 use spark_events::domain::schedule::ScheduleRejection;
@@ -333,6 +334,7 @@ fn dispatch_row(error: &DispatchError) -> Row {
 }
 
 fn rejection_row(rejection: &Rejection) -> Row {
+    use AlertRejection as A;
     use WorkerRejection as W;
     use {FlowRejection as F, ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
     match rejection {
@@ -340,14 +342,14 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Schedule(S::Absent | S::Deleted | S::NoSuchBackfill(_))
         | Rejection::Source(O::Absent | O::Removed)
         | Rejection::Flow(F::Absent)
-        | Rejection::Worker(W::Absent) => Row::NOT_FOUND,
+        | Rejection::Worker(W::Absent)
+        | Rejection::Alert(A::Absent | A::Deleted) => Row::NOT_FOUND,
         Rejection::Task(T::Exists)
         | Rejection::Schedule(S::Exists)
         | Rejection::Source(O::Exists)
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
-        | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn) => {
-            Row::CONFLICT
-        }
+        | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn)
+        | Rejection::Alert(A::Exists) => Row::CONFLICT,
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
         )
@@ -358,7 +360,8 @@ fn rejection_row(rejection: &Rejection) -> Row {
             | S::BufferFull
             | S::NothingToBackfill
             | S::TooManyBackfills,
-        ) => Row::STAGE,
+        )
+        | Rejection::Alert(A::TooManyOpen) => Row::STAGE,
         Rejection::Task(
             T::BadRetryPolicy(_)
             | T::BadTimeout(_)
@@ -381,7 +384,10 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Source(
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
         )
-        | Rejection::Worker(W::BadName | W::BadSlots(_)) => Row::RULE,
+        | Rejection::Worker(W::BadName | W::BadSlots(_))
+        | Rejection::Alert(
+            A::BadName | A::UrlTooLong | A::NoKinds | A::NeverMatches | A::BadKeep,
+        ) => Row::RULE,
     }
 }
 

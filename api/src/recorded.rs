@@ -5,7 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use spark_actors::DispatchError;
-use spark_events::{Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp};
+use spark_events::domain::alert::shown_url;
+use spark_events::{
+    AlertId, Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp,
+};
 use uuid::Uuid;
 
 use crate::error::ApiError;
@@ -68,18 +71,27 @@ pub(crate) fn line(event: &RecordedEvent) -> Result<Vec<u8>, ApiError> {
     Ok(line)
 }
 
-/// The event's JSON as it was written. Only a source's events can hold a key, so only those are
-/// taken apart.
+/// The event's JSON as it was written, without what is sealed in it. Only events of sources and alerts
+/// can hold that, so only those are taken apart.
 fn data(event: &RecordedEvent) -> Result<Box<RawValue>, ApiError> {
     let unreadable = |error: serde_json::Error| {
         DispatchError::Internal(format!("event {} holds no JSON: {error}", event.position))
     };
-    if event.stream.category() != SourceId::CATEGORY {
+    if ![SourceId::CATEGORY, AlertId::CATEGORY].contains(&event.stream.category()) {
         return Ok(serde_json::from_slice(&event.data).map_err(unreadable)?);
     }
     let mut value: Value = serde_json::from_slice(&event.data).map_err(unreadable)?;
-    if let Some(key) = value.get_mut("api_key").filter(|key| !key.is_null()) {
-        *key = SEALED.into();
+    for place in ["/api_key", "/secret", "/previous/secret"] {
+        if let Some(key) = value.pointer_mut(place).filter(|key| !key.is_null()) {
+            *key = SEALED.into();
+        }
+    }
+    if event.stream.category() == AlertId::CATEGORY {
+        for place in ["/url", "/spec/url"] {
+            if let Some(Value::String(url)) = value.pointer_mut(place) {
+                *url = shown_url(url);
+            }
+        }
     }
     Ok(serde_json::value::to_raw_value(&value).map_err(unreadable)?)
 }
