@@ -85,6 +85,11 @@ impl Trouble {
         Self { exit, what: what.into(), why: Vec::new(), next: Vec::new() }
     }
 
+    /// Something went wrong.
+    pub(crate) fn failed(what: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, what)
+    }
+
     /// A value on the command line that cannot be used.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self::new(Exit::Usage, what)

@@ -15,6 +15,7 @@ mod snapshots;
 mod tweaks;
 mod views;
 mod wait;
+mod worker_process;
 
 use exit::{Exit, Trouble};
 

@@ -294,6 +294,22 @@ pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
 pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// How long a worker waits for an answer, beyond what it asked the server to wait itself.
+pub const WORKER_ANSWER_MS_MAX: u64 = 5_000;
+/// The first pause of a worker before it asks again a server that was away.
+pub const WORKER_PAUSE_MS_MIN: u64 = 100;
+/// The longest such pause.
+pub const WORKER_PAUSE_MS_MAX: u64 = 3_000;
+/// How long a worker that stops tries to tell the server, beyond the end of its runs.
+pub const WORKER_LEAVE_MS_MAX: u64 = 5_000;
+/// Reports of a worker in one request.
+pub const WORKER_REPORTS_MAX: usize = 512;
+/// Bytes of such a request; a report that is larger travels by itself.
+pub const WORKER_BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// The size at which the log of a worker in the background is set aside.
+pub const WORKER_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// How long a worker that is told to stop may take until the one who told it waits no more.
+pub const WORKER_STOP_MS_MAX: u64 = 30_000;
 /// How often the CLI looks again while it watches.
 pub const CLI_WATCH_MS: u64 = 1_000;
 
@@ -335,5 +351,7 @@ const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_MAX <= TASK_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
+const _: () = assert!(DRAIN_MS_MAX + WORKER_LEAVE_MS_MAX * 2 < WORKER_STOP_MS_MAX);
+const _: () = assert!(WORKER_BATCH_BYTES_MAX < RESPONSE_BYTES_MAX);
 const _: () = assert!(LANGFLOW_BACKOFF_MS_MIN < LANGFLOW_BACKOFF_MS_MAX);
 const _: () = assert!(CLI_ANSWER_MS_MAX > COMMAND_TIMEOUT_MS + READ_WAIT_MS_MAX);
