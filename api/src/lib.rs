@@ -8,6 +8,7 @@
 //! - [`call`], [`query`], [`body`], [`options`]: a request's parts, checked for shape.
 //! - [`shown`]: rows as callers see them.
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
+//! - [`live`]: events as they happen, for those who listen.
 //! - [`auth`]: API keys.
 //!
 //! No rule of the domain is here, and nothing is stored here.
@@ -17,9 +18,11 @@ pub mod auth;
 pub mod body;
 pub mod call;
 pub mod error;
+pub mod live;
 pub mod options;
 pub mod query;
 pub mod read;
+mod recorded;
 pub mod reply;
 pub mod routes;
 pub mod server;
@@ -27,6 +30,7 @@ pub mod shown;
 
 pub use app::App;
 pub use auth::AuthKeys;
+pub use live::Live;
 pub use server::run;
 
 #[cfg(test)]

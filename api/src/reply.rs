@@ -1,13 +1,20 @@
 //! An answer on its way out: status, JSON, headers. Owns how results and errors are written onto
 //! the wire; knows nothing of what they mean.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream;
 use serde::{Serialize, Serializer};
 use spark_events::{Position, Timestamp};
 use warp::http::header::{
-    ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use warp::http::{HeaderMap, StatusCode};
-use warp::reply::Response;
+use warp::reply::{Reply as _, Response};
 
 use crate::error::ApiError;
 
@@ -25,8 +32,38 @@ pub(crate) fn rfc3339<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::
 #[derive(Debug)]
 pub struct Reply {
     status: StatusCode,
-    json: Vec<u8>,
+    content: Content,
     position: Option<Position>,
+}
+
+/// What an answer consists of.
+#[derive(Debug)]
+enum Content {
+    Json(Vec<u8>),
+    /// Something whole that is no JSON, with its media type.
+    Text(&'static str, Vec<u8>),
+    /// Events as they happen (`text/event-stream`).
+    Events(Pieces),
+}
+
+/// The pieces of an answer that is written as it comes about.
+struct Pieces(Mutex<Pin<Box<dyn Stream<Item = Bytes> + Send>>>);
+
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pieces(..)")
+    }
+}
+
+/// The server wants a stream that could be shared, which futures of the log are not. Nobody shares
+/// this one: the lock is never taken.
+impl Stream for Pieces {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let pieces = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        pieces.as_mut().poll_next(context).map(|piece| piece.map(Ok))
+    }
 }
 
 /// A page of rows, in the form that every list has.
@@ -73,7 +110,24 @@ impl Reply {
         let json = serde_json::to_vec(value).map_err(|error| {
             spark_actors::DispatchError::Internal(format!("an answer has no JSON form: {error}"))
         })?;
-        Ok(Self { status: StatusCode::OK, json, position: None })
+        Ok(Self::whole(Content::Json(json)))
+    }
+
+    /// 200 with a text that is no JSON.
+    #[must_use]
+    pub fn text(kind: &'static str, text: String) -> Self {
+        Self::whole(Content::Text(kind, text.into_bytes()))
+    }
+
+    /// 200 with events as they happen. The stream is asked for its next piece only when the
+    /// connection has room, and dropped when the caller goes away.
+    #[must_use]
+    pub fn events(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self::whole(Content::Events(Pieces(Mutex::new(Box::pin(pieces)))))
+    }
+
+    fn whole(content: Content) -> Self {
+        Self { status: StatusCode::OK, content, position: None }
     }
 
     /// The row that a write led to, or what is known of it where the read model does not show it
@@ -118,7 +172,19 @@ impl Reply {
     /// The bytes of the answer.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> Response {
-        let mut response = json_response(self.status, self.json, "application/json", request_id);
+        let mut response = match self.content {
+            Content::Json(json) => whole(self.status, json, "application/json", request_id),
+            Content::Text(kind, text) => whole(self.status, text, kind, request_id),
+            Content::Events(pieces) => {
+                let response = warp::reply::stream(pieces).into_response();
+                let mut response = headed(response, "text/event-stream", request_id);
+                let headers = response.headers_mut();
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+                // A proxy that gathers an answer before it passes it on would hold back the events.
+                headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+                response
+            }
+        };
         if let Some(Position(position)) = self.position {
             response.headers_mut().insert(POSITION, position.into());
         }
@@ -131,8 +197,7 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     let problem = error.problem(request_id);
     // A problem consists of texts and numbers, which always have a JSON form.
     let json = serde_json::to_vec(&problem).unwrap_or_default();
-    let mut response =
-        json_response(error.row().status, json, "application/problem+json", request_id);
+    let mut response = whole(error.row().status, json, "application/problem+json", request_id);
     let headers = response.headers_mut();
     match error {
         ApiError::KeyMissing | ApiError::KeyWrong => {
@@ -149,9 +214,13 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     response
 }
 
-fn json_response(status: StatusCode, json: Vec<u8>, kind: &'static str, id: &str) -> Response {
-    let mut response = Response::new(json.into());
+fn whole(status: StatusCode, body: Vec<u8>, kind: &'static str, id: &str) -> Response {
+    let mut response = headed(Response::new(body.into()), kind, id);
     *response.status_mut() = status;
+    response
+}
+
+fn headed(mut response: Response, kind: &'static str, id: &str) -> Response {
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Ok(id) = HeaderValue::from_str(id) {

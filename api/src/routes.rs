@@ -7,6 +7,7 @@ use warp::http::Method;
 
 use crate::error::ApiError;
 
+pub mod events;
 pub mod flows;
 pub mod history;
 pub mod schedules;
@@ -33,6 +34,8 @@ pub enum Route<'a> {
     Tasks(tasks::TaskRoute<'a>),
     /// History.
     History(history::HistoryRoute<'a>),
+    /// Events as they happen.
+    Events,
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
 }
@@ -80,6 +83,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
         ["tasks", rest @ ..] => tasks::route(method, rest)?.map(Route::Tasks),
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
+        ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),
         _ => return Err(unknown()),
     };

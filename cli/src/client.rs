@@ -12,6 +12,7 @@ use spark_events::limits::{CLI_ANSWER_MS_MAX, CLI_CONNECT_MS_MAX, PAGE_MAX};
 
 use crate::exit::{Exit, Trouble};
 use crate::output::text;
+use crate::settings::target::is_local;
 
 mod refusal;
 
@@ -32,8 +33,8 @@ pub(crate) struct Target {
     pub(crate) server: String,
     /// The API key, if one was found.
     pub(crate) key: Option<String>,
-    /// Where the key was looked for last, for the error that says so.
-    pub(crate) key_file: String,
+    /// Why no key is sent, where none is.
+    pub(crate) no_key: String,
     /// Why, for the history of what is changed.
     pub(crate) reason: Option<String>,
 }
@@ -74,6 +75,16 @@ impl Client {
     /// The server's base URL.
     pub(crate) fn server(&self) -> &str {
         &self.target.server
+    }
+
+    /// Whether it would talk to this server with this key.
+    pub(crate) fn is_of(&self, target: &Target) -> bool {
+        self.target.server == target.server && self.target.key == target.key
+    }
+
+    /// Whether what is sent can be read on the way, and leaves this machine.
+    pub(crate) fn is_clear_text_to_others(&self) -> bool {
+        self.base.scheme() == "http" && !is_local(&self.base)
     }
 
     /// Reads `/api/v1/<path>`.
@@ -325,7 +336,8 @@ fn merge(before: Option<Value>, mut page: Value) -> Value {
     page
 }
 
-fn parse_base(server: &str) -> Result<Url> {
+/// The base URL of a server.
+pub(crate) fn parse_base(server: &str) -> Result<Url, Trouble> {
     let bad = |why: String| {
         Trouble::usage(format!("{server:?} is not the URL of a server"))
             .because(why)
@@ -333,7 +345,7 @@ fn parse_base(server: &str) -> Result<Url> {
     };
     let url = Url::parse(server).map_err(|error| bad(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(bad("it must begin with http:// or https:// and name a host".into()).into());
+        return Err(bad("it must begin with http:// or https:// and name a host".into()));
     }
     Ok(url)
 }

@@ -112,7 +112,7 @@ impl Process {
             match asked {
                 Ok(registered) => {
                     self.link.back();
-                    self.place.registered(id)?;
+                    self.place.registered(id, self.link.server())?;
                     return Ok(Some((id, registered)));
                 }
                 Err(Unsaid::Refused { status: 409, .. }) if earlier.len() > 1 => {

@@ -154,6 +154,16 @@ event_types!(WorkerEvent {
     Lost => "worker.lost" v 1,
 });
 
+/// Every name on disk with its newest schema version, by aggregate. Only the chunks of payloads
+/// are not among them; they belong to [`crate::payload`].
+pub const TYPES: [&[(&str, u16)]; 5] = [
+    TaskEvent::TYPES,
+    ScheduleEvent::TYPES,
+    SourceEvent::TYPES,
+    FlowEvent::TYPES,
+    WorkerEvent::TYPES,
+];
+
 fn to_json<T: Serialize>(event_type: &'static str, data: &T) -> Result<Bytes, CodecError> {
     serde_json::to_vec(data)
         .map(Bytes::from)

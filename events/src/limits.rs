@@ -288,6 +288,25 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// How long one API request may wait for a task to end; the CLI asks again.
 pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 
+/// Listeners to events at once; a further one is refused.
+pub const LISTENERS_MAX: usize = 2_048;
+/// Pieces that wait for a listener. One that is further behind reads the log by itself.
+pub const LISTENER_PIECES_MAX: usize = 8;
+/// Bytes of a piece after which it takes no further event.
+pub const LISTENER_PIECE_BYTES_MAX: usize = 64 * 1024;
+/// The shortest time between two pieces for the same listener. What happens in between is sent
+/// together.
+pub const LISTENER_PAUSE_MS: u64 = 50;
+/// How long a listener hears nothing before it is told that the connection lives.
+pub const LISTENER_HEARTBEAT_MS: u64 = 15_000;
+/// Events that a listener who is behind reads at once.
+pub const LISTENER_PAGE_EVENTS: usize = 256;
+/// Listeners who are behind and read the log at the same time; the log's other readers have the
+/// rest of its connections.
+pub const LISTENER_READS_MAX: usize = 1;
+/// Values of one filter of a listener.
+pub const LISTENER_VALUES_MAX: usize = 32;
+
 /// How long the event log may take to close at shutdown.
 pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 /// How long the CLI tries to connect to the server.
@@ -308,8 +327,12 @@ pub const WORKER_REPORTS_MAX: usize = 512;
 pub const WORKER_BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// The size at which the log of a worker in the background is set aside.
 pub const WORKER_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// How often the log of a worker is looked at while it is followed.
+pub const WORKER_LOG_LOOK_MS: u64 = 250;
 /// How long a worker that is told to stop may take until the one who told it waits no more.
 pub const WORKER_STOP_MS_MAX: u64 = 30_000;
+/// The largest file of settings that the CLI reads: its configuration file, or `.env`.
+pub const CLI_SETTINGS_BYTES_MAX: u64 = 64 * 1024;
 /// How often the CLI looks again while it watches.
 pub const CLI_WATCH_MS: u64 = 1_000;
 
@@ -350,6 +373,7 @@ const _: () =
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_MAX <= TASK_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
+const _: () = assert!(LISTENERS_MAX < CONNECTIONS_MAX && LISTENER_READS_MAX < LOG_READERS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(DRAIN_MS_MAX + WORKER_LEAVE_MS_MAX * 2 < WORKER_STOP_MS_MAX);
 const _: () = assert!(WORKER_BATCH_BYTES_MAX < RESPONSE_BYTES_MAX);

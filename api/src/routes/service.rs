@@ -48,12 +48,13 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 9] = [
+const LINKS: [(&str, &str); 10] = [
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
     ("tasks", "/tasks"),
     ("workers", "/workers"),
+    ("events", "/events"),
     ("history", "/history/{kind}/{id}"),
     ("health", "/health"),
     ("livez", "/livez"),

@@ -17,7 +17,7 @@ use spark_projections::Projections;
 use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::Incoming;
-use crate::{App, AuthKeys};
+use crate::{App, AuthKeys, Live};
 
 pub(crate) const KEY: &str = "test-key";
 
@@ -115,7 +115,8 @@ pub(crate) async fn world() -> World {
     });
     let spark = spark.await.unwrap();
     let projections = Projections::start(dir.path().join("reads.db"), log).unwrap();
-    let app = App { spark, projections, keys: AuthKeys::local(KEY), version: "0.0.0" };
+    let live = Live::new(Arc::clone(spark.log()));
+    let app = App { spark, projections, live, keys: AuthKeys::local(KEY), version: "0.0.0" };
     let world = World { app: Arc::new(app), source, flow: id, _dir: dir };
     let head = world.app.spark.log().head().await.unwrap();
     world.app.wait_for(head).await.unwrap();

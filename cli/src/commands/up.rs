@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use spark_actors::{Spark, SparkConfig};
-use spark_api::{App, AuthKeys};
+use spark_api::{App, AuthKeys, Live};
 use spark_events::limits::{
     LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_SLOTS_DEFAULT,
 };
@@ -29,7 +29,7 @@ mod banner;
 mod langflow;
 mod listen;
 mod lock;
-mod signals;
+pub(crate) mod signals;
 
 use banner::{Banner, LangFlowPlan};
 use langflow::Companion;
@@ -147,7 +147,7 @@ pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let address = listener.local_addr()?;
     let mut signals = signals::Signals::new()?;
     let plan = up.plan();
-    let given_key = global.given_key().map(str::to_owned);
+    let given_key = global.given_key();
     let drift_every = up.drift_every;
     let server = start(up, home, lock, listener, given_key.clone()).await?;
     if let Some(DriftEvery(every)) = drift_every {
@@ -213,6 +213,7 @@ async fn start(
     let app = App {
         spark: spark.clone(),
         projections: projections.clone(),
+        live: Live::new(Arc::clone(&log)),
         keys: AuthKeys::local(&key),
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -262,11 +263,10 @@ fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -
 }
 
 /// Logs go to standard error, tersely. `RUST_LOG` beats `AUTOMAGIK_LOG_LEVEL` beats our default.
-fn start_tracing(out: &Out) {
-    let named =
-        ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].iter().find_map(|name| std::env::var(name).ok());
+pub(crate) fn start_tracing(out: &Out) {
+    let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].into_iter().find_map(env);
     let own = "warn,automagik=info,spark_events=info,spark_actors=info,spark_projections=info,spark_api=info";
-    let wished = named.filter(|named| !named.is_empty()).unwrap_or_else(|| own.to_owned());
+    let wished = named.unwrap_or_else(|| own.to_owned());
     let filter = tracing_subscriber::EnvFilter::try_new(&wished);
     if filter.is_err() {
         out.note(&format!("the log level {wished:?} cannot be read; taking the usual one"));
@@ -283,18 +283,18 @@ fn start_tracing(out: &Out) {
 }
 
 /// Every file that this process makes from now on is its owner's alone.
-fn private_files() {
+pub(crate) fn private_files() {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
 #[cfg(unix)]
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(not(unix))]
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unknown".to_owned())
 }
 

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::Context;
 use crate::args::Global;
-use crate::client::rows;
+use crate::client::{Client, rows};
 use crate::exit::Exit;
+use crate::output::Out;
 use crate::views;
 
 mod background;
@@ -85,17 +86,24 @@ pub(crate) struct Which {
 }
 
 /// Runs a command of the group.
-pub(crate) async fn run(worker: Worker, context: &Context<'_>, global: &Global) -> Result<Exit> {
+pub(crate) async fn run(worker: Worker, global: &Global, out: &Out) -> Result<Exit> {
+    // What concerns this machine alone needs no server.
+    let context = || -> Result<Context<'_>> {
+        Ok(Context { client: Client::new(global.target()?)?, out })
+    };
     match worker {
-        Worker::Start(start) => start::run(start, context, global).await,
-        Worker::List => list(context).await,
-        Worker::Show(which) => show(&which.worker, context).await,
-        Worker::Pause(which) => change(&which.worker, "pause", context).await,
-        Worker::Resume(which) => change(&which.worker, "resume", context).await,
-        Worker::Drain(which) => change(&which.worker, "drain", context).await,
-        Worker::Stop(stop) => here::stop(stop, context, &global.home()).await,
-        Worker::Status => here::status(context, &global.home()).await,
-        Worker::Logs(logs) => logs::run(&logs, context.out, &global.home()).await,
+        Worker::Start(start) => start::run(start, global, out).await,
+        Worker::List => list(&context()?).await,
+        Worker::Show(which) => show(&which.worker, &context()?).await,
+        Worker::Pause(which) => change(&which.worker, "pause", &context()?).await,
+        Worker::Resume(which) => change(&which.worker, "resume", &context()?).await,
+        Worker::Drain(which) => change(&which.worker, "drain", &context()?).await,
+        Worker::Stop(stop) => match here::meant(&stop, &global.home())? {
+            Some(worker) => here::end(&worker, &global.home(), out).await,
+            None => change(&stop.worker.unwrap_or_default(), "stop", &context()?).await,
+        },
+        Worker::Status => here::status(context(), out, &global.home()).await,
+        Worker::Logs(logs) => logs::run(&logs, out, &global.home()).await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the server is asked by a worker: each question once, with what its answer means for asking
 //! again. Says when the server is away and when it is back, and not at every question.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -12,8 +12,8 @@ use spark_events::WorkerId;
 use spark_events::limits::{CLI_ANSWER_MS_MAX, WORKER_ANSWER_MS_MAX};
 use tokio::time::Instant;
 
-use crate::client::Client;
-use crate::exit::{Exit, Trouble};
+use crate::client::{Client, Target};
+use crate::exit::{Exit, Trouble, trouble_of};
 
 /// How long the server has been away when that is said again.
 const AGAIN_AFTER: [Duration; 4] = [
@@ -39,18 +39,52 @@ pub(super) enum Unsaid {
     },
 }
 
+/// Where the server is, looked up anew whenever it is away: a server of the data directory may come
+/// back with another address.
+type Find = Box<dyn Fn() -> Result<Target, Trouble> + Send + Sync>;
+
 /// The way to the server.
-#[derive(Debug)]
 pub(crate) struct Link {
-    client: Client,
+    find: Find,
+    client: Mutex<Option<Arc<Client>>>,
     /// Since when the server is away, and how often that was said.
     away: Mutex<Option<(Instant, usize)>>,
 }
 
 impl Link {
-    /// Asks through this client.
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, away: Mutex::default() }
+    /// Asks the server that is found.
+    pub(crate) fn new(find: impl Fn() -> Result<Target, Trouble> + Send + Sync + 'static) -> Self {
+        Self { find: Box::new(find), client: Mutex::default(), away: Mutex::default() }
+    }
+
+    /// The server that was asked last.
+    pub(super) fn server(&self) -> String {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        client.as_ref().map(|client| client.server().to_owned()).unwrap_or_default()
+    }
+
+    fn client(&self) -> Result<Arc<Client>, Unsaid> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        let target = (self.find)().map_err(Unsaid::Away)?;
+        let found = Client::new(target).map_err(|error| Unsaid::Refused {
+            status: 0,
+            trouble: trouble_of(&error).unwrap_or_else(|| Trouble::failed(error.to_string())),
+        })?;
+        warn_of_clear_text(&found);
+        Ok(client.insert(Arc::new(found)).clone())
+    }
+
+    /// Looks whether the server that is away has another address by now.
+    fn look_again(&self) {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(had), Ok(target)) = (&*client, (self.find)())
+            && !had.is_of(&target)
+        {
+            *client = None;
+        }
     }
 
     pub(super) async fn register(
@@ -87,8 +121,9 @@ impl Link {
         body: Vec<u8>,
         patience: Duration,
     ) -> Result<T, Unsaid> {
-        let away = |error: reqwest::Error| Unsaid::Away(self.client.unreachable(&error));
-        let response = self.client.post_bytes(path, body, patience).await.map_err(away)?;
+        let client = self.client()?;
+        let away = |error: reqwest::Error| Unsaid::Away(client.unreachable(&error));
+        let response = client.post_bytes(path, body, patience).await.map_err(away)?;
         let status = response.status();
         let body = response.bytes().await.map_err(away)?;
         if status.is_success() {
@@ -96,11 +131,11 @@ impl Link {
             let body: &[u8] = if body.is_empty() { b"null" } else { &body };
             return serde_json::from_slice(body).map_err(|error| Unsaid::Refused {
                 status: status.as_u16(),
-                trouble: self.not_spark(&format!("its answer is of another shape: {error}")),
+                trouble: not_spark(&client, &format!("its answer is of another shape: {error}")),
             });
         }
         let problem = serde_json::from_slice(&body).ok();
-        let trouble = self.client.refusal(status, problem.as_ref());
+        let trouble = client.refusal(status, problem.as_ref());
         Err(match status {
             StatusCode::GONE => Unsaid::Gone(trouble.what),
             // Over other data than it had: it never knew this worker.
@@ -111,22 +146,15 @@ impl Link {
             _ if status.is_server_error() => Unsaid::Away(trouble),
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Unsaid::Refused {
                 status: status.as_u16(),
-                trouble: self.not_spark("it takes no workers"),
+                trouble: not_spark(&client, "it takes no workers"),
             },
             _ => Unsaid::Refused { status: status.as_u16(), trouble },
         })
     }
 
-    fn not_spark(&self, why: &str) -> Trouble {
-        let server = self.client.server();
-        Trouble::new(Exit::Failed, format!("{server} does not answer as this Spark does"))
-            .because(why)
-            .then("check the address: --server URL, or AUTOMAGIK_URL")
-            .then("and that both sides have the same version: automagik --version")
-    }
-
     /// The server was not there: says so at first, and then rarely.
     pub(super) fn away(&self, trouble: &Trouble) {
+        self.look_again();
         let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, said) = *away.get_or_insert_with(|| (Instant::now(), 0));
         let due = said.checked_sub(1).and_then(|again| AGAIN_AFTER.get(again));
@@ -151,6 +179,25 @@ impl Link {
             let away_s = since.elapsed().as_secs();
             tracing::info!(away_s, "the server answers again");
         }
+    }
+}
+
+fn not_spark(client: &Client, why: &str) -> Trouble {
+    let server = client.server();
+    Trouble::new(Exit::Failed, format!("{server} does not answer as this Spark does"))
+        .because(why)
+        .then("check the address: --server URL, or AUTOMAGIK_URL")
+        .then("and that both sides have the same version: automagik --version")
+}
+
+/// Orders hold the keys of sources.
+fn warn_of_clear_text(client: &Client) {
+    if client.is_clear_text_to_others() {
+        tracing::warn!(
+            "the keys of sources travel in clear to {}: put TLS in front of it (https://), or stay \
+             within a network that you trust",
+            client.server()
+        );
     }
 }
 

@@ -42,7 +42,7 @@ impl Place {
     ///
     /// # Errors
     /// Another process has it, or the files cannot be used.
-    pub(crate) fn take(home: &Home, name: &str, server: &str) -> Result<Self> {
+    pub(crate) fn take(home: &Home, name: &str) -> Result<Self> {
         let path = home.worker_lock(name);
         let cannot = || format!("cannot use the lock file {}", path.display());
         let mut options = OpenOptions::new();
@@ -60,7 +60,7 @@ impl Place {
         let path = home.worker_state(name);
         let ids = read(&path).map(|state| state.ids).unwrap_or_default();
         let state =
-            State { ids, registered: false, pid: std::process::id(), server: server.to_owned() };
+            State { ids, registered: false, pid: std::process::id(), server: String::new() };
         Ok(Self { path, state, _lock: lock })
     }
 
@@ -79,7 +79,8 @@ impl Place {
     }
 
     /// The id has arrived; those before it are of no more use.
-    pub(crate) fn registered(&mut self, id: WorkerId) -> Result<()> {
+    pub(crate) fn registered(&mut self, id: WorkerId, server: String) -> Result<()> {
+        self.state.server = server;
         self.state.ids = vec![id];
         self.state.registered = true;
         self.write()
@@ -150,38 +151,38 @@ mod tests {
     fn a_name_is_one_process_on_a_machine() {
         let (_dir, home) = home();
         assert_eq!(running(&home, "a"), None);
-        let place = Place::take(&home, "a", "http://s").unwrap();
-        let error = Place::take(&home, "a", "http://s").unwrap_err();
+        let place = Place::take(&home, "a").unwrap();
+        let error = Place::take(&home, "a").unwrap_err();
         let trouble = error.downcast_ref::<Trouble>().unwrap();
         assert_eq!(trouble.exit, Exit::Conflict);
         assert_eq!(running(&home, "a"), Some(std::process::id()));
-        Place::take(&home, "b", "http://s").unwrap();
+        Place::take(&home, "b").unwrap();
         assert_eq!(names(&home), ["a", "b"]);
         drop(place);
         assert_eq!(running(&home, "a"), None);
-        Place::take(&home, "a", "http://s").unwrap();
+        Place::take(&home, "a").unwrap();
     }
 
     #[test]
     fn the_next_process_knows_the_one_before_wherever_that_died() {
         let (_dir, home) = home();
         let ids: Vec<WorkerId> = (0..3).map(|_| WorkerId::random()).collect();
-        let mut place = Place::take(&home, "a", "http://s").unwrap();
+        let mut place = Place::take(&home, "a").unwrap();
         place.remember(ids[0]).unwrap();
-        place.registered(ids[0]).unwrap();
+        place.registered(ids[0], "http://s".into()).unwrap();
         drop(place);
         // This one died before it knew whether it was taken in.
-        let mut place = Place::take(&home, "a", "http://s").unwrap();
+        let mut place = Place::take(&home, "a").unwrap();
         assert_eq!(place.ids(), [ids[0]]);
         place.remember(ids[1]).unwrap();
         drop(place);
-        let mut place = Place::take(&home, "a", "http://s").unwrap();
+        let mut place = Place::take(&home, "a").unwrap();
         assert_eq!(place.ids(), [ids[0], ids[1]]);
         place.remember(ids[2]).unwrap();
-        place.registered(ids[2]).unwrap();
+        place.registered(ids[2], "http://s".into()).unwrap();
         assert_eq!(place.ids(), [ids[2]]);
         place.forget();
         drop(place);
-        assert_eq!(Place::take(&home, "a", "http://s").unwrap().ids(), []);
+        assert_eq!(Place::take(&home, "a").unwrap().ids(), []);
     }
 }

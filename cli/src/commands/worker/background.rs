@@ -41,7 +41,7 @@ pub(super) fn detach() {
 /// Starts the process and says how that went.
 pub(super) async fn start(name: &str, home: &Home, out: &Out) -> Result<Exit> {
     // Refused here, with a word, instead of in the log.
-    drop(Place::take(home, name, "")?);
+    drop(Place::take(home, name)?);
     let path = home.worker_log(name);
     set_aside(&path);
     let log = OpenOptions::new().append(true).create(true).open(&path);

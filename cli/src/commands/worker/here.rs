@@ -7,9 +7,10 @@ use clap::Args;
 use serde_json::{Value, json};
 use spark_events::limits::WORKER_STOP_MS_MAX;
 
-use super::{Context, change};
+use super::Context;
 use crate::exit::{Exit, Trouble};
 use crate::home::Home;
+use crate::output::Out;
 use crate::views;
 use crate::worker_process::state::{self, State};
 
@@ -22,11 +23,11 @@ pub(crate) struct Stop {
     /// Its name, or its id or the start of that; without one the worker on
     /// this machine
     #[arg(value_name = "WORKER")]
-    worker: Option<String>,
+    pub(super) worker: Option<String>,
 }
 
 /// A worker that runs on this machine.
-struct Here {
+pub(super) struct Here {
     name: String,
     pid: u32,
     state: State,
@@ -41,40 +42,38 @@ fn here(home: &Home) -> Vec<Here> {
     state::names(home).into_iter().filter_map(running).collect()
 }
 
-/// Ends the worker that is meant: by a signal on this machine, through the server elsewhere.
-pub(super) async fn stop(stop: Stop, context: &Context<'_>, home: &Home) -> Result<Exit> {
+/// The worker on this machine that is to end; `None` where it must be elsewhere.
+pub(super) fn meant(stop: &Stop, home: &Home) -> Result<Option<Here>> {
     let mut here = here(home);
-    let Some(worker) = stop.worker else {
-        return match here.len() {
-            1 => end(&here.remove(0), context, home).await,
-            0 => Err(Trouble::new(Exit::NotFound, "no worker runs on this machine")
-                .because(format!("none holds its lock in {}", home.dir().display()))
-                .then("to stop one elsewhere: automagik worker list, then automagik worker stop NAME")
-                .into()),
-            _ => {
-                let names: Vec<&str> = here.iter().map(|one| one.name.as_str()).collect();
-                Err(Trouble::usage("more than one worker runs on this machine")
-                    .because(format!("they are {}", names.join(", ")))
-                    .then("name one: automagik worker stop NAME")
-                    .into())
-            }
+    if let Some(worker) = &stop.worker {
+        let is_meant = |one: &Here| {
+            let id = one.state.ids.last().map(ToString::to_string);
+            one.name == *worker || id.is_some_and(|id| id == *worker)
         };
-    };
-    let is_meant = |one: &Here| {
-        let id = one.state.ids.last().map(ToString::to_string);
-        one.name == worker || id.is_some_and(|id| id == worker)
-    };
-    match here.into_iter().find(is_meant) {
-        Some(one) => end(&one, context, home).await,
-        None => change(&worker, "stop", context).await,
+        return Ok(here.into_iter().find(is_meant));
+    }
+    match here.len() {
+        1 => Ok(here.pop()),
+        0 => Err(Trouble::new(Exit::NotFound, "no worker runs on this machine")
+            .because(format!("none holds its lock in {}", home.dir().display()))
+            .then("to stop one elsewhere: automagik worker list, then automagik worker stop NAME")
+            .into()),
+        _ => {
+            let names: Vec<&str> = here.iter().map(|one| one.name.as_str()).collect();
+            Err(Trouble::usage("more than one worker runs on this machine")
+                .because(format!("they are {}", names.join(", ")))
+                .then("name one: automagik worker stop NAME")
+                .into())
+        }
     }
 }
 
-async fn end(worker: &Here, context: &Context<'_>, home: &Home) -> Result<Exit> {
+/// Ends it by a signal, and waits for its end.
+pub(super) async fn end(worker: &Here, home: &Home, out: &Out) -> Result<Exit> {
     let Here { name, pid, .. } = worker;
     signal(*pid)?;
     let begun = Instant::now();
-    context.out.note(&format!("worker {name} (process {pid}) stops"));
+    out.note(&format!("worker {name} (process {pid}) stops"));
     while state::running(home, name) == Some(*pid) {
         if begun.elapsed() > Duration::from_millis(WORKER_STOP_MS_MAX) {
             return Err(Trouble::new(Exit::Pending, format!("worker {name} has not ended yet"))
@@ -84,7 +83,7 @@ async fn end(worker: &Here, context: &Context<'_>, home: &Home) -> Result<Exit> 
         }
         tokio::time::sleep(LOOK).await;
     }
-    context.out.note("stopped");
+    out.note("stopped");
     Ok(Exit::Ok)
 }
 
@@ -111,8 +110,11 @@ fn signal(pid: u32) -> Result<()> {
 }
 
 /// What runs here, and what the server knows.
-pub(super) async fn status(context: &Context<'_>, home: &Home) -> Result<Exit> {
-    let Context { client, out } = context;
+pub(super) async fn status(
+    context: Result<Context<'_>>,
+    out: &Out,
+    home: &Home,
+) -> Result<Exit> {
     let local: Vec<Value> = here(home)
         .iter()
         .map(|one| {
@@ -123,7 +125,10 @@ pub(super) async fn status(context: &Context<'_>, home: &Home) -> Result<Exit> {
             })
         })
         .collect();
-    let listed = client.list(&["workers"], &[], usize::MAX).await;
+    let listed = match context {
+        Ok(context) => context.client.list(&["workers"], &[], usize::MAX).await,
+        Err(error) => Err(error),
+    };
     let (workers, trouble) = match listed {
         Ok(list) => (list, None),
         Err(error) if local.is_empty() => return Err(error),

@@ -11,11 +11,11 @@ use spark_events::limits::{
 };
 use tokio::sync::watch;
 
-use super::{Context, background};
+use super::background;
 use crate::args::Global;
-use crate::client::Client;
 use crate::commands::up::{hostname, private_files, signals, start_tracing};
 use crate::exit::{Exit, Trouble};
+use crate::output::Out;
 use crate::worker_process::state::Place;
 use crate::worker_process::{End, Link, Plan, Process};
 
@@ -76,8 +76,7 @@ pub(super) fn name_of_host() -> String {
 }
 
 /// Works until it is told to stop.
-pub(super) async fn run(start: Start, context: &Context<'_>, global: &Global) -> Result<Exit> {
-    let out = context.out;
+pub(super) async fn run(start: Start, global: &Global, out: &Out) -> Result<Exit> {
     let home = global.home();
     private_files();
     home.create()?;
@@ -95,19 +94,19 @@ pub(super) async fn run(start: Start, context: &Context<'_>, global: &Global) ->
         return background::start(&name, &home, out).await;
     }
     background::detach();
-    let client = Client::new(global.target())?;
-    let place = Place::take(&home, &name, client.server())?;
+    let place = Place::take(&home, &name)?;
     start_tracing(out);
     if background::is_child() {
         background::keep_log_small(home.worker_log(&name));
     }
-    warn_of_clear_text(&client);
     let plan = Plan { name, hostname: hostname(), slots: start.concurrency, labels };
-    out.note(&banner(&plan, client.server()));
+    out.note(&banner(&plan, global));
     let http = http_client().map_err(|error| Trouble::failed(error.to_string()))?;
     let (stop, stopped) = watch::channel(false);
     let mut signals = signals::Signals::new()?;
-    let mut process = Process { plan, link: Arc::new(Link::new(client)), place, http };
+    let global = global.clone();
+    let find = move || global.target();
+    let mut process = Process { plan, link: Arc::new(Link::new(find)), place, http };
     let work = process.run(stopped);
     tokio::pin!(work);
     let end = tokio::select! {
@@ -129,23 +128,15 @@ pub(super) async fn run(start: Start, context: &Context<'_>, global: &Global) ->
     Ok(Exit::Ok)
 }
 
-fn banner(plan: &Plan, server: &str) -> String {
+fn banner(plan: &Plan, global: &Global) -> String {
     let Plan { name, slots, labels, .. } = plan;
-    let labels = if labels.is_empty() {
-        String::new()
-    } else {
-        format!(", labels {}", labels.join(","))
+    let labels = match labels.is_empty() {
+        true => String::new(),
+        false => format!(", labels {}", labels.join(",")),
     };
+    let server = global.target().map_or_else(
+        |_| format!("the server of {}", global.home().dir().display()),
+        |target| target.server,
+    );
     format!("worker {name} for {server}: {slots} runs at once{labels}; ctrl-c stops it")
-}
-
-/// Orders hold the keys of sources.
-fn warn_of_clear_text(client: &Client) {
-    if client.is_clear_text_to_others() {
-        tracing::warn!(
-            "the keys of sources travel in clear to {}: put TLS in front of it (https://) or stay \
-             within a network that you trust",
-            client.server()
-        );
-    }
 }
