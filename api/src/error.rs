@@ -345,7 +345,9 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Schedule(S::Exists)
         | Rejection::Source(O::Exists)
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
-        | Rejection::Worker(W::Exists) => Row::CONFLICT,
+        | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn) => {
+            Row::CONFLICT
+        }
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
         )
@@ -378,7 +380,8 @@ fn rejection_row(rejection: &Rejection) -> Row {
         )
         | Rejection::Source(
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
-        ) => Row::RULE,
+        )
+        | Rejection::Worker(W::BadName | W::BadSlots(_)) => Row::RULE,
     }
 }
 
@@ -396,6 +399,7 @@ fn failure_row(class: FailureClass) -> Row {
         | FailureClass::TooLarge
         | FailureClass::NeedsPerson
         | FailureClass::Interrupted
+        | FailureClass::WorkerLost
         | FailureClass::Crashed => Row::SOURCE_FAILED,
     }
 }

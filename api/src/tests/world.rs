@@ -71,6 +71,7 @@ fn added(name: &str, port: u16, api_key: Option<SealedKey>) -> SourceEvent {
         kind: spark_events::domain::source::SourceKind::Langflow,
         api_key,
         runs_max: 4,
+        worker_labels: spark_events::domain::labels::Labels::default(),
         probe: Probe::Down { class: FailureClass::Unreachable, message: "refused".to_owned() },
     }))
 }
