@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use spark_actors::remote::{PROTOCOL, Registered, Registration};
+use spark_events::domain::labels::Labels;
 use spark_events::limits::{WORKER_PAUSE_MS_MAX, WORKER_PAUSE_MS_MIN};
 use spark_events::{Clock, SystemClock, WorkerId};
 use tokio::sync::watch;
@@ -40,7 +41,7 @@ pub(crate) struct Plan {
     /// Runs at once.
     pub(crate) slots: u32,
     /// What it offers.
-    pub(crate) labels: Vec<String>,
+    pub(crate) labels: Labels,
 }
 
 /// A worker that has not registered yet.
@@ -98,10 +99,9 @@ impl Process {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Option<(WorkerId, Registered)>> {
         let id = WorkerId::random();
-        // The newest first: whether its registration arrived is not known.
+        // The newest is asked for first: whether its registration arrived is not known.
         let mut earlier = self.place.ids().to_vec();
         self.place.remember(id)?;
-        earlier.reverse();
         let mut pauses = Pauses::default();
         loop {
             let registration = self.registration(id, earlier.last().copied());
@@ -140,7 +140,7 @@ impl Process {
             hostname,
             pid: std::process::id(),
             slots,
-            labels,
+            labels: labels.into(),
             version: env!("CARGO_PKG_VERSION").into(),
             protocol: PROTOCOL,
             clock: SystemClock.now(),

@@ -88,9 +88,8 @@ pub(crate) struct Which {
 /// Runs a command of the group.
 pub(crate) async fn run(worker: Worker, global: &Global, out: &Out) -> Result<Exit> {
     // What concerns this machine alone needs no server.
-    let context = || -> Result<Context<'_>> {
-        Ok(Context { client: Client::new(global.target()?)?, out })
-    };
+    let context =
+        || -> Result<Context<'_>> { Ok(Context { client: Client::new(global.target()?)?, out }) };
     match worker {
         Worker::Start(start) => start::run(start, global, out).await,
         Worker::List => list(&context()?).await,

@@ -195,7 +195,9 @@ impl Life {
                 self.stop();
             }
             (WorkerStatus::Draining, _) => {
-                tracing::info!("draining: takes no new work, and leaves when the last run has ended");
+                tracing::info!(
+                    "draining: takes no new work, and leaves when the last run has ended"
+                );
                 self.stage = Stage::Draining;
             }
             (WorkerStatus::Paused, _) => {

@@ -87,10 +87,7 @@ impl Link {
         }
     }
 
-    pub(super) async fn register(
-        &self,
-        registration: &Registration,
-    ) -> Result<Registered, Unsaid> {
+    pub(super) async fn register(&self, registration: &Registration) -> Result<Registered, Unsaid> {
         self.ask(&["workers"], json(registration)?, answer_ms(0)).await
     }
 

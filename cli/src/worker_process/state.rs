@@ -12,10 +12,14 @@ use spark_events::WorkerId;
 use crate::exit::{Exit, Trouble};
 use crate::home::{Home, write_private};
 
+/// Ids that are kept: one of a worker, and those of processes that died while they registered.
+const IDS_MAX: usize = 8;
+
 /// What the next process needs to know of this one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// The ids under which it registered or may have, the newest last; two at most.
+    /// The id under which it registered last, and those under which it may have since; the newest
+    /// last, [`IDS_MAX`] at most.
     #[serde(default)]
     pub(crate) ids: Vec<WorkerId>,
     /// Whether the newest one is known to have arrived.
@@ -71,8 +75,10 @@ impl Place {
 
     /// Keeps an id before it is sent.
     pub(crate) fn remember(&mut self, id: WorkerId) -> Result<()> {
-        let keep = self.state.ids.len().saturating_sub(1);
-        self.state.ids.drain(..keep);
+        if self.state.ids.len() == IDS_MAX {
+            // The first one is known to have registered.
+            self.state.ids.remove(1);
+        }
         self.state.ids.push(id);
         self.state.registered = false;
         self.write()

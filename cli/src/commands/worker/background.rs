@@ -90,8 +90,9 @@ fn died(status: std::process::ExitStatus, said: &str) -> Trouble {
     let line = |mark: &'static str| {
         said.lines().filter_map(move |line| line.trim_start().strip_prefix(mark)).map(str::to_owned)
     };
-    let what = line("error: ").last();
-    let mut trouble = Trouble::failed(what.unwrap_or_else(|| format!("the worker ended with {status}")));
+    let what = line("error: ").next_back();
+    let mut trouble =
+        Trouble::failed(what.unwrap_or_else(|| format!("the worker ended with {status}")));
     trouble.exit = status.code().and_then(Exit::of_code).unwrap_or(Exit::Failed);
     trouble.why = line("why: ").collect();
     trouble.next = line("next: ").collect();
@@ -122,7 +123,8 @@ pub(super) fn keep_log_small(path: PathBuf) {
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(LOG_LOOK).await;
-            let large = std::fs::metadata(&path).is_ok_and(|meta| meta.len() > WORKER_LOG_BYTES_MAX);
+            let large =
+                std::fs::metadata(&path).is_ok_and(|meta| meta.len() > WORKER_LOG_BYTES_MAX);
             // The process goes on writing to the same file, at its end, which is its beginning then.
             if large && std::fs::copy(&path, path.with_extension("log.1")).is_ok() {
                 let _ = OpenOptions::new().write(true).truncate(true).open(&path);

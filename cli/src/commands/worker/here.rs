@@ -110,11 +110,7 @@ fn signal(pid: u32) -> Result<()> {
 }
 
 /// What runs here, and what the server knows.
-pub(super) async fn status(
-    context: Result<Context<'_>>,
-    out: &Out,
-    home: &Home,
-) -> Result<Exit> {
+pub(super) async fn status(context: Result<Context<'_>>, out: &Out, home: &Home) -> Result<Exit> {
     let local: Vec<Value> = here(home)
         .iter()
         .map(|one| {

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use spark_actors::langflow::http_client;
-use spark_events::limits::{
-    WORKER_LABEL_BYTES_MAX, WORKER_LABELS_MAX, WORKER_NAME_BYTES_MAX, WORKER_SLOTS_DEFAULT,
-    WORKER_SLOTS_MAX,
-};
+use spark_events::domain::labels::Labels;
+use spark_events::limits::{NAME_BYTES_MAX, WORKER_SLOTS_DEFAULT, WORKER_SLOTS_MAX};
 use tokio::sync::watch;
 
 use super::background;
@@ -48,22 +46,20 @@ pub(crate) struct Start {
 }
 
 fn parse_name(text: &str) -> Result<String, String> {
-    is_word(text, WORKER_NAME_BYTES_MAX).then(|| text.to_owned()).ok_or_else(|| {
-        format!("a worker's name has 1 to {WORKER_NAME_BYTES_MAX} letters, digits, dots, dashes or underscores")
+    let is_legal = (1..=NAME_BYTES_MAX).contains(&text.len()) && text.chars().all(is_of_word);
+    is_legal.then(|| text.to_owned()).ok_or_else(|| {
+        format!(
+            "a worker's name has 1 to {NAME_BYTES_MAX} letters, digits, dots, dashes or underscores"
+        )
     })
 }
 
 fn parse_label(text: &str) -> Result<String, String> {
-    is_word(text, WORKER_LABEL_BYTES_MAX).then(|| text.to_owned()).ok_or_else(|| {
-        format!("a label has 1 to {WORKER_LABEL_BYTES_MAX} letters, digits, dots, dashes or underscores")
-    })
+    Labels::new([text.to_owned()]).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// What can be part of a file's name and of a path, on every system.
-fn is_word(text: &str, bytes_max: usize) -> bool {
-    (1..=bytes_max).contains(&text.len()) && text.chars().all(is_of_word)
-}
-
 fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
@@ -71,7 +67,7 @@ fn is_of_word(c: char) -> bool {
 /// This machine's name as the name of a worker.
 pub(super) fn name_of_host() -> String {
     let name: String = hostname().chars().filter(|c| is_of_word(*c)).collect();
-    let name: String = name.chars().take(WORKER_NAME_BYTES_MAX).collect();
+    let name: String = name.chars().take(NAME_BYTES_MAX).collect();
     if name.is_empty() { "worker".to_owned() } else { name }
 }
 
@@ -80,15 +76,7 @@ pub(super) async fn run(start: Start, global: &Global, out: &Out) -> Result<Exit
     let home = global.home();
     private_files();
     home.create()?;
-    let mut labels = start.labels;
-    labels.sort();
-    labels.dedup();
-    if labels.len() > WORKER_LABELS_MAX {
-        let what = format!("{} labels are too many", labels.len());
-        return Err(Trouble::usage(what)
-            .because(format!("a worker has {WORKER_LABELS_MAX} at most"))
-            .into());
-    }
+    let labels = Labels::new(start.labels).map_err(|error| Trouble::usage(error.to_string()))?;
     let name = start.name.unwrap_or_else(name_of_host);
     if start.daemon && !background::is_child() {
         return background::start(&name, &home, out).await;
@@ -132,7 +120,7 @@ fn banner(plan: &Plan, global: &Global) -> String {
     let Plan { name, slots, labels, .. } = plan;
     let labels = match labels.is_empty() {
         true => String::new(),
-        false => format!(", labels {}", labels.join(",")),
+        false => format!(", labels {labels}"),
     };
     let server = global.target().map_or_else(
         |_| format!("the server of {}", global.home().dir().display()),
