@@ -24,7 +24,7 @@ use crate::worker_process::{End, Link, Plan, Process};
   automagik worker start --server http://spark.example:8888 --api-key sk-...
   automagik worker start --name gpu-1 --labels gpu,big --concurrency 4
   automagik worker start --daemon             then: worker status, logs, stop
-On another host, give it a key of the role worker: automagik key create.
+On another host, give it a key: automagik key create NAME --role worker
 Ctrl-c gives background runs back and lets direct ones end (10 s); a second one
 ends it at once. Killed in the middle, its runs go on at the next start.")]
 pub(crate) struct Start {
