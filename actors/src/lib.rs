@@ -18,6 +18,7 @@
 //!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
 //!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
 //! - `alerts.rs`: follows the log and sends messages about failures.
+//! - `keys.rs`: API keys and whose they are.
 //! - `index.rs`, `kept.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
@@ -36,6 +37,7 @@ mod http_flows;
 mod http_source;
 mod index;
 mod kept;
+mod keys;
 pub mod langflow;
 mod open_tasks;
 pub mod remote;
@@ -58,6 +60,7 @@ pub use flows::{
     CreateFlow, DiffAsked, DiffSide, EditFlow, FlowVersion, PushFlow, Pushed, SyncFailure,
     SyncOutcome, SyncReport, SyncWhich, VersionRef,
 };
+pub use keys::{KnownKey, NewKey, Revocation};
 pub use requests::{
     AddRequest, AddSource, BadKey, Creation, Delivery, Done, EditSchedule, IdempotencyKey,
     KeyChange, NewAlert, NewAlertSecret, NewSchedule, NewTask, RemoteListing, Resealed, RetryTask,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use spark_events::clock::ms_between;
 use spark_events::domain::alert::{
-    Alert, AlertBook, AlertCommand, AlertEvent, AlertRejection, AlertSecrets, Attempted, LiveAlert, PreviousSecret,
-    Raising,
+    Alert, AlertBook, AlertCommand, AlertEvent, AlertRejection, AlertSecrets, Attempted, LiveAlert,
+    PreviousSecret, Raising,
 };
 use spark_events::domain::source::SealedKey;
 use spark_events::limits::{

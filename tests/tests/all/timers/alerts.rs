@@ -100,9 +100,9 @@ async fn a_flood_of_failures_is_one_message_a_minute_across_a_restart() {
 impl Paused {
     async fn failed_tasks_up_to(&self, position: u64) -> u64 {
         let all = self.log.read_all(spark_events::Position::START, 4_096).await.unwrap();
-        let of = all.iter().filter(|event| {
-            &*event.event_type == "task.failed" && event.position.0 <= position
-        });
+        let of = all
+            .iter()
+            .filter(|event| &*event.event_type == "task.failed" && event.position.0 <= position);
         of.count() as u64
     }
 }
