@@ -9,6 +9,7 @@
 //! - [`shown`]: rows as callers see them.
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
 //! - [`auth`]: API keys.
+//! - [`openapi`]: the document that describes all of it.
 //!
 //! No rule of the domain is here, and nothing is stored here.
 
@@ -17,6 +18,7 @@ pub mod auth;
 pub mod body;
 pub mod call;
 pub mod error;
+pub mod openapi;
 pub mod options;
 pub mod query;
 pub mod read;

@@ -1,6 +1,7 @@
 //! An answer on its way out: status, JSON, headers. Owns how results and errors are written onto
 //! the wire; knows nothing of what they mean.
 
+use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use spark_events::{Position, Timestamp};
 use warp::http::header::{
@@ -25,12 +26,23 @@ pub(crate) fn rfc3339<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::
 #[derive(Debug)]
 pub struct Reply {
     status: StatusCode,
-    json: Vec<u8>,
+    content: Content,
     position: Option<Position>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What an answer consists of.
+#[derive(Debug)]
+enum Content {
+    Json(Vec<u8>),
+    /// Something whole that is no JSON, with its media type.
+    File(&'static str, Bytes),
+    /// Nothing.
+    Empty,
 }
 
 /// A page of rows, in the form that every list has.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
@@ -73,7 +85,30 @@ impl Reply {
         let json = serde_json::to_vec(value).map_err(|error| {
             spark_actors::DispatchError::Internal(format!("an answer has no JSON form: {error}"))
         })?;
-        Ok(Self { status: StatusCode::OK, json, position: None })
+        Ok(Self::whole(StatusCode::OK, Content::Json(json)))
+    }
+
+    /// 200 with something that is no JSON, or is JSON already.
+    #[must_use]
+    pub fn file(kind: &'static str, bytes: Bytes) -> Self {
+        Self::whole(StatusCode::OK, Content::File(kind, bytes))
+    }
+
+    /// A status without a body.
+    #[must_use]
+    pub fn empty(status: StatusCode) -> Self {
+        Self::whole(status, Content::Empty)
+    }
+
+    fn whole(status: StatusCode, content: Content) -> Self {
+        Self { status, content, position: None, headers: Vec::new() }
+    }
+
+    /// With a header field of its own.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// The row that a write led to, or what is known of it where the read model does not show it
@@ -118,7 +153,13 @@ impl Reply {
     /// The bytes of the answer.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> Response {
-        let mut response = json_response(self.status, self.json, "application/json", request_id);
+        let (kind, bytes) = match self.content {
+            Content::Json(json) => (Some("application/json"), json.into()),
+            Content::File(kind, bytes) => (Some(kind), bytes),
+            Content::Empty => (None, Bytes::new()),
+        };
+        let mut response = response(self.status, bytes, kind, request_id);
+        response.headers_mut().extend(self.headers);
         if let Some(Position(position)) = self.position {
             response.headers_mut().insert(POSITION, position.into());
         }
@@ -131,8 +172,12 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     let problem = error.problem(request_id);
     // A problem consists of texts and numbers, which always have a JSON form.
     let json = serde_json::to_vec(&problem).unwrap_or_default();
-    let mut response =
-        json_response(error.row().status, json, "application/problem+json", request_id);
+    let mut response = self::response(
+        error.row().status,
+        json.into(),
+        Some("application/problem+json"),
+        request_id,
+    );
     let headers = response.headers_mut();
     match error {
         ApiError::KeyMissing | ApiError::KeyWrong => {
@@ -149,12 +194,19 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     response
 }
 
-fn json_response(status: StatusCode, json: Vec<u8>, kind: &'static str, id: &str) -> Response {
-    let mut response = Response::new(json.into());
+fn response(
+    status: StatusCode,
+    bytes: Bytes,
+    kind: Option<&'static str>,
+    request_id: &str,
+) -> Response {
+    let mut response = Response::new(bytes.into());
     *response.status_mut() = status;
     let headers: &mut HeaderMap = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Ok(id) = HeaderValue::from_str(id) {
+    if let Some(kind) = kind {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
     response

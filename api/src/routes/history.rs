@@ -11,14 +11,17 @@ use spark_events::log::Direction;
 use spark_events::{
     LogError, Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp, limits,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read;
 use crate::reply::{Page, Reply, rfc3339};
+
+pub(super) mod openapi;
 
 /// What stands in the place of a sealed key.
 const SEALED: &str = "sealed";
@@ -61,6 +64,20 @@ impl Kind {
     }
 }
 
+/// The words for kinds in a path.
+const KINDS: [&str; 10] = [
+    "task",
+    "tasks",
+    "schedule",
+    "schedules",
+    "flow",
+    "flows",
+    "source",
+    "sources",
+    "worker",
+    "workers",
+];
+
 impl FromStr for Kind {
     type Err = ();
 
@@ -75,6 +92,10 @@ impl FromStr for Kind {
         })
     }
 }
+
+operation_ids!(HistoryRoute<'_> {
+    Self { .. } => "readHistory",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,
@@ -91,9 +112,11 @@ pub(crate) fn route<'a>(
 }
 
 /// An event as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 struct EventRow<'a> {
     position: Position,
+    #[schema(value_type = StreamName)]
     stream: &'a StreamName,
     revision: Revision,
     id: Uuid,
@@ -101,11 +124,13 @@ struct EventRow<'a> {
     event_type: &'a str,
     version: u16,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     recorded_at: Timestamp,
     actor: &'a str,
     reason: Option<&'a str>,
     correlation_id: Uuid,
     causation_id: Uuid,
+    #[schema(value_type = serde_json::Value)]
     data: Box<RawValue>,
 }
 

@@ -1,4 +1,5 @@
 //! The server itself: what it is, whether it lives, whether it is ready, how it is doing.
+//! `service/docs.rs`: the document of this API, and its pages for people.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +8,19 @@ use serde_json::json;
 use spark_actors::{DispatchError, SparkHealth};
 use spark_events::Timestamp;
 use spark_events::log::LogHealth;
+use utoipa::ToSchema;
 use warp::http::Method;
 
-use super::not_allowed;
+use super::{not_allowed, operation_ids};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read::{self, ReadsHealth};
 use crate::reply::{Reply, rfc3339};
+
+mod docs;
+pub(super) mod openapi;
+
+pub use docs::DocsFile;
 
 /// An endpoint of the server itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +33,12 @@ pub enum ServiceRoute {
     Ready,
     /// Everything an operator asks first.
     Health,
+    /// The document that describes this API.
+    OpenApi,
+    /// The same for people, or a file that belongs to it.
+    Docs(DocsFile),
+    /// Where the original had the document for people, too.
+    Redoc,
 }
 
 impl ServiceRoute {
@@ -36,45 +49,68 @@ impl ServiceRoute {
     }
 }
 
+operation_ids!(ServiceRoute {
+    Self::Root => "about",
+    Self::Live => "isAlive",
+    Self::Ready => "isReady",
+    Self::Health => "health",
+    Self::OpenApi => "openApi",
+    Self::Docs(DocsFile::Page) => "docs",
+    Self::Docs(_) => "docsFile",
+    Self::Redoc => "redoc",
+});
+
 pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRoute>, ApiError> {
     let found = match tail {
         [] => ServiceRoute::Root,
         ["livez"] => ServiceRoute::Live,
         ["readyz"] => ServiceRoute::Ready,
         ["health"] => ServiceRoute::Health,
+        ["openapi.json"] => ServiceRoute::OpenApi,
+        ["docs"] => ServiceRoute::Docs(DocsFile::Page),
+        ["docs", file] => match DocsFile::named(file) {
+            Some(file) => ServiceRoute::Docs(file),
+            None => return Ok(None),
+        },
+        ["redoc"] => ServiceRoute::Redoc,
         _ => return Ok(None),
     };
     if method == Method::GET { Ok(Some(found)) } else { not_allowed(method, "GET, HEAD") }
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 9] = [
+const LINKS: [(&str, &str); 11] = [
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
     ("tasks", "/tasks"),
     ("workers", "/workers"),
     ("history", "/history/{kind}/{id}"),
+    ("openapi", "/openapi.json"),
+    ("docs", "/docs"),
     ("health", "/health"),
     ("livez", "/livez"),
     ("readyz", "/readyz"),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct About {
     name: &'static str,
     status: &'static str,
     version: &'static str,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     server_time: Timestamp,
+    #[schema(value_type = BTreeMap<String, String>)]
     links: BTreeMap<&'static str, String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Health {
     status: &'static str,
     version: &'static str,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
     log: LogHealth,
     #[serde(flatten)]
@@ -95,6 +131,9 @@ pub(crate) fn handle(route: ServiceRoute, call: &Call<'_>) -> Result<Reply, ApiE
             Some(reason) => Err(DispatchError::Unavailable { reason }.into()),
         },
         ServiceRoute::Health => health(call),
+        ServiceRoute::OpenApi => docs::openapi(call),
+        ServiceRoute::Docs(file) => docs::file(file, call),
+        ServiceRoute::Redoc => docs::redoc(call),
     }
 }
 
