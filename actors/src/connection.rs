@@ -138,6 +138,11 @@ impl Connection {
         &self.url
     }
 
+    /// The key that goes along.
+    pub(crate) fn api_key(&self) -> Option<&Secret> {
+        self.key.as_ref().map(|key| &key.secret)
+    }
+
     /// Whether a key goes along.
     pub(crate) fn has_key(&self) -> bool {
         self.key.is_some()

@@ -1,21 +1,16 @@
-//! Running a definition of earlier: finding it in the flow's history, and filling in the secrets
-//! that were never stored. What is filled in stays in memory.
+//! Running a definition of earlier: whether that can be done, and finding it in the flow's history.
 
 use spark_events::codec::DomainEvent;
-use spark_events::domain::component;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::{FlowEvent, FlowSynced};
 use spark_events::domain::source::Probe;
 use spark_events::domain::task::CallMode;
 use spark_events::limits::READ_EVENTS_MAX;
 use spark_events::log::Direction;
-use spark_events::{EventLog, FlowId, LogError, payload};
+use spark_events::{EventLog, FlowId, LogError};
 
 use crate::catalog::SourceEntry;
-use crate::context::Shared;
 use crate::error::DispatchError;
-use crate::langflow::{Definition, LangFlow, RunRequest};
-use crate::task::stored_input;
 
 /// What is said of a source that can only run the present definition.
 pub(crate) fn not_offered(source: &str) -> String {
@@ -83,34 +78,4 @@ pub(crate) async fn find(
         }
     }
     found.map_or_else(|| invalid("no"), Ok)
-}
-
-/// Makes a request run the definition with this hash; gives the text stored in its input.
-///
-/// # Errors
-/// A failure that names what is missing: the definition, the flow at the source, or a secret.
-pub(crate) async fn prepare(
-    context: &Shared,
-    flow: FlowId,
-    hash: &str,
-    client: &LangFlow,
-    request: &mut RunRequest,
-) -> Result<Option<String>, Failure> {
-    let log = context.log.as_ref();
-    let gone = |error: &dyn std::fmt::Display| Failure::new(FailureClass::Gone, error.to_string());
-    let then = find(log, flow, hash).await.map_err(|error| gone(&error))?;
-    let masked = payload::load(log, &then.definition).await.map_err(|error| gone(&error))?;
-    let present = client.fetch_flow(&request.remote_flow_id).await?;
-    let filled = component::fill_masked(&masked, Some(&present.data));
-    if let Some(field) = filled.empty.first() {
-        let message = format!(
-            "the secret {field} was not stored and is not in the flow at the source any more; run \
-             the present definition instead: --flow-version now"
-        );
-        return Err(Failure::new(FailureClass::Gone, message));
-    }
-    request.definition = Some(Definition::new(filled.definition));
-    request.input_component.clone_from(&then.input_component);
-    request.output_component.clone_from(&then.output_component);
-    Ok(stored_input(&then))
 }

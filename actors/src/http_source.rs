@@ -42,6 +42,11 @@ impl HttpSource {
         self.connection.url()
     }
 
+    /// The key that goes along.
+    pub(crate) fn api_key(&self) -> Option<&Secret> {
+        self.connection.api_key()
+    }
+
     /// Whether it is up. With a health path that path must answer with a success and take the key;
     /// without one nothing is known about what a GET would mean there, so any answer will do.
     pub(crate) async fn probe(&self) -> Result<Capabilities, Failure> {

@@ -175,6 +175,10 @@ impl Index {
                 WorkerEvent::Stopped(_) | WorkerEvent::Lost(_) => {
                     self.workers.remove(&WorkerId(id));
                 }
+                WorkerEvent::Paused(_)
+                | WorkerEvent::Resumed(_)
+                | WorkerEvent::Draining(_)
+                | WorkerEvent::Stopping(_) => {}
             },
             _ => {}
         }

@@ -7,6 +7,7 @@
 //! - `input.rs`: where a task's input and tweaks go. `output.rs`: the result, without repetition.
 //! - `catalog.rs`: flows and folders. `hello.rs`: a first flow. `traces.rs`: the log of a run.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::source::{Capabilities, KeyHeader};
@@ -97,7 +98,8 @@ impl std::fmt::Debug for LangFlow {
 }
 
 /// A flow's nodes and edges with their secrets, which are never printed.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Definition(Value);
 
 impl Definition {
@@ -105,6 +107,11 @@ impl Definition {
     #[must_use]
     pub fn new(definition: Value) -> Self {
         Self(definition)
+    }
+
+    /// The definition itself, for whoever sends it or fills it in.
+    pub(crate) fn value(&self) -> &Value {
+        &self.0
     }
 }
 
@@ -115,7 +122,7 @@ impl std::fmt::Debug for Definition {
 }
 
 /// One run of a flow, which is one attempt of a task.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunRequest {
     /// The flow's id at the source.
     pub remote_flow_id: String,
@@ -123,10 +130,13 @@ pub struct RunRequest {
     /// where the API lets it stand (see [`spark_events::domain::component::stored_input`]).
     pub input: String,
     /// The component that takes the input; without one it goes to the chat input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_component: Option<String>,
     /// The component whose output is the result; without one the result has all outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_component: Option<String>,
     /// Values set over the flow's own: `{component id: {field: value}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tweaks: Option<Value>,
     /// Unique to the attempt. Messages and traces at the source carry it.
     pub session_id: String,
@@ -134,22 +144,26 @@ pub struct RunRequest {
     pub idempotency_key: String,
     /// The background job of this attempt, where one is known from before a crash: it is taken
     /// up again instead of submitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
     /// How the call is made.
     pub mode: CallMode,
     /// The definition to run instead of the flow's own; only background jobs take one. Holds
     /// secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Definition>,
 }
 
 /// What a run came to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RunEnd {
     /// It brought a result.
     Completed {
         /// `{"text": ..}`, or `{"text": .., "outputs": [..]}` where there is more than one text.
         output: Value,
         /// The components' parts, as far as the source tells them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         log: Vec<ComponentLog>,
     },
     /// It failed.
@@ -157,6 +171,7 @@ pub enum RunEnd {
         /// Why.
         failure: Failure,
         /// The components' parts, as far as the source tells them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         log: Vec<ComponentLog>,
     },
     /// It was stopped on request.
@@ -187,6 +202,11 @@ impl LangFlow {
     #[must_use]
     pub fn url(&self) -> &str {
         self.connection.url()
+    }
+
+    /// The key that goes along.
+    pub(crate) fn api_key(&self) -> Option<&Secret> {
+        self.connection.api_key()
     }
 
     /// Runs a flow once and follows it to its end. There is no time limit inside: raise `cancel`

@@ -10,7 +10,9 @@
 //! - `tasks.rs`, `task.rs`, `dispatch.rs`, `deadlines.rs`, `open_tasks.rs`: tasks, their attempts, their
 //!   queue and their limits of time. `definition.rs`: running a definition of earlier.
 //! - `schedules.rs`, `schedule.rs`: timetable and timers.
-//! - `worker.rs`: makes the calls. `sources.rs`, `flows.rs`, `flow_table.rs`: sources and their
+//! - `work.rs`: one call as data, and how it is made. `worker.rs`: the built-in worker. `remote.rs`: what
+//!   a worker in another process and the server tell each other.
+//! - `sources.rs`, `flows.rs`, `flow_table.rs`: sources and their
 //!   flows.
 //! - `client.rs`: the client of a source of any kind. `langflow.rs`: LangFlow's, one file per API
 //!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
@@ -33,6 +35,7 @@ mod http_source;
 mod index;
 pub mod langflow;
 mod open_tasks;
+pub mod remote;
 mod requests;
 mod reseal;
 mod root;
@@ -44,6 +47,7 @@ mod spark;
 mod supervision;
 mod task;
 mod tasks;
+mod work;
 mod worker;
 
 pub use error::{DispatchError, Rejection};
@@ -57,3 +61,4 @@ pub use requests::{
     SyncFlow, TaskEnd, Triggered, UpdateSource, Who,
 };
 pub use spark::{Spark, SparkConfig};
+pub use work::{Call, CallTarget, HttpCall, LimitOf, TimeLimit, WorkOrder, execute, guarded};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use spark_events::domain::http_request::HttpRequest;
+use spark_events::domain::labels::Labels;
 use spark_events::domain::overlap::Overlap;
 use spark_events::domain::recurrence::Timetable;
 use spark_events::domain::retry::RetryPolicy;
@@ -79,6 +80,8 @@ pub struct AddSource {
     pub api_key: Option<Secret>,
     /// Runs at once; [`spark_events::limits::SOURCE_RUNS_DEFAULT`] when absent.
     pub runs_max: Option<u32>,
+    /// What a worker must have to make its calls; nothing unless it is said.
+    pub worker_labels: Option<Labels>,
 }
 
 /// Change a source. `None` leaves a field as it is.
@@ -92,6 +95,8 @@ pub struct UpdateSource {
     pub api_key: KeyChange,
     /// New limit of runs at once.
     pub runs_max: Option<u32>,
+    /// What a worker must have from now on to make its calls.
+    pub worker_labels: Option<Labels>,
 }
 
 /// What becomes of a source's key.

@@ -12,7 +12,6 @@ use spark_events::clock::ms_between;
 use spark_events::domain::component;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::FlowSynced;
-use spark_events::domain::source::{Capabilities, Probe};
 use spark_events::domain::task::{
     CallMode, ComponentLog, Task, TaskCommand, TaskRejection, TaskSpec,
 };
@@ -21,15 +20,14 @@ use spark_events::{Metadata, Position, TaskId, Timestamp, ids};
 
 use crate::aggregate::{Executed, Patience, Shell, ShellError};
 use crate::catalog::SourceEntry;
-use crate::client::Runner;
 use crate::context::{Shared, jitter_ppm};
-use crate::definition;
 use crate::dispatch::Queued;
 use crate::error::DispatchError;
-use crate::langflow::{self, RunEnd, RunRequest};
+use crate::langflow::{self, RunEnd};
 use crate::requests::{Done, TaskEnd};
 use crate::tasks::TasksMessage;
-use crate::worker::{Assignment, TimeLimit, WorkerMessage};
+use crate::work::{Assignment, LimitOf, TimeLimit, capabilities_of};
+use crate::worker::WorkerMessage;
 
 /// The answer to a command about a task.
 pub(crate) type TaskReply = RpcReplyPort<Result<Done<()>, DispatchError>>;
@@ -287,38 +285,21 @@ impl TaskState {
             self.settle();
             return Ok(());
         };
-        let number = attempt.number;
-        let target = target.and_then(|(flow, source)| {
-            source.client.clone().map(|client| (flow, source, client)).map_err(|why| {
-                Failure::new(FailureClass::Gone, format!("source {}: {why}", source_name(&spec)))
-            })
-        });
         match target {
-            Ok((flow, source, client)) => {
-                let earlier = spec.definition.clone().filter(|hash| *hash != flow.definition_hash);
-                if let Some(failure) =
-                    definition::cannot_run(earlier.is_some(), attempt.mode, &source)
-                {
-                    return self.fail(number, failure, vec![]);
-                }
-                let request = self.request(&spec, &flow);
+            Ok((flow, source)) => {
                 let assignment = Assignment {
                     task_id: self.id,
-                    attempt: number,
-                    client: Runner::new(client, &flow, &spec, (self.id, number)),
-                    capabilities: capabilities_of(&source),
-                    request,
-                    input: spec.input.clone(),
-                    stored_input: stored_input(&flow),
-                    definition: earlier.map(|hash| (spec.flow_id, hash)),
+                    attempt: attempt.clone(),
                     time: self.time_limit(&spec),
-                    cancelled: attempt.cancel_requested,
+                    spec,
+                    flow,
+                    source,
                     task: myself,
                 };
                 let _ = self.worker.cast(WorkerMessage::Run(Box::new(assignment)));
                 Ok(())
             }
-            Err(failure) => self.fail(number, failure, vec![]),
+            Err(failure) => self.fail(attempt.number, failure, vec![]),
         }
     }
 
@@ -336,27 +317,8 @@ impl TaskState {
         let ends_at = self.shell.state().total_ends_at();
         let left_ms = ends_at.map(|at| ms_between(self.context.clock.now(), at));
         match left_ms.filter(|left_ms| *left_ms < spec.timeout_ms) {
-            Some(left_ms) => TimeLimit { ms: left_ms, of: "what was left of the total timeout" },
-            None => TimeLimit { ms: spec.timeout_ms, of: "the timeout of an attempt" },
-        }
-    }
-
-    fn request(&self, spec: &TaskSpec, flow: &FlowSynced) -> RunRequest {
-        let (number, mode, job_id) = match self.shell.state() {
-            Task::Running { attempt, .. } => (attempt.number, attempt.mode, attempt.job_id.clone()),
-            _ => (0, CallMode::Direct, None),
-        };
-        RunRequest {
-            remote_flow_id: flow.remote_id.clone(),
-            input: String::new(),
-            input_component: flow.input_component.clone(),
-            output_component: flow.output_component.clone(),
-            tweaks: spec.tweaks.clone(),
-            session_id: format!("spark-{}-{number}", self.id),
-            idempotency_key: format!("spark:{}:{number}", self.id),
-            job_id,
-            mode,
-            definition: None,
+            Some(left_ms) => TimeLimit { ms: left_ms, of: LimitOf::Total },
+            None => TimeLimit { ms: spec.timeout_ms, of: LimitOf::Attempt },
         }
     }
 
@@ -463,20 +425,8 @@ pub(crate) fn stored_input(flow: &FlowSynced) -> Option<String> {
     component::stored_input(&flow.components, flow.input_component.as_deref()).map(str::to_owned)
 }
 
-fn source_name(spec: &TaskSpec) -> String {
-    spec.source_id.to_string()
-}
-
 fn mode_of(source: &SourceEntry) -> CallMode {
     langflow::mode_for(&capabilities_of(source))
-}
-
-/// What the source offers as far as is known; of one that is down, the least.
-fn capabilities_of(source: &SourceEntry) -> Capabilities {
-    match &source.source.probe {
-        Probe::Up { capabilities } => capabilities.clone(),
-        Probe::Down { .. } => Capabilities::least(),
-    }
 }
 
 /// The metadata of what Spark does on its own account.

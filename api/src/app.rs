@@ -15,6 +15,7 @@ use warp::reply::Response;
 use crate::auth::AuthKeys;
 use crate::call::{Call, request_id};
 use crate::error::ApiError;
+use crate::live::Live;
 use crate::query::Query;
 use crate::reply::{Reply, error_response};
 use crate::routes::{self, Route};
@@ -25,6 +26,8 @@ pub struct App {
     pub spark: Spark,
     /// Answers the queries.
     pub projections: Projections,
+    /// Events as they happen, for those who listen.
+    pub live: Live,
     /// Who may call.
     pub keys: AuthKeys,
     /// The program's version.
@@ -140,6 +143,7 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
         Route::Schedules(route) => Box::pin(routes::schedules::handle(route, call)).await,
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
+        Route::Events(_) => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
     }
 }

@@ -147,6 +147,9 @@ pub enum ApiError {
         /// How long was waited.
         waited_ms: u64,
     },
+    /// All places of listeners are taken.
+    #[error("{max} clients listen to events already, which is the most", max = limits::LISTENERS_MAX)]
+    TooManyListeners,
     /// The read model cannot be read.
     #[error("the read model cannot be read: {0}")]
     ReadModel(String),
@@ -195,6 +198,7 @@ impl ApiError {
             Self::Ambiguous { .. } => R::AMBIGUOUS,
             Self::Dispatch(error) => dispatch_row(error),
             Self::Behind { .. } => R::BEHIND,
+            Self::TooManyListeners => R::TOO_MANY_LISTENERS,
             Self::ReadModel(_) => R::READ_MODEL,
             Self::Crashed => R::INTERNAL,
         }
@@ -207,7 +211,13 @@ impl ApiError {
         if row == Row::LOG_UNAVAILABLE {
             return Some(limits::LOG_RETRY_MS_MAX.div_ceil(1_000));
         }
-        let again = [Row::OVERLOADED, Row::SHUTTING_DOWN, Row::BEHIND, Row::READ_MODEL];
+        let again = [
+            Row::OVERLOADED,
+            Row::SHUTTING_DOWN,
+            Row::BEHIND,
+            Row::READ_MODEL,
+            Row::TOO_MANY_LISTENERS,
+        ];
         again.contains(&row).then_some(1)
     }
 
@@ -303,6 +313,8 @@ table! {
     READ_MODEL = SERVICE_UNAVAILABLE "SPK-5006" "The read model cannot be read";
     /// The command got no answer in time; it may still happen.
     COMMAND_TIMEOUT = GATEWAY_TIMEOUT "SPK-5007" "The command got no answer in time";
+    /// All places of listeners are taken.
+    TOO_MANY_LISTENERS = SERVICE_UNAVAILABLE "SPK-5008" "Too many clients listen";
 }
 
 fn dispatch_row(error: &DispatchError) -> Row {
@@ -333,7 +345,9 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Schedule(S::Exists)
         | Rejection::Source(O::Exists)
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
-        | Rejection::Worker(W::Exists) => Row::CONFLICT,
+        | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn) => {
+            Row::CONFLICT
+        }
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
         )
@@ -366,7 +380,8 @@ fn rejection_row(rejection: &Rejection) -> Row {
         )
         | Rejection::Source(
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
-        ) => Row::RULE,
+        )
+        | Rejection::Worker(W::BadName | W::BadSlots(_)) => Row::RULE,
     }
 }
 
@@ -384,6 +399,7 @@ fn failure_row(class: FailureClass) -> Row {
         | FailureClass::TooLarge
         | FailureClass::NeedsPerson
         | FailureClass::Interrupted
+        | FailureClass::WorkerLost
         | FailureClass::Crashed => Row::SOURCE_FAILED,
     }
 }

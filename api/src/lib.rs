@@ -8,6 +8,7 @@
 //! - [`call`], [`query`], [`body`], [`options`]: a request's parts, checked for shape.
 //! - [`shown`]: rows as callers see them.
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
+//! - [`live`]: events as they happen, for those who listen.
 //! - [`auth`]: API keys.
 //! - [`openapi`]: the document that describes all of it.
 //!
@@ -18,10 +19,12 @@ pub mod auth;
 pub mod body;
 pub mod call;
 pub mod error;
+pub mod live;
 pub mod openapi;
 pub mod options;
 pub mod query;
 pub mod read;
+mod recorded;
 pub mod reply;
 pub mod routes;
 pub mod server;
@@ -29,6 +32,7 @@ pub mod shown;
 
 pub use app::App;
 pub use auth::AuthKeys;
+pub use live::Live;
 pub use server::run;
 
 #[cfg(test)]

@@ -1,14 +1,20 @@
 //! An answer on its way out: status, JSON, headers. Owns how results and errors are written onto
 //! the wire; knows nothing of what they mean.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
+use futures_util::Stream;
 use serde::{Serialize, Serializer};
 use spark_events::{Position, Timestamp};
 use warp::http::header::{
-    ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use warp::http::{HeaderMap, StatusCode};
-use warp::reply::Response;
+use warp::reply::{Reply as _, Response};
 
 use crate::error::ApiError;
 
@@ -39,6 +45,28 @@ enum Content {
     File(&'static str, Bytes),
     /// Nothing.
     Empty,
+    /// Events as they happen (`text/event-stream`).
+    Events(Pieces),
+}
+
+/// The pieces of an answer that is written as it comes about.
+struct Pieces(Mutex<Pin<Box<dyn Stream<Item = Bytes> + Send>>>);
+
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pieces(..)")
+    }
+}
+
+/// The server wants a stream that could be shared, which futures of the log are not. Nobody shares
+/// this one: the lock is never taken.
+impl Stream for Pieces {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let pieces = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        pieces.as_mut().poll_next(context).map(|piece| piece.map(Ok))
+    }
 }
 
 /// A page of rows, in the form that every list has.
@@ -86,6 +114,13 @@ impl Reply {
             spark_actors::DispatchError::Internal(format!("an answer has no JSON form: {error}"))
         })?;
         Ok(Self::whole(StatusCode::OK, Content::Json(json)))
+    }
+
+    /// 200 with events as they happen. The stream is asked for its next piece only when the
+    /// connection has room, and dropped when the caller goes away.
+    #[must_use]
+    pub fn events(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self::whole(StatusCode::OK, Content::Events(Pieces(Mutex::new(Box::pin(pieces)))))
     }
 
     /// 200 with something that is no JSON, or is JSON already.
@@ -153,12 +188,21 @@ impl Reply {
     /// The bytes of the answer.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> Response {
-        let (kind, bytes) = match self.content {
-            Content::Json(json) => (Some("application/json"), json.into()),
-            Content::File(kind, bytes) => (Some(kind), bytes),
-            Content::Empty => (None, Bytes::new()),
+        let mut response = match self.content {
+            Content::Json(json) => whole(self.status, json, "application/json", request_id),
+            Content::File(kind, bytes) => whole(self.status, bytes, kind, request_id),
+            Content::Empty => headed(Response::default(), self.status, None, request_id),
+            Content::Events(pieces) => {
+                let response = warp::reply::stream(pieces).into_response();
+                let kind = Some("text/event-stream");
+                let mut response = headed(response, self.status, kind, request_id);
+                let headers = response.headers_mut();
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+                // A proxy that gathers an answer before it passes it on would hold back the events.
+                headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+                response
+            }
         };
-        let mut response = response(self.status, bytes, kind, request_id);
         response.headers_mut().extend(self.headers);
         if let Some(Position(position)) = self.position {
             response.headers_mut().insert(POSITION, position.into());
@@ -172,12 +216,7 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     let problem = error.problem(request_id);
     // A problem consists of texts and numbers, which always have a JSON form.
     let json = serde_json::to_vec(&problem).unwrap_or_default();
-    let mut response = self::response(
-        error.row().status,
-        json.into(),
-        Some("application/problem+json"),
-        request_id,
-    );
+    let mut response = whole(error.row().status, json, "application/problem+json", request_id);
     let headers = response.headers_mut();
     match error {
         ApiError::KeyMissing | ApiError::KeyWrong => {
@@ -194,13 +233,21 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     response
 }
 
-fn response(
+fn whole(
     status: StatusCode,
-    bytes: Bytes,
+    body: impl Into<Bytes>,
+    kind: &'static str,
+    request_id: &str,
+) -> Response {
+    headed(Response::new(body.into().into()), status, Some(kind), request_id)
+}
+
+fn headed(
+    mut response: Response,
+    status: StatusCode,
     kind: Option<&'static str>,
     request_id: &str,
 ) -> Response {
-    let mut response = Response::new(bytes.into());
     *response.status_mut() = status;
     let headers: &mut HeaderMap = response.headers_mut();
     if let Some(kind) = kind {

@@ -8,6 +8,7 @@ use warp::http::Method;
 use crate::error::ApiError;
 use crate::openapi::Operation;
 
+pub mod events;
 pub mod flows;
 pub mod history;
 pub mod schedules;
@@ -34,6 +35,8 @@ pub enum Route<'a> {
     Tasks(tasks::TaskRoute<'a>),
     /// History.
     History(history::HistoryRoute<'a>),
+    /// Events as they happen.
+    Events(events::EventRoute),
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
 }
@@ -97,6 +100,7 @@ resources! {
     Schedules schedules;
     Tasks tasks;
     History history;
+    Events events;
     Workers workers;
 }
 
@@ -137,6 +141,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
         ["tasks", rest @ ..] => tasks::route(method, rest)?.map(Route::Tasks),
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
+        ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),
         _ => return Err(unknown()),
     };

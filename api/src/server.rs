@@ -35,6 +35,9 @@ pub async fn run_shared(
     app: Arc<App>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
+    let mut live = JoinSet::new();
+    let hub = app.live.clone();
+    live.spawn(async move { hub.run().await });
     let filter = filter(app);
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let (stop, stopping) = watch::channel(false);
@@ -68,6 +71,8 @@ pub async fn run_shared(
     }
     drop(listener);
     stop.send_replace(true);
+    // Who listens would listen for ever.
+    live.shutdown().await;
     drain(connections).await;
 }
 

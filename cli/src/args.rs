@@ -5,18 +5,25 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::client::Target;
 use crate::commands::{
-    completions, flow, history, schedule, source, status, task, up, why, worker,
+    completions, config, flow, history, schedule, source, status, task, up, why, worker,
 };
-use crate::home::{Home, SERVER_DEFAULT};
+use crate::exit::Trouble;
+use crate::home::Home;
 use crate::output::time::TimeStyle;
 use crate::output::{ColorWhen, Format, Out};
+pub(crate) use crate::settings::dotenv::env;
+use crate::settings::{Name, Origin, Setting, Settings, dotenv, target};
 
 /// Id of the option `--api-key` that names Spark's own key.
 const KEY: &str = "spark_key";
+
+/// The hidden option of commands that ask for what is missing.
+const ASK: &str = "--ask";
 
 /// Columns of a help page.
 const HELP_WIDTH: usize = 80;
@@ -35,7 +42,10 @@ const HELP_WIDTH: usize = 80;
   automagik flow run hello-spark --input \"hello\" --wait
   automagik schedule create hello-spark --every 30s --name greet
   automagik task list --status failed
-  automagik history schedule greet        what happened, when, who and why"
+  automagik history schedule greet        what happened, when, who and why
+An option beats its variable of the environment; that beats a line of .env in
+the working directory (of which only AUTOMAGIK_* and LANGFLOW_* are read;
+AUTOMAGIK_NO_DOTENV=1 leaves it alone); that beats the profile (see: config)."
 )]
 struct Cli {
     #[command(flatten)]
@@ -48,34 +58,25 @@ struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// The server [default: the one of the data directory, else
-    /// http://127.0.0.1:8888] [env: AUTOMAGIK_URL]
+    /// The server [default: the one that runs over the data directory]
+    /// [env: AUTOMAGIK_URL]
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     /// Data directory, with the key and the address of a local server
     /// [default: ~/.automagik] [env: AUTOMAGIK_HOME]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Format of the data on standard output
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_possible_values = true,
-        help = "Format of the data: table, json, jsonl, yaml, none"
-    )]
-    output: Format,
+    /// A profile of the configuration file [env: AUTOMAGIK_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// Format of the data: table, json, jsonl, yaml, none
+    /// [default: table] [env: AUTOMAGIK_OUTPUT]
+    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
+    output: Option<Format>,
     /// Times in tables: relative, iso, raw
-    #[arg(
-        long,
-        global = true,
-        value_name = "STYLE",
-        default_value = "relative",
-        hide_possible_values = true
-    )]
-    time: TimeStyle,
+    /// [default: relative] [env: AUTOMAGIK_TIME]
+    #[arg(long, global = true, value_name = "STYLE", hide_possible_values = true)]
+    time: Option<TimeStyle>,
     /// Colour: auto, always, never
     #[arg(
         long,
@@ -97,6 +98,9 @@ pub(crate) struct Global {
     /// Spark's API key, from wherever on the command line it was given.
     #[arg(skip)]
     key: Option<String>,
+    /// What was found elsewhere.
+    #[arg(skip)]
+    settings: Settings,
 }
 
 /// What to do.
@@ -126,8 +130,18 @@ pub(crate) enum Command {
     /// How the server is doing
     #[command(alias = "health", after_help = status::EXAMPLES)]
     Status,
+    /// Settings that need not be typed: profiles and what counts now
+    #[command(subcommand, alias = "profile", after_help = config::EXAMPLES)]
+    Config(config::Config),
     /// A script that completes commands and options in a shell
     Completions(completions::Completions),
+}
+
+impl Command {
+    /// Whether it works although the settings cannot be read.
+    pub(crate) fn needs_no_settings(&self) -> bool {
+        matches!(self, Self::Completions(_) | Self::Config(config::Config::Path))
+    }
 }
 
 /// A command line that was understood.
@@ -140,34 +154,82 @@ pub(crate) struct Parsed {
 }
 
 impl Global {
+    /// Reads the settings that were not typed.
+    ///
+    /// # Errors
+    /// A configuration file that cannot be used, or a profile that does not exist.
+    pub(crate) fn settle(&mut self, command: &Command) -> Result<(), Trouble> {
+        let may_be_new =
+            matches!(command, Command::Config(config) if config.may_name_a_new_profile());
+        self.settings = Settings::load(self.profile.as_deref(), may_be_new)?;
+        if let Some(output) = self.checked(Name::Output)? {
+            self.output = Format::from_str(&output, true).ok();
+        }
+        if let Some(time) = self.checked(Name::Time)? {
+            self.time = TimeStyle::from_str(&time, true).ok();
+        }
+        Ok(())
+    }
+
+    /// A setting that was not typed but found, if it can be used.
+    fn checked(&self, key: Name) -> Result<Option<String>, Trouble> {
+        let Some(found) = self.setting(key).filter(|found| found.origin != Origin::Flag) else {
+            return Ok(None);
+        };
+        let named = key.variable();
+        key.check(&found.value)
+            .map_err(|why| Trouble::usage(format!("{named} cannot be used")).because(why))?;
+        Ok(Some(found.value))
+    }
+
+    /// A setting, with the place that counts.
+    pub(crate) fn setting(&self, key: Name) -> Option<Setting> {
+        let typed = match key {
+            Name::Server => self.server.clone(),
+            Name::ApiKey => self.key.clone(),
+            Name::DataDir => self.data_dir.as_ref().map(|dir| dir.display().to_string()),
+            Name::Output => self
+                .output
+                .and_then(|format| Some(format.to_possible_value()?.get_name().to_owned())),
+            Name::Time => {
+                self.time.and_then(|time| Some(time.to_possible_value()?.get_name().to_owned()))
+            }
+        };
+        self.settings.find(key, typed.as_deref())
+    }
+
+    /// What was found outside the command line.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Where output goes.
     pub(crate) fn out(&self) -> Out {
         let color = if self.no_color { ColorWhen::Never } else { self.color };
-        Out::new(self.output, color, self.time, self.quiet)
+        let (output, time) = (self.output.unwrap_or_default(), self.time.unwrap_or_default());
+        Out::new(output, color, time, self.quiet)
     }
 
     /// The data directory.
     pub(crate) fn home(&self) -> Home {
-        let named = self.data_dir.clone().or_else(|| env("AUTOMAGIK_HOME").map(PathBuf::from));
-        Home::new(named.as_deref())
+        let elsewhere = || self.setting(Name::DataDir).map(|found| PathBuf::from(found.value));
+        Home::new(self.data_dir.clone().or_else(elsewhere).as_deref())
     }
 
-    /// Spark's key as given on the command line or in the environment.
-    pub(crate) fn given_key(&self) -> Option<&str> {
-        self.key.as_deref()
+    /// The key that a server is to have, as given on the command line or in the environment. A
+    /// profile's is for a server that runs already.
+    pub(crate) fn given_key(&self) -> Option<String> {
+        let found = self.setting(Name::ApiKey)?;
+        (found.origin != Origin::Profile).then_some(found.value)
     }
 
     /// The server and the key to talk to it.
-    pub(crate) fn target(&self) -> Target {
-        let home = self.home();
-        let given = self.server.clone().or_else(|| env("AUTOMAGIK_URL"));
-        let local = || home.server().map_or_else(|| SERVER_DEFAULT.to_owned(), |file| file.url);
-        Target {
-            server: given.unwrap_or_else(local),
-            key: self.key.clone().or_else(|| home.key()),
-            key_file: home.key_file().display().to_string(),
-            reason: self.reason.clone(),
-        }
+    ///
+    /// # Errors
+    /// Where no server is named and none runs over the data directory.
+    pub(crate) fn target(&self) -> Result<Target, Trouble> {
+        let (server, key) = (self.setting(Name::Server), self.setting(Name::ApiKey));
+        target::choose(&self.settings, server, key, &self.home(), self.reason.clone())
     }
 }
 
@@ -175,7 +237,22 @@ impl Global {
 /// own to take; `source add` and `source update` do, so there it stands before the verb. Clap's
 /// global options cannot say that, hence the walk.
 pub(crate) fn command() -> clap::Command {
-    with_key(Cli::command())
+    with_dotenv(with_key(Cli::command()))
+}
+
+/// Options with a variable of the environment take it from `.env` where the environment lacks it.
+fn with_dotenv(command: clap::Command) -> clap::Command {
+    let command = command.mut_subcommands(with_dotenv);
+    command.mut_args(|arg| {
+        let name = arg
+            .get_env()
+            .and_then(|name| name.to_str())
+            .filter(|name| std::env::var_os(name).is_none());
+        match name.and_then(dotenv::of_file) {
+            Some(value) => arg.default_value(value).hide_default_value(true),
+            None => arg,
+        }
+    })
 }
 
 fn with_key(command: clap::Command) -> clap::Command {
@@ -200,12 +277,25 @@ fn with_key(command: clap::Command) -> clap::Command {
 pub(crate) fn parse<T: Into<OsString> + Clone>(
     argv: impl IntoIterator<Item = T>,
 ) -> Result<Parsed, clap::Error> {
-    let matches = command().try_get_matches_from(argv)?;
+    let matches = matches(argv.into_iter().map(Into::into).collect())?;
     let Cli { mut global, command } =
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut self::command()))?;
-    let typed = typed_key(&matches).filter(|key| !key.is_empty());
-    global.key = typed.or_else(|| env("AUTOMAGIK_API_KEY"));
+    global.key = typed_key(&matches).filter(|key| !key.is_empty());
     Ok(Parsed { global, command })
+}
+
+/// What was typed. Where a person is there and only something that can be asked for is missing, the
+/// command is taken as one that asks.
+fn matches(argv: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+    let error = match command().try_get_matches_from(&argv) {
+        Ok(matches) => return Ok(matches),
+        Err(error) => error,
+    };
+    if error.kind() != ErrorKind::MissingRequiredArgument || !crate::ask::is_possible() {
+        return Err(error);
+    }
+    let asking = argv.into_iter().chain([OsString::from(ASK)]);
+    command().try_get_matches_from(asking).map_err(|_| error)
 }
 
 /// Spark's key as it was typed; what stands furthest right counts.
@@ -215,12 +305,6 @@ fn typed_key(matches: &ArgMatches) -> Option<String> {
     // A level whose `--api-key` is a source's does not know this option.
     let keys = levels.filter_map(|level| level.try_get_one::<String>(KEY).ok().flatten());
     keys.last().cloned()
-}
-
-/// A variable of the environment that holds something. Read here and not by clap, which would
-/// show it in its usage errors as if it had been typed.
-pub(crate) fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A duration such as `10m`, `90s` or `1h 30m`.

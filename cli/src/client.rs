@@ -32,8 +32,8 @@ pub(crate) struct Target {
     pub(crate) server: String,
     /// The API key, if one was found.
     pub(crate) key: Option<String>,
-    /// Where the key was looked for last, for the error that says so.
-    pub(crate) key_file: String,
+    /// Why no key is sent, where none is.
+    pub(crate) no_key: String,
     /// Why, for the history of what is changed.
     pub(crate) reason: Option<String>,
 }
@@ -301,7 +301,8 @@ fn merge(before: Option<Value>, mut page: Value) -> Value {
     page
 }
 
-fn parse_base(server: &str) -> Result<Url> {
+/// The base URL of a server.
+pub(crate) fn parse_base(server: &str) -> Result<Url, Trouble> {
     let bad = |why: String| {
         Trouble::usage(format!("{server:?} is not the URL of a server"))
             .because(why)
@@ -309,7 +310,7 @@ fn parse_base(server: &str) -> Result<Url> {
     };
     let url = Url::parse(server).map_err(|error| bad(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(bad("it must begin with http:// or https:// and name a host".into()).into());
+        return Err(bad("it must begin with http:// or https:// and name a host".into()));
     }
     Ok(url)
 }

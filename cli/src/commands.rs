@@ -10,6 +10,7 @@ use crate::output::Out;
 
 pub(crate) mod common;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod instant;
@@ -32,9 +33,10 @@ pub(crate) struct Context<'a> {
 
 /// Runs a command to its end.
 pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
-    let context = || Client::new(parsed.global.target()).map(|client| Context { client, out });
+    let context = || Client::new(parsed.global.target()?).map(|client| Context { client, out });
     match parsed.command {
         Command::Up(up) => up::run(up, &parsed.global, out).await,
+        Command::Config(config) => config::run(config, &parsed.global, out),
         Command::Completions(completions) => completions::run(&completions, out),
         Command::Source(source) => source::run(source, &context()?).await,
         Command::Flow(flow) => flow::run(flow, &context()?).await,

@@ -7,13 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// Where the server is when nothing else is said.
-pub(crate) const SERVER_DEFAULT: &str = "http://127.0.0.1:8888";
-
 /// The data directory: who has it, has the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
     dir: PathBuf,
+    is_usual: bool,
 }
 
 /// What `up` leaves for commands on the same machine.
@@ -32,7 +30,13 @@ impl Home {
             let user = std::env::var_os("HOME").filter(|home| !home.is_empty());
             PathBuf::from(user.unwrap_or_default()).join(".automagik")
         };
-        Self { dir: named.map_or_else(home, Path::to_owned) }
+        let dir = named.map_or_else(home, Path::to_owned);
+        Self { is_usual: dir == home(), dir }
+    }
+
+    /// Whether it is the one that is meant where none is named.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.is_usual
     }
 
     /// The directory.
@@ -83,12 +87,22 @@ impl Home {
         Ok(key)
     }
 
-    /// The address of a server that runs over this directory. A file whose process is gone is
-    /// ignored.
+    /// The address of a server that runs over this directory. What a killed one left is ignored,
+    /// although another process may have its number or its port by now: the lock tells.
     pub(crate) fn server(&self) -> Option<ServerFile> {
         let text = std::fs::read_to_string(self.server_file()).ok()?;
         let file: ServerFile = serde_json::from_str(&text).ok()?;
-        is_alive(file.pid).then_some(file)
+        self.is_locked(file.pid).then_some(file)
+    }
+
+    /// Whether a server holds the directory. Where locks cannot be asked for, its process counts.
+    fn is_locked(&self, pid: u32) -> bool {
+        let Ok(lock) = std::fs::File::open(self.lock()) else { return false };
+        match lock.try_lock_shared() {
+            Ok(()) => false,
+            Err(std::fs::TryLockError::WouldBlock) => true,
+            Err(std::fs::TryLockError::Error(_)) => is_alive(pid),
+        }
     }
 
     /// Leaves the address for commands on this machine.
@@ -110,7 +124,7 @@ impl Home {
 }
 
 /// Writes a file that only its owner can read. It is replaced as a whole or not at all.
-fn write_private(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     let part = path.with_extension("part");
     let write = || {
         let _ = std::fs::remove_file(&part);
@@ -188,11 +202,13 @@ mod tests {
     fn the_address_of_a_dead_server_is_ignored() {
         let (_guard, home) = temp();
         assert_eq!(home.server(), None);
-        let mut file = ServerFile { url: "http://127.0.0.1:1".into(), pid: std::process::id() };
+        let file = ServerFile { url: "http://127.0.0.1:1".into(), pid: std::process::id() };
         home.write_server(&file).unwrap();
-        assert_eq!(home.server(), Some(file.clone()));
-        file.pid = i32::MAX.unsigned_abs();
-        home.write_server(&file).unwrap();
+        assert_eq!(home.server(), None, "a live process is no proof: numbers are given again");
+        let lock = std::fs::File::create(home.lock()).unwrap();
+        lock.lock().unwrap();
+        assert_eq!(home.server(), Some(file));
+        drop(lock);
         assert_eq!(home.server(), None);
         home.remove_server();
         assert!(!home.server_file().exists());

@@ -4,12 +4,14 @@
 use std::process::ExitCode;
 
 mod args;
+mod ask;
 mod client;
 mod commands;
 mod exit;
 mod home;
 mod langflow_server;
 mod output;
+mod settings;
 #[cfg(test)]
 mod snapshots;
 mod tweaks;
@@ -19,7 +21,9 @@ mod wait;
 use exit::{Exit, Trouble};
 
 fn main() -> ExitCode {
-    let parsed = match args::parse(std::env::args_os()) {
+    // Before the command line, which takes what it lacks from there.
+    let dotenv = settings::dotenv::load();
+    let mut parsed = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         // Help and version are answers on standard output, everything else is a usage error:
         // clap knows which, and prints it in its own form.
@@ -29,8 +33,20 @@ fn main() -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
+    let settled = match dotenv {
+        Ok(notes) => parsed.global.settle(&parsed.command).map(|()| notes),
+        Err(trouble) => Err(trouble),
+    };
     let out = parsed.global.out();
-    let exit = match run(parsed, &out) {
+    let ready = match settled {
+        Ok(notes) => {
+            notes.iter().for_each(|note| out.note(note));
+            Ok(())
+        }
+        Err(_) if parsed.command.needs_no_settings() => Ok(()),
+        Err(trouble) => Err(trouble.into()),
+    };
+    let exit = match ready.and_then(|()| run(parsed, &out)) {
         Ok(exit) => exit,
         Err(error) => match exit::trouble_of(&error) {
             Some(trouble) => {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 pub(crate) mod bulk;
+pub(crate) mod config;
 pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod schedule;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::domain::alert::AlertEvent;
 use crate::domain::flow::FlowEvent;
 use crate::domain::schedule::ScheduleEvent;
 use crate::domain::source::SourceEvent;
@@ -150,9 +151,44 @@ event_types!(FlowEvent {
 
 event_types!(WorkerEvent {
     Started => "worker.started" v 1,
+    Paused => "worker.paused" v 1,
+    Resumed => "worker.resumed" v 1,
+    Draining => "worker.draining" v 1,
+    Stopping => "worker.stopping" v 1,
     Stopped => "worker.stopped" v 1,
     Lost => "worker.lost" v 1,
 });
+
+event_types!(AlertEvent {
+    Created => "alert.created" v 1,
+    Updated => "alert.updated" v 1,
+    Enabled => "alert.enabled" v 1,
+    Disabled => "alert.disabled" v 1,
+    SecretRotated => "alert.secret_rotated" v 1,
+    Resealed => "alert.resealed" v 1,
+    Raised => "alert.raised" v 1,
+    Delivered => "alert.delivered" v 1,
+    DeliveryFailed => "alert.delivery_failed" v 1,
+    Deleted => "alert.deleted" v 1,
+});
+
+/// The name on disk of a task's first event, for readers that leave most events unread.
+pub const TASK_CREATED: &str = "task.created";
+/// The name on disk of the event that completes a task.
+pub const TASK_COMPLETED: &str = "task.completed";
+/// The name on disk of the event after which a task is not tried again.
+pub const TASK_FAILED: &str = "task.failed";
+
+/// Every name on disk with its newest schema version, by aggregate. Only the chunks of payloads
+/// are not among them; they belong to [`crate::payload`].
+pub const TYPES: [&[(&str, u16)]; 6] = [
+    TaskEvent::TYPES,
+    ScheduleEvent::TYPES,
+    SourceEvent::TYPES,
+    FlowEvent::TYPES,
+    WorkerEvent::TYPES,
+    AlertEvent::TYPES,
+];
 
 fn to_json<T: Serialize>(event_type: &'static str, data: &T) -> Result<Bytes, CodecError> {
     serde_json::to_vec(data)

@@ -5,10 +5,12 @@
 use crate::clock::Timestamp;
 use crate::codec::DomainEvent;
 
+pub mod alert;
 pub mod component;
 pub mod failure;
 pub mod flow;
 pub mod http_request;
+pub mod labels;
 pub mod overlap;
 pub mod recurrence;
 pub mod retry;

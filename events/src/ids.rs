@@ -73,6 +73,11 @@ typed_id!(
     WorkerId,
     "worker"
 );
+typed_id!(
+    /// Where messages about failures are sent, and about which ones.
+    AlertId,
+    "alert"
+);
 
 /// The namespace of tasks that are made under an idempotency key. Fixed for ever: another one
 /// would make a repeated request a second task.
@@ -100,6 +105,15 @@ impl TaskId {
     pub fn of_key(actor: &str, key: &str) -> Self {
         // An actor's name has no line break, so no two pairs run into each other.
         Self(Uuid::new_v5(&KEYED_TASKS, format!("{actor}\n{key}").as_bytes()))
+    }
+}
+
+impl AlertId {
+    /// The id of the message that an alert sends about an event: UUIDv5 of both. Sending it again
+    /// therefore sends the same message.
+    #[must_use]
+    pub fn message(self, event: Uuid) -> Uuid {
+        Uuid::new_v5(&self.0, event.as_bytes())
     }
 }
 

@@ -211,6 +211,30 @@ pub const SOURCE_RUNS_DEFAULT: u32 = 4;
 pub const SOURCE_RUNS_MAX: u32 = 1_000;
 /// Runs at once in the built-in worker unless it says otherwise.
 pub const WORKER_SLOTS_DEFAULT: u32 = 64;
+/// Runs at once that a worker may be started with.
+pub const WORKER_SLOTS_MAX: u32 = 1_000;
+/// Workers in other processes that may be there at once.
+pub const WORKERS_MAX: usize = 1_000;
+/// The longest label of a worker.
+pub const LABEL_BYTES_MAX: usize = 63;
+/// Labels of one worker, or asked for by one source.
+pub const LABELS_MAX: usize = 32;
+/// How far a worker's clock may be off the server's.
+pub const WORKER_CLOCK_MS_MAX: u64 = 5 * 60_000;
+/// How long a worker may be silent before it counts as lost, unless it is said otherwise.
+pub const WORKER_LOST_AFTER_MS_DEFAULT: u64 = 30_000;
+/// The shortest such time that may be set.
+pub const WORKER_LOST_AFTER_MS_MIN: u64 = 2_000;
+/// The longest such time that may be set.
+pub const WORKER_LOST_AFTER_MS_MAX: u64 = 10 * 60_000;
+/// The longest wait of a worker's request for work.
+pub const WORKER_POLL_MS_MAX: u64 = 10_000;
+/// How long a worker that has asked for work may take to ask again before it is given none.
+pub const WORKER_POLL_GAP_MS_MAX: u64 = 2_000;
+/// Deliveries to a worker that one answer carries; what is left goes with the next.
+pub const WORKER_DELIVERIES_MAX: usize = 256;
+/// Reports that one request of a worker may bring.
+pub const WORKER_REPORTS_MAX: usize = 1_024;
 /// The first and the longest pause while the log is unavailable.
 pub const LOG_RETRY_MS_MIN: u64 = 50;
 /// The longest pause while the log is unavailable.
@@ -219,10 +243,66 @@ pub const LOG_RETRY_MS_MAX: u64 = 5_000;
 pub const CRASH_BACKOFF_MS_MIN: u64 = 100;
 /// The longest pause before a crashed actor is started again.
 pub const CRASH_BACKOFF_MS_MAX: u64 = 60_000;
+/// How long a run that reached its time limit may take to stop at the source.
+pub const STOP_AFTER_TIMEOUT_MS_MAX: u64 = 15_000;
 /// How long each level of the supervision tree may take to drain at shutdown.
 pub const DRAIN_MS_MAX: u64 = 10_000;
 /// Events after which the start-up index is written anew.
 pub const INDEX_EVENTS_MAX: u64 = 50_000;
+
+/// Alerts that there may be.
+pub const ALERTS_MAX: usize = 100;
+/// The longest URL of an alert.
+pub const ALERT_URL_BYTES_MAX: usize = 2_048;
+/// The span in which the messages of an alert about one kind of thing are counted.
+pub const ALERT_WINDOW_MS: u64 = 60_000;
+/// Messages of an alert about one kind of thing that may be raised within one such span; what
+/// comes beyond it is gathered into one message at its end.
+pub const ALERT_WINDOW_MESSAGES_MAX: u32 = 5;
+/// Things of which a gathering message tells more than their number.
+pub const ALERT_EXAMPLES_MAX: usize = 10;
+/// Classes of failures that a gathering message counts apart.
+pub const ALERT_CLASSES_MAX: usize = 20;
+/// The most of a text from outside (a failure's message) in a message.
+pub const ALERT_TEXT_CHARS_MAX: usize = 1_000;
+/// The longest title of a message.
+pub const ALERT_TITLE_CHARS_MAX: usize = 200;
+/// Messages of an alert that are raised and not delivered; what happens beyond is gathered until
+/// one of them is.
+pub const ALERT_OPEN_MAX: usize = 50;
+/// The pauses after each failed attempt to deliver a message; after the last one it is given up.
+pub const ALERT_RETRY_MS: [u64; 9] = [
+    5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 50_400_000, 72_000_000,
+    86_400_000,
+];
+/// The longest pause that a receiver may ask for (Retry-After).
+pub const ALERT_RETRY_AFTER_MS_MAX: u64 = 86_400_000;
+/// How long a receiver of a message may take to answer.
+pub const ALERT_SEND_MS_MAX: u64 = 15_000;
+/// How much of a receiver's answer is kept.
+pub const ALERT_ANSWER_BYTES_MAX: usize = 512;
+/// Messages that are being sent at once.
+pub const ALERT_SENDS_MAX: usize = 16;
+/// Messages of one alert that are being sent at once.
+pub const ALERT_SENDS_EACH_MAX: usize = 4;
+/// How long messages that are being sent may take at shutdown; one that takes longer is sent again.
+pub const ALERT_DRAIN_MS_MAX: u64 = 5_000;
+/// Commands that wait for the reader of the log that raises alerts.
+pub const ALERT_COMMANDS_MAX: usize = 64;
+/// Events after which the place of that reader is kept in a file.
+pub const ALERT_KEEP_EVENTS_MAX: u64 = 10_000;
+/// Tasks that are watched for whether they end a row of failures.
+pub const ALERT_WATCHED_MAX: usize = 100_000;
+/// Events of a schedule that are read back to find its name.
+pub const ALERT_NAME_EVENTS_MAX: usize = 256;
+/// How long the secret before the current one is signed with, unless it is said otherwise.
+pub const ALERT_SECRET_KEEP_MS_DEFAULT: u64 = 24 * 3_600_000;
+/// The longest time that the secret before the current one may be signed with.
+pub const ALERT_SECRET_KEEP_MS_MAX: u64 = 30 * 24 * 3_600_000;
+/// How old or how far ahead the time of a signed message may be for its receiver.
+pub const ALERT_TOLERANCE_S: u64 = 300;
+/// Deliveries kept in the read models for each alert, the newest ones; the history has them all.
+pub const ALERT_DELIVERIES_KEPT_MAX: usize = 200;
 
 /// Rows of one page.
 pub const PAGE_MAX: usize = 100;
@@ -286,12 +366,33 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// How long one API request may wait for a task to end; the CLI asks again.
 pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 
+/// Listeners to events at once; a further one is refused.
+pub const LISTENERS_MAX: usize = 2_048;
+/// Pieces that wait for a listener. One that is further behind reads the log by itself.
+pub const LISTENER_PIECES_MAX: usize = 8;
+/// Bytes of a piece after which it takes no further event.
+pub const LISTENER_PIECE_BYTES_MAX: usize = 64 * 1024;
+/// The shortest time between two pieces for the same listener. What happens in between is sent
+/// together.
+pub const LISTENER_PAUSE_MS: u64 = 50;
+/// How long a listener hears nothing before it is told that the connection lives.
+pub const LISTENER_HEARTBEAT_MS: u64 = 15_000;
+/// Events that a listener who is behind reads at once.
+pub const LISTENER_PAGE_EVENTS: usize = 256;
+/// Listeners who are behind and read the log at the same time; the log's other readers have the
+/// rest of its connections.
+pub const LISTENER_READS_MAX: usize = 1;
+/// Values of one filter of a listener.
+pub const LISTENER_VALUES_MAX: usize = 32;
+
 /// How long the event log may take to close at shutdown.
 pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 /// How long the CLI tries to connect to the server.
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
 pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// The largest file of settings that the CLI reads: its configuration file, or `.env`.
+pub const CLI_SETTINGS_BYTES_MAX: u64 = 64 * 1024;
 /// How often the CLI looks again while it watches.
 pub const CLI_WATCH_MS: u64 = 1_000;
 
@@ -332,6 +433,10 @@ const _: () =
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_MAX <= TASK_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
+const _: () = assert!(WORKER_LOST_AFTER_MS_MIN <= WORKER_LOST_AFTER_MS_DEFAULT);
+const _: () = assert!(WORKER_LOST_AFTER_MS_DEFAULT <= WORKER_LOST_AFTER_MS_MAX);
+const _: () = assert!(WORKER_SLOTS_DEFAULT <= WORKER_SLOTS_MAX);
+const _: () = assert!(LISTENERS_MAX < CONNECTIONS_MAX && LISTENER_READS_MAX < LOG_READERS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(LANGFLOW_BACKOFF_MS_MIN < LANGFLOW_BACKOFF_MS_MAX);
 const _: () = assert!(CLI_ANSWER_MS_MAX > COMMAND_TIMEOUT_MS + READ_WAIT_MS_MAX);

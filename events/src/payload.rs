@@ -20,6 +20,8 @@ use crate::log::{
     Direction, EventLog, ExpectedRevision, LogError, Metadata, NewEvent, RecordedEvent, Revision,
 };
 
+/// The category of the streams that hold blobs.
+pub const CATEGORY: &str = "blob";
 /// The type of the events in a blob's stream.
 pub const CHUNK_STORED: &str = "blob.chunk_stored";
 
@@ -262,7 +264,7 @@ fn hash(json: &[u8]) -> String {
 
 fn stream(blob: &str) -> Result<StreamName, PayloadError> {
     let missing = |_| PayloadError::Missing { blob: blob.to_owned() };
-    StreamName::new(format!("blob-{blob}")).map_err(missing)
+    StreamName::new(format!("{CATEGORY}-{blob}")).map_err(missing)
 }
 
 /// The same for every attempt to store this chunk, which makes a repeated append a no-op.

@@ -7,7 +7,7 @@
 //! - [`projection`]: what a projection is: the events in, its rows out, and nothing else.
 //! - [`runner`]: follows the log and applies each batch to every projection; checkpoints, halts.
 //! - [`store`]: the readers, paging, and finding a thing by what a person types.
-//! - [`sources`], [`flows`], [`schedules`], [`tasks`], [`workers`]: one read model a file: its
+//! - [`sources`], [`flows`], [`schedules`], [`tasks`], [`workers`], [`worker_counts`]: one read model a file: its
 //!   tables, how events change them, its queries and its row types.
 //!
 //! A stream's history is no read model: it is read from the log itself.
@@ -25,6 +25,7 @@ pub mod schedules;
 pub mod sources;
 pub mod store;
 pub mod tasks;
+pub mod worker_counts;
 pub mod workers;
 mod writer;
 

@@ -60,6 +60,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(crate::schedules::Schedules::default()),
         Box::new(crate::tasks::Tasks::default()),
         Box::new(crate::workers::Workers),
+        Box::new(crate::worker_counts::WorkerCounts::default()),
     ]
 }
 

@@ -257,6 +257,7 @@ impl Automagik {
             }
         }
         command.args(args).env("AUTOMAGIK_HOME", &self.home).env("HOME", self.dir.path());
+        command.env_remove("XDG_CONFIG_HOME").env("AUTOMAGIK_NO_DOTENV", "1");
         command
     }
 }

@@ -3,28 +3,17 @@
 
 use std::str::FromStr;
 
-use serde::Serialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
 use spark_actors::DispatchError;
 use spark_events::log::Direction;
-use spark_events::{
-    LogError, Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp, limits,
-};
-use utoipa::ToSchema;
-use uuid::Uuid;
+use spark_events::{LogError, Revision, StreamName, limits};
 use warp::http::Method;
 
 use super::{Segment, not_allowed, operation_ids, text};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read;
-use crate::reply::{Page, Reply, rfc3339};
-
-pub(super) mod openapi;
-
-/// What stands in the place of a sealed key.
-const SEALED: &str = "sealed";
+use crate::recorded;
+use crate::reply::{Page, Reply};
 
 /// The history of one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +82,8 @@ impl FromStr for Kind {
     }
 }
 
+pub(super) mod openapi;
+
 operation_ids!(HistoryRoute<'_> {
     Self { .. } => "readHistory",
 });
@@ -109,29 +100,6 @@ pub(crate) fn route<'a>(
         return not_allowed(method, "GET, HEAD");
     }
     Ok(Some(HistoryRoute { kind, id: text(id)? }))
-}
-
-/// An event as the API shows it.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Event)]
-struct EventRow<'a> {
-    position: Position,
-    #[schema(value_type = StreamName)]
-    stream: &'a StreamName,
-    revision: Revision,
-    id: Uuid,
-    #[serde(rename = "type")]
-    event_type: &'a str,
-    version: u16,
-    #[serde(serialize_with = "rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    recorded_at: Timestamp,
-    actor: &'a str,
-    reason: Option<&'a str>,
-    correlation_id: Uuid,
-    causation_id: Uuid,
-    #[schema(value_type = serde_json::Value)]
-    data: Box<RawValue>,
 }
 
 pub(crate) async fn handle(route: HistoryRoute<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -161,7 +129,7 @@ pub(crate) async fn handle(route: HistoryRoute<'_>, call: &Call<'_>) -> Result<R
     } else {
         Vec::new()
     };
-    let items = events.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+    let items = events.iter().map(recorded::row).collect::<Result<Vec<_>, _>>()?;
     let next = from.saturating_add(items.len() as u64);
     let has_more = next < total;
     let next_cursor = has_more.then(|| next.to_string());
@@ -174,37 +142,4 @@ pub(crate) async fn handle(route: HistoryRoute<'_>, call: &Call<'_>) -> Result<R
         has_more,
         next_cursor,
     })
-}
-
-fn row(event: &RecordedEvent) -> Result<EventRow<'_>, ApiError> {
-    Ok(EventRow {
-        position: event.position,
-        stream: &event.stream,
-        revision: event.revision,
-        id: event.id,
-        event_type: &event.event_type,
-        version: event.schema_version,
-        recorded_at: event.recorded_at,
-        actor: &event.metadata.actor,
-        reason: event.metadata.reason.as_deref(),
-        correlation_id: event.metadata.correlation_id,
-        causation_id: event.metadata.causation_id,
-        data: data(event)?,
-    })
-}
-
-/// The event's JSON as it was written. Only a source's events can hold a key, so only those are
-/// taken apart.
-fn data(event: &RecordedEvent) -> Result<Box<RawValue>, ApiError> {
-    let unreadable = |error: serde_json::Error| {
-        DispatchError::Internal(format!("event {} holds no JSON: {error}", event.position))
-    };
-    if event.stream.category() != SourceId::CATEGORY {
-        return Ok(serde_json::from_slice(&event.data).map_err(unreadable)?);
-    }
-    let mut value: Value = serde_json::from_slice(&event.data).map_err(unreadable)?;
-    if let Some(key) = value.get_mut("api_key").filter(|key| !key.is_null()) {
-        *key = SEALED.into();
-    }
-    Ok(serde_json::value::to_raw_value(&value).map_err(unreadable)?)
 }

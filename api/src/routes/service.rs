@@ -79,12 +79,13 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 11] = [
+const LINKS: [(&str, &str); 12] = [
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
     ("tasks", "/tasks"),
     ("workers", "/workers"),
+    ("events", "/events"),
     ("history", "/history/{kind}/{id}"),
     ("openapi", "/openapi.json"),
     ("docs", "/docs"),

@@ -5,6 +5,7 @@ use spark_actors::langflow::Secret;
 use spark_actors::{AddSource, KeyChange, UpdateSource};
 use spark_events::SourceId;
 use spark_events::domain::http_request::HttpRequest;
+use spark_events::domain::labels::Labels;
 use spark_events::domain::source::{HttpSettings, SourceKind};
 use spark_projections::SourceFilter;
 use warp::http::Method;
@@ -100,6 +101,8 @@ pub struct AddBody {
     pub api_key: Option<String>,
     /// Runs at once.
     pub runs_max: Option<u32>,
+    /// What a worker must have to make its calls.
+    pub worker_labels: Option<Vec<String>>,
     /// Why.
     pub reason: Option<String>,
 }
@@ -117,6 +120,8 @@ pub struct UpdateBody {
     pub api_key: Option<Option<String>>,
     /// New limit of runs at once.
     pub runs_max: Option<u32>,
+    /// What a worker must have from now on to make its calls; an empty list for nothing.
+    pub worker_labels: Option<Vec<String>>,
     /// Why.
     pub reason: Option<String>,
 }
@@ -138,6 +143,7 @@ impl TryFrom<AddBody> for AddSource {
         if body.request.is_some() && kind.is_langflow() {
             wrong.push("request", "belongs to a source of the kind http");
         }
+        let worker_labels = labels_of(&mut wrong, body.worker_labels);
         wrong.finish(Self {
             name: body.name,
             url: body.url,
@@ -145,6 +151,7 @@ impl TryFrom<AddBody> for AddSource {
             request: body.request.map(HttpRequest::completed),
             api_key: api_key.map(Secret::new),
             runs_max: body.runs_max,
+            worker_labels,
         })
     }
 }
@@ -168,7 +175,19 @@ impl TryFrom<UpdateBody> for UpdateSource {
                 KeyChange::Set(Secret::new(key))
             }
         };
-        wrong.finish(Self { name: body.name, url: body.url, api_key, runs_max: body.runs_max })
+        let worker_labels = labels_of(&mut wrong, body.worker_labels);
+        let (name, url, runs_max) = (body.name, body.url, body.runs_max);
+        wrong.finish(Self { name, url, api_key, runs_max, worker_labels })
+    }
+}
+
+fn labels_of(wrong: &mut Wrong, labels: Option<Vec<String>>) -> Option<Labels> {
+    match labels.map(Labels::new)? {
+        Ok(labels) => Some(labels),
+        Err(error) => {
+            wrong.push("worker_labels", error.to_string());
+            None
+        }
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) async fn handle(route: WorkerRoute<'_>, call: &Call<'_>) -> Result<Re
                 let message = format!("{text:?} is not one of {}", STATUSES.join(", "));
                 if known { Ok(text.to_owned()) } else { Err(invalid("status", &message)) }
             });
-            let filter = WorkerFilter { status: status.transpose()? };
+            let filter = WorkerFilter { status: status.transpose()?, living: false };
             call.ready_to_read().await?;
             Reply::ok(&read::workers(call.app, filter, paging).await?)
         }

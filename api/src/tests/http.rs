@@ -9,14 +9,14 @@ use tokio::task::JoinSet;
 
 use super::world::{KEY, World, world};
 
-struct Server {
-    address: std::net::SocketAddr,
-    stop: oneshot::Sender<()>,
-    running: JoinSet<()>,
-    _world: World,
+pub(super) struct Server {
+    pub(super) address: std::net::SocketAddr,
+    pub(super) stop: oneshot::Sender<()>,
+    pub(super) running: JoinSet<()>,
+    pub(super) world: World,
 }
 
-async fn server() -> Server {
+pub(super) async fn server() -> Server {
     let world = world().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -26,7 +26,7 @@ async fn server() -> Server {
     running.spawn(crate::server::run_shared(listener, app, async {
         let _ = stopped.await;
     }));
-    Server { address, stop, running, _world: world }
+    Server { address, stop, running, world }
 }
 
 /// Sends bytes as they are and reads until the server closes.
@@ -39,7 +39,7 @@ async fn exchange(server: &Server, bytes: &[u8]) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn request(line: &str, more: &str) -> Vec<u8> {
+pub(super) fn request(line: &str, more: &str) -> Vec<u8> {
     format!("{line} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nconnection: close\r\n{more}\r\n")
         .into_bytes()
 }

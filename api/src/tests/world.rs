@@ -18,7 +18,7 @@ use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::Incoming;
 use crate::openapi::tests::conform;
-use crate::{App, AuthKeys};
+use crate::{App, AuthKeys, Live};
 
 pub(crate) const KEY: &str = "test-key";
 
@@ -72,6 +72,7 @@ fn added(name: &str, port: u16, api_key: Option<SealedKey>) -> SourceEvent {
         kind: spark_events::domain::source::SourceKind::Langflow,
         api_key,
         runs_max: 4,
+        worker_labels: spark_events::domain::labels::Labels::default(),
         probe: Probe::Down { class: FailureClass::Unreachable, message: "refused".to_owned() },
     }))
 }
@@ -116,7 +117,8 @@ pub(crate) async fn world() -> World {
     });
     let spark = spark.await.unwrap();
     let projections = Projections::start(dir.path().join("reads.db"), log).unwrap();
-    let app = App { spark, projections, keys: AuthKeys::local(KEY), version: "0.0.0" };
+    let live = Live::new(Arc::clone(spark.log()));
+    let app = App { spark, projections, live, keys: AuthKeys::local(KEY), version: "0.0.0" };
     let world = World { app: Arc::new(app), source, flow: id, _dir: dir };
     let head = world.app.spark.log().head().await.unwrap();
     world.app.wait_for(head).await.unwrap();

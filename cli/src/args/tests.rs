@@ -1,7 +1,5 @@
 //! The command line: what is understood, what is refused, and what the help pages look like.
 
-use clap::error::ErrorKind;
-
 use super::*;
 use crate::output::text::width;
 use crate::snapshots;
@@ -221,8 +219,9 @@ fn examples_are_lines_that_are_understood() {
         let lines = examples.lines().filter_map(|line| line.strip_prefix("  automagik "));
         for line in lines {
             // What the shell takes away before the program sees it.
-            let line =
-                line.split(" > ").next().unwrap_or(line).split(" && ").next().unwrap_or(line);
+            let line = [" > ", " < ", " && "]
+                .iter()
+                .fold(line, |line, mark| line.split(mark).next().unwrap_or(line));
             let line = line.split("   ").next().unwrap_or(line);
             let mut words = vec!["automagik".to_owned()];
             let mut quoted = false;

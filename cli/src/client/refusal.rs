@@ -77,12 +77,9 @@ impl Target {
     }
 
     fn explain_auth(&self, trouble: Trouble) -> Trouble {
-        let file = &self.key_file;
         let trouble = match self.key {
             Some(_) => trouble.because("the server does not take the key that was sent"),
-            None => {
-                trouble.because(format!("no key was sent: none is given, and none is in {file}"))
-            }
+            None => trouble.because(format!("no key was sent: {}", self.no_key)),
         };
         trouble.then("give the key: --api-key KEY, or AUTOMAGIK_API_KEY; `automagik up` keeps it in its data directory")
     }

@@ -41,7 +41,7 @@ impl Canned {
         Client::new(Target {
             server: self.url.clone(),
             key: key.map(str::to_owned),
-            key_file: "/data/api-key".into(),
+            no_key: "none is in /data/api-key".into(),
             reason: Some("because\nwe can".into()),
         })
         .unwrap()
@@ -205,7 +205,7 @@ async fn nothing_comes_back_from_a_delete() {
 fn an_address_must_be_one() {
     for wrong in ["", "localhost:8888", "ftp://x", "http://"] {
         let error = parse_base(wrong).unwrap_err();
-        assert_eq!(error.downcast_ref::<Trouble>().unwrap().exit, Exit::Usage, "{wrong}");
+        assert_eq!(error.exit, Exit::Usage, "{wrong}");
     }
     let mut client_base = parse_base("http://h:1/spark/").unwrap();
     client_base.path_segments_mut().unwrap().pop_if_empty().push("api");

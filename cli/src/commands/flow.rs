@@ -14,6 +14,7 @@ use crate::exit::{Exit, Trouble};
 use crate::views::{self, short_task_id, text_or_dash};
 use crate::wait::{self, WaitArgs};
 
+pub(crate) mod choose;
 mod local;
 mod versions;
 
@@ -108,9 +109,12 @@ pub(crate) struct Show {
   automagik flow sync --all --source dev")]
 pub(crate) struct Sync {
     /// The flows' names or ids at the source
-    #[arg(value_name = "FLOW", required_unless_present_any = ["all", "folder"],
+    #[arg(value_name = "FLOW", required_unless_present_any = ["all", "folder", "ask"],
           conflicts_with_all = ["all", "folder"])]
     flows: Vec<String>,
+    /// Ask for what is missing.
+    #[arg(long, hide = true)]
+    ask: bool,
     /// Every flow of the source
     #[arg(long, conflicts_with_all = ["input_component", "output_component", "folder"])]
     all: bool,
@@ -285,6 +289,9 @@ async fn only_source(context: &Context<'_>) -> Result<String> {
 
 async fn sync(mut sync: Sync, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
+    if sync.ask {
+        choose::remote(&mut sync, context).await?;
+    }
     let one = (sync.flows.len() == 1).then(|| sync.flows.remove(0));
     let single = one.is_some();
     let body = Body::default()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use spark_actors::{Spark, SparkConfig};
-use spark_api::{App, AuthKeys};
+use spark_api::{App, AuthKeys, Live};
 use spark_events::limits::{
     LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_SLOTS_DEFAULT,
 };
@@ -147,7 +147,7 @@ pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let address = listener.local_addr()?;
     let mut signals = signals::Signals::new()?;
     let plan = up.plan();
-    let given_key = global.given_key().map(str::to_owned);
+    let given_key = global.given_key();
     let drift_every = up.drift_every;
     let server = start(up, home, lock, listener, given_key.clone()).await?;
     if let Some(DriftEvery(every)) = drift_every {
@@ -213,6 +213,7 @@ async fn start(
     let app = App {
         spark: spark.clone(),
         projections: projections.clone(),
+        live: Live::new(Arc::clone(&log)),
         keys: AuthKeys::local(&key),
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -263,10 +264,9 @@ fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -
 
 /// Logs go to standard error, tersely. `RUST_LOG` beats `AUTOMAGIK_LOG_LEVEL` beats our default.
 fn start_tracing(out: &Out) {
-    let named =
-        ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].iter().find_map(|name| std::env::var(name).ok());
+    let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].into_iter().find_map(env);
     let own = "warn,automagik=info,spark_events=info,spark_actors=info,spark_projections=info,spark_api=info";
-    let wished = named.filter(|named| !named.is_empty()).unwrap_or_else(|| own.to_owned());
+    let wished = named.unwrap_or_else(|| own.to_owned());
     let filter = tracing_subscriber::EnvFilter::try_new(&wished);
     if filter.is_err() {
         out.note(&format!("the log level {wished:?} cannot be read; taking the usual one"));

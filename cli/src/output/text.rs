@@ -105,6 +105,16 @@ pub(crate) fn short_id(id: &str, among: &[&str], all: bool) -> String {
     id.get(..length).unwrap_or(id).to_owned()
 }
 
+/// Those of `known` that may have been meant, best first.
+pub(crate) fn near_misses<'a>(typed: &str, known: &[&'a str]) -> Vec<&'a str> {
+    const FAR: f64 = 0.75;
+    let likeness = |name: &str| strsim::jaro_winkler(&typed.to_lowercase(), &name.to_lowercase());
+    let mut near: Vec<(f64, &str)> = known.iter().map(|name| (likeness(name), *name)).collect();
+    near.retain(|(likeness, _)| *likeness > FAR);
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.into_iter().map(|(_, name)| name).take(3).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +149,14 @@ mod tests {
     fn no_text_can_move_the_cursor() {
         assert_eq!(one_line("a\u{1b}[31mred\nb"), "a [31mred b");
         assert_eq!(harmless("a\u{1b}[2Jb\nc\td"), "a[2Jb\nc    d");
+    }
+
+    #[test]
+    fn a_near_miss_is_found_and_nothing_far() {
+        let known = ["server", "api_key", "data_dir"];
+        assert_eq!(near_misses("servr", &known), ["server"]);
+        assert_eq!(near_misses("APIKEY", &known), ["api_key"]);
+        assert!(near_misses("xyz", &known).is_empty());
     }
 
     #[test]

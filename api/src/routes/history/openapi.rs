@@ -5,8 +5,9 @@ use spark_events::codec::DomainEvent;
 use spark_events::domain::task::TaskEvent;
 use spark_events::limits;
 
-use super::{EventRow, KINDS};
+use super::KINDS;
 use crate::openapi::{Operation, schemas};
+use crate::recorded::EventRow;
 
 pub(crate) fn operations() -> Vec<Operation> {
     let limit = schemas::number(1, Some(limits::PAGE_MAX as u64));

@@ -14,7 +14,7 @@ use crate::query::{Query, invalid};
 use crate::read;
 
 /// Every class of failure.
-const CLASSES: [FailureClass; 14] = [
+const CLASSES: [FailureClass; 15] = [
     FailureClass::Unreachable,
     FailureClass::Auth,
     FailureClass::RateLimit,
@@ -27,6 +27,7 @@ const CLASSES: [FailureClass; 14] = [
     FailureClass::TooLarge,
     FailureClass::NeedsPerson,
     FailureClass::Interrupted,
+    FailureClass::WorkerLost,
     FailureClass::Crashed,
     FailureClass::Gone,
 ];

@@ -27,6 +27,7 @@ fn worker() -> Value {
         "pid": 4711,
         "slots": 8,
         "built_in": true,
+        "labels": ["gpu"],
         "version": "0.1.0",
         "started_at": "2026-01-31T08:00:00.000000Z",
         "ended_at": null,

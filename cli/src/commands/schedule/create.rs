@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::plan::{RunArgs, WhenArgs};
+use super::plan::{RunArgs, WhenArgs, spec_of};
+use crate::ask;
+use crate::commands::flow::choose;
 use crate::commands::instant::zone_named;
 use crate::commands::{Body, Context};
 use crate::exit::Exit;
@@ -23,11 +25,15 @@ use crate::views::{self, text_or_dash};
 )]
 pub(crate) struct Create {
     /// The flow's name, its id, or the start of its id
-    flow: String,
+    #[arg(required_unless_present = "ask")]
+    flow: Option<String>,
     /// Cron expressions, each quoted: five fields (min hour day month weekday), six
     /// with seconds first, @daily, @every 90m/15m, CRON_TZ=Zone first
-    #[arg(value_name = "EXPR", required_unless_present_any = ["every", "at"])]
+    #[arg(value_name = "EXPR", required_unless_present_any = ["every", "at", "ask"])]
     exprs: Vec<String>,
+    /// Ask for what is missing.
+    #[arg(long, hide = true)]
+    ask: bool,
     /// Show the next five runs, make nothing
     #[arg(long)]
     dry_run: bool,
@@ -38,8 +44,12 @@ pub(crate) struct Create {
 }
 
 /// Makes it.
-pub(super) async fn run(create: Create, context: &Context<'_>) -> Result<Exit> {
+pub(super) async fn run(mut create: Create, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
+    if create.ask && !ask_for(&mut create, context).await? {
+        return Err(ask::called_off().into());
+    }
+    let flow = create.flow.unwrap_or_default();
     // Only dates are read in it here; the server reads the rest.
     let zone = match create.when.has_bounds() {
         true => zone_named(create.when.timezone.as_deref())?,
@@ -48,13 +58,13 @@ pub(super) async fn run(create: Create, context: &Context<'_>) -> Result<Exit> {
     let when = create.when.add_to(Body::default(), &create.exprs, zone)?;
     if create.dry_run {
         // The flow is looked up too: a dry run that passes with a wrong name would be no use.
-        client.get(&["flows", &create.flow], &[]).await?;
+        client.get(&["flows", &flow], &[]).await?;
         let answer = client.post(&["schedules", "preview"], when.json()).await?;
         out.data(&answer, |look| views::schedule::preview(&answer, look))?;
         out.note("dry run: nothing was made");
         return Ok(Exit::Ok);
     }
-    let body = create.run.add_to(when.with("flow", Some(create.flow)))?;
+    let body = create.run.add_to(when.with("flow", Some(flow)))?;
     let row = client.post(&["schedules"], body.json()).await?;
     let id = text_or_dash(&row, &["id"]);
     out.data(&row, |_| format!("{id}\n"))?;
@@ -64,4 +74,42 @@ pub(super) async fn run(create: Create, context: &Context<'_>) -> Result<Exit> {
         "schedule {name} is made, next run {next}; see: automagik schedule show {name}"
     ));
     Ok(Exit::Ok)
+}
+
+/// Asks for what is missing, shows when it would run, and asks whether that is meant.
+async fn ask_for(create: &mut Create, context: &Context<'_>) -> Result<bool> {
+    if create.flow.is_none() {
+        create.flow = Some(choose::synced(context).await?);
+    }
+    let was_given =
+        !create.exprs.is_empty() || !create.when.every.is_empty() || !create.when.at.is_empty();
+    let mut tries = 3;
+    let preview = loop {
+        if !was_given {
+            ask::tell(
+                "When? A cron expression (0 9 * * *, @daily), an interval (30m) or an instant (now).\n",
+            );
+            create.exprs = vec![ask::value("When", false)?];
+        }
+        let is_clock = create.exprs.iter().any(|text| spec_of(text).0 == "cron");
+        if is_clock && create.when.timezone.is_none() {
+            create.when.timezone = Some(ask::value_or("Time zone", "UTC")?);
+        }
+        let zone = zone_named(create.when.timezone.as_deref())?;
+        let when = create.when.add_to(Body::default(), &create.exprs, zone)?;
+        tries -= 1;
+        match context.client.post(&["schedules", "preview"], when.json()).await {
+            Ok(preview) => break preview,
+            Err(error) if tries > 0 && !was_given => ask::tell(&format!("  {error}\n")),
+            Err(error) => return Err(error),
+        }
+    };
+    if let Some(input) = create.run.missing_input() {
+        *input = Some(ask::value_or("Input text", "")?).filter(|text| !text.is_empty());
+    }
+    ask::tell(&views::schedule::preview(&preview, &context.out.look()));
+    if create.dry_run {
+        return Ok(true);
+    }
+    ask::is_wanted("Make it?")
 }

@@ -265,6 +265,12 @@ impl WhenArgs {
 }
 
 impl RunArgs {
+    /// The input, where it can still be asked for.
+    pub(super) fn missing_input(&mut self) -> Option<&mut Option<String>> {
+        let input = &mut self.input;
+        (input.input.is_none() && input.input_file.is_none()).then_some(&mut input.input)
+    }
+
     /// Adds what says how.
     pub(super) fn add_to(self, body: Body) -> Result<Body> {
         let retry = Body::default()

@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::request::RequestArgs;
+use crate::ask;
 use crate::commands::{Body, Context};
 use crate::exit::{Exit, Trouble};
 
@@ -19,8 +20,11 @@ AUTOMAGIK_API_KEY. With --type http a flow of the source's name is made, which
 sends one request: automagik flow run NAME --input TEXT")]
 pub(crate) struct Add {
     /// Base URL of the server
-    #[arg(required_unless_present = "url_named", conflicts_with = "url_named")]
+    #[arg(required_unless_present_any = ["url_named", "ask"], conflicts_with = "url_named")]
     url: Option<String>,
+    /// Ask for what is missing.
+    #[arg(long, hide = true)]
+    ask: bool,
     /// The same as --api-key, for those who are used to it
     #[arg(hide = true, conflicts_with_all = ["api_key", "url_named"])]
     key: Option<String>,
@@ -39,6 +43,9 @@ pub(crate) struct Add {
     /// Runs at once
     #[arg(long, value_name = "N")]
     runs_max: Option<u32>,
+    /// Only workers with this label make its calls; repeat it for several
+    #[arg(long = "worker-label", value_name = "LABEL")]
+    worker_labels: Vec<String>,
     /// With --type http: the header that carries the key [default: X-API-Key]
     #[arg(long, value_name = "NAME", conflicts_with = "auth")]
     auth_header: Option<String>,
@@ -75,7 +82,10 @@ enum Auth {
 }
 
 /// Connects it.
-pub(super) async fn run(add: Add, context: &Context<'_>) -> Result<Exit> {
+pub(super) async fn run(mut add: Add, context: &Context<'_>) -> Result<Exit> {
+    if add.ask {
+        ask(&mut add)?;
+    }
     let is_http = match add.kind {
         Some(Kind::Http) => true,
         Some(Kind::AutomagikAgents | Kind::AutomagikHive) => return Err(agents().into()),
@@ -96,7 +106,8 @@ pub(super) async fn run(add: Add, context: &Context<'_>) -> Result<Exit> {
         .with("url", add.url.or(add.url_named))
         .with("name", add.name)
         .with("api_key", add.api_key.or(add.key))
-        .with("runs_max", add.runs_max);
+        .with("runs_max", add.runs_max)
+        .with("worker_labels", Some(add.worker_labels).filter(|labels| !labels.is_empty()));
     if is_http {
         let auth = match (add.auth, add.auth_header) {
             (Some(Auth::Bearer), _) => Some(json!("bearer")),
@@ -113,6 +124,20 @@ pub(super) async fn run(add: Add, context: &Context<'_>) -> Result<Exit> {
         return super::done("added", &row, context);
     }
     added(&row, context)
+}
+
+/// Asks for the address and the key.
+fn ask(add: &mut Add) -> Result<()> {
+    let url = add.url.take().or(add.url_named.take());
+    add.url = Some(match url {
+        Some(url) => url,
+        None => ask::value_or("Base URL of the server", "http://127.0.0.1:7860")?,
+    });
+    if add.api_key.is_none() && add.key.is_none() {
+        let key = ask::secret("Its API key, or nothing where it needs none")?;
+        add.api_key = (!key.is_empty()).then_some(key);
+    }
+    Ok(())
 }
 
 fn added(row: &Value, context: &Context<'_>) -> Result<Exit> {

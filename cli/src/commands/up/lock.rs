@@ -3,11 +3,17 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::exit::{Exit, Trouble};
 use crate::home::Home;
+
+/// Looks at a lock that is held before it counts as another server's.
+const LOOKS: u32 = 10;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes the lock; it is held as long as the file is open.
 pub(crate) fn take(home: &Home) -> Result<File> {
@@ -16,10 +22,18 @@ pub(crate) fn take(home: &Home) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let mut file = options.open(&path).with_context(cannot)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(held(home, &mut file).into()),
-        Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
+    let mut looks = LOOKS;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            // A command that looks whether a server runs holds it for a moment.
+            Err(TryLockError::WouldBlock) if looks > 0 => {
+                looks -= 1;
+                std::thread::sleep(PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => return Err(held(home, &mut file).into()),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
+        }
     }
     file.set_len(0)
         .and_then(|()| file.rewind())

@@ -1,0 +1,90 @@
+//! An event as callers see it, in histories and while it happens. Owns what of an event is not
+//! shown: sealed keys. Everything else stands there as it was written.
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use spark_actors::DispatchError;
+use spark_events::{Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::error::ApiError;
+use crate::reply::rfc3339;
+
+/// What stands in the place of a sealed key.
+const SEALED: &str = "sealed";
+
+/// An event as the API shows it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(crate) struct EventRow<'a> {
+    position: Position,
+    #[schema(value_type = StreamName)]
+    stream: &'a StreamName,
+    revision: Revision,
+    id: Uuid,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    version: u16,
+    #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    recorded_at: Timestamp,
+    actor: &'a str,
+    reason: Option<&'a str>,
+    correlation_id: Uuid,
+    causation_id: Uuid,
+    #[schema(value_type = serde_json::Value)]
+    data: Box<RawValue>,
+}
+
+/// The form in which an event is shown.
+///
+/// # Errors
+/// `Internal` for an event whose data is no JSON, which the log should not hold.
+pub(crate) fn row(event: &RecordedEvent) -> Result<EventRow<'_>, ApiError> {
+    Ok(EventRow {
+        position: event.position,
+        stream: &event.stream,
+        revision: event.revision,
+        id: event.id,
+        event_type: &event.event_type,
+        version: event.schema_version,
+        recorded_at: event.recorded_at,
+        actor: &event.metadata.actor,
+        reason: event.metadata.reason.as_deref(),
+        correlation_id: event.metadata.correlation_id,
+        causation_id: event.metadata.causation_id,
+        data: data(event)?,
+    })
+}
+
+/// The same as one line of JSON.
+///
+/// # Errors
+/// As [`row`].
+pub(crate) fn line(event: &RecordedEvent) -> Result<Vec<u8>, ApiError> {
+    let mut line = serde_json::to_vec(&row(event)?).map_err(|error| {
+        DispatchError::Internal(format!("event {} has no JSON form: {error}", event.position))
+    })?;
+    // White space between the parts of an event's data is kept as it was written. Within a text
+    // JSON has no line break.
+    line.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+    Ok(line)
+}
+
+/// The event's JSON as it was written. Only a source's events can hold a key, so only those are
+/// taken apart.
+fn data(event: &RecordedEvent) -> Result<Box<RawValue>, ApiError> {
+    let unreadable = |error: serde_json::Error| {
+        DispatchError::Internal(format!("event {} holds no JSON: {error}", event.position))
+    };
+    if event.stream.category() != SourceId::CATEGORY {
+        return Ok(serde_json::from_slice(&event.data).map_err(unreadable)?);
+    }
+    let mut value: Value = serde_json::from_slice(&event.data).map_err(unreadable)?;
+    if let Some(key) = value.get_mut("api_key").filter(|key| !key.is_null()) {
+        *key = SEALED.into();
+    }
+    Ok(serde_json::value::to_raw_value(&value).map_err(unreadable)?)
+}
