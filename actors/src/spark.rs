@@ -20,6 +20,7 @@ use crate::catalog::Catalog;
 use crate::context::{Context, Shared};
 use crate::error::DispatchError;
 use crate::flows::DriftWatch;
+use crate::keys::KeyTable;
 use crate::langflow::http_client;
 use crate::open_tasks::OpenTasks;
 use crate::requests::{RunOptions, SparkHealth, TaskEnd, Who};
@@ -78,6 +79,7 @@ impl Spark {
             log: config.log,
             clock: config.clock,
             catalog: Catalog::new(http, sealer),
+            keys: KeyTable::default(),
             open_tasks: OpenTasks::default(),
             crashes: CrashCount::default(),
             running_tasks: AtomicU64::new(0),

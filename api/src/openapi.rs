@@ -39,13 +39,14 @@ shows at least that much. Every answer has an `X-Request-Id`, which also stands 
 the request led to. What is no result is `application/problem+json` (RFC 9457) with a stable code.";
 
 /// The resources, in the order in which they are shown.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     ("service", "The server itself."),
     ("sources", "The servers that Spark talks to."),
     ("flows", "What can be run."),
     ("schedules", "When flows are run, with which input."),
     ("tasks", "The executions of flows."),
     ("workers", "The processes that make the calls."),
+    ("keys", "Who else may call, and what they may do."),
     ("events", "Events as they happen."),
     ("history", "Every event of one thing, as the log holds it."),
 ];

@@ -11,6 +11,7 @@ use crate::openapi::Operation;
 pub mod events;
 pub mod flows;
 pub mod history;
+pub mod keys;
 pub mod schedules;
 pub mod service;
 pub mod sources;
@@ -39,14 +40,8 @@ pub enum Route<'a> {
     Events(events::EventRoute),
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
-}
-
-impl Route<'_> {
-    /// Whether this endpoint answers without an API key.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        matches!(self, Self::Service(route) if route.is_open())
-    }
+    /// API keys.
+    Keys(keys::KeyRoute<'a>),
 }
 
 /// Names the operation in the OpenAPI document that each variant of a route is. A variant without
@@ -102,6 +97,7 @@ resources! {
     History history;
     Events events;
     Workers workers;
+    Keys keys;
 }
 
 /// Finds the endpoint of a method and a path. A trailing slash makes no difference, and `HEAD` is
@@ -133,7 +129,9 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         return Err(unknown());
     }
     let found = match tail {
-        [] | ["livez" | "readyz" | "health" | "openapi.json" | "docs" | "redoc", ..] => {
+        []
+        | ["livez" | "readyz" | "health" | "whoami"]
+        | ["openapi.json" | "docs" | "redoc", ..] => {
             service::route(method, tail)?.map(Route::Service)
         }
         ["sources", rest @ ..] => sources::route(method, rest)?.map(Route::Sources),
@@ -143,6 +141,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
         ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),
+        ["keys", rest @ ..] => keys::route(method, rest)?.map(Route::Keys),
         _ => return Err(unknown()),
     };
     found.ok_or_else(unknown)

@@ -79,10 +79,7 @@ impl Home {
         if let Some(key) = self.key() {
             return Ok(key);
         }
-        // Two random UUIDs hold more than 128 bits that nobody can guess; their time stamps and
-        // version digits add nothing and cost nothing.
-        let parts = [spark_events::ids::new_uuid(), spark_events::ids::new_uuid()];
-        let key = format!("sk-spark-{}{}", parts[0].simple(), parts[1].simple());
+        let key = spark_events::ids::new_secret();
         write_private(&self.key_file(), &format!("{key}\n"))?;
         Ok(key)
     }

@@ -363,6 +363,14 @@ pub const REQUEST_BODY_MS_MAX: u64 = 30_000;
 pub const API_DRAIN_MS_MAX: u64 = 10_000;
 /// The longest `X-Request-Id` that is taken from a caller.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// How often the use of an API key is recorded at most.
+pub const KEY_USE_EVERY_MS: u64 = 3_600_000;
+/// API keys that are taken at once; a further one is refused.
+pub const KEYS_MAX: usize = 1_000;
+/// Revoked API keys whose holders are told so; older ones are told that their key is wrong.
+pub const KEYS_REVOKED_KEPT_MAX: usize = 10_000;
+/// Characters of an API key's secret by which its holder can tell it.
+pub const KEY_HINT_CHARS: usize = 4;
 /// How long one API request may wait for a task to end; the CLI asks again.
 pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 

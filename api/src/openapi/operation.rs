@@ -36,7 +36,6 @@ pub struct Operation {
     answers: BTreeMap<u16, Response>,
     errors: Vec<Row>,
     writes: bool,
-    is_open: bool,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
 
@@ -106,9 +105,8 @@ impl Operation {
             body: None,
             answers: BTreeMap::new(),
             // A query is read before anything else, and a defect can be anywhere.
-            errors: vec![Row::QUERY_INVALID, Row::KEY_MISSING, Row::KEY_WRONG, Row::INTERNAL],
+            errors: vec![Row::QUERY_INVALID, Row::INTERNAL],
             writes: false,
-            is_open: false,
             schemas: Vec::new(),
         }
     }
@@ -117,14 +115,6 @@ impl Operation {
     #[must_use]
     pub fn about(mut self, description: &'static str) -> Self {
         self.description = Some(description);
-        self
-    }
-
-    /// It answers without an API key.
-    #[must_use]
-    pub fn open(mut self) -> Self {
-        self.is_open = true;
-        self.errors.retain(|row| ![Row::KEY_MISSING, Row::KEY_WRONG].contains(row));
         self
     }
 
@@ -436,8 +426,8 @@ impl Operation {
     }
 
     /// Its method as HTTP writes it.
-    #[cfg(test)]
-    pub(crate) fn method_name(&self) -> &'static str {
+    #[must_use]
+    pub fn method_name(&self) -> &'static str {
         match self.method {
             HttpMethod::Get => "GET",
             HttpMethod::Post => "POST",
@@ -448,12 +438,6 @@ impl Operation {
             HttpMethod::Head => "HEAD",
             HttpMethod::Trace => "TRACE",
         }
-    }
-
-    /// Whether it answers without an API key.
-    #[cfg(test)]
-    pub(crate) fn is_open(&self) -> bool {
-        self.is_open
     }
 
     /// Its path below `/api/v1`.

@@ -37,6 +37,8 @@ pub enum Kind {
     Source,
     /// A worker.
     Worker,
+    /// An API key.
+    Key,
 }
 
 impl Kind {
@@ -49,12 +51,13 @@ impl Kind {
             Self::Flow => "flow",
             Self::Source => "source",
             Self::Worker => "worker",
+            Self::Key => "key",
         }
     }
 }
 
 /// The words for kinds in a path.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "task",
     "tasks",
     "schedule",
@@ -65,6 +68,8 @@ const KINDS: [&str; 10] = [
     "sources",
     "worker",
     "workers",
+    "key",
+    "keys",
 ];
 
 impl FromStr for Kind {
@@ -77,6 +82,7 @@ impl FromStr for Kind {
             "flow" | "flows" => Self::Flow,
             "source" | "sources" => Self::Source,
             "worker" | "workers" => Self::Worker,
+            "key" | "keys" => Self::Key,
             _ => return Err(()),
         })
     }

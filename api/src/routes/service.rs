@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::json;
 use spark_actors::{DispatchError, SparkHealth};
-use spark_events::Timestamp;
+use spark_events::domain::api_key::Role;
 use spark_events::log::LogHealth;
+use spark_events::{KeyId, Timestamp};
 use utoipa::ToSchema;
 use warp::http::Method;
 
@@ -33,6 +34,8 @@ pub enum ServiceRoute {
     Ready,
     /// Everything an operator asks first.
     Health,
+    /// Whose key this is.
+    WhoAmI,
     /// The document that describes this API.
     OpenApi,
     /// The same for people, or a file that belongs to it.
@@ -41,19 +44,12 @@ pub enum ServiceRoute {
     Redoc,
 }
 
-impl ServiceRoute {
-    /// Whether it answers without an API key.
-    #[must_use]
-    pub fn is_open(self) -> bool {
-        self != Self::Root
-    }
-}
-
 operation_ids!(ServiceRoute {
     Self::Root => "about",
     Self::Live => "isAlive",
     Self::Ready => "isReady",
     Self::Health => "health",
+    Self::WhoAmI => "whoAmI",
     Self::OpenApi => "openApi",
     Self::Docs(DocsFile::Page) => "docs",
     Self::Docs(_) => "docsFile",
@@ -66,6 +62,7 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
         ["livez"] => ServiceRoute::Live,
         ["readyz"] => ServiceRoute::Ready,
         ["health"] => ServiceRoute::Health,
+        ["whoami"] => ServiceRoute::WhoAmI,
         ["openapi.json"] => ServiceRoute::OpenApi,
         ["docs"] => ServiceRoute::Docs(DocsFile::Page),
         ["docs", file] => match DocsFile::named(file) {
@@ -79,12 +76,14 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 12] = [
+const LINKS: [(&str, &str); 14] = [
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
     ("tasks", "/tasks"),
     ("workers", "/workers"),
+    ("keys", "/keys"),
+    ("whoami", "/whoami"),
     ("events", "/events"),
     ("history", "/history/{kind}/{id}"),
     ("openapi", "/openapi.json"),
@@ -104,6 +103,16 @@ struct About {
     server_time: Timestamp,
     #[schema(value_type = BTreeMap<String, String>)]
     links: BTreeMap<&'static str, String>,
+}
+
+/// The key that asks.
+#[derive(Serialize, ToSchema)]
+struct WhoAmI<'a> {
+    name: Option<&'a str>,
+    role: Option<Role>,
+    /// `None` for the key in the data directory.
+    id: Option<KeyId>,
+    actor: &'a str,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -132,6 +141,15 @@ pub(crate) fn handle(route: ServiceRoute, call: &Call<'_>) -> Result<Reply, ApiE
             Some(reason) => Err(DispatchError::Unavailable { reason }.into()),
         },
         ServiceRoute::Health => health(call),
+        ServiceRoute::WhoAmI => {
+            call.query.only(&[])?;
+            Reply::ok(&WhoAmI {
+                name: call.caller.name.as_deref(),
+                role: call.caller.role,
+                id: call.caller.key,
+                actor: &call.caller.actor,
+            })
+        }
         ServiceRoute::OpenApi => docs::openapi(call),
         ServiceRoute::Docs(file) => docs::file(file, call),
         ServiceRoute::Redoc => docs::redoc(call),

@@ -118,6 +118,13 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
     let remote = json!({"id": SCHEDULE, "name": LONG, "description": "", "folder": "Starter", "synced_as": TASK});
     let worker = json!({"id": TASK, "hostname": "laptop", "pid": 4711, "status": "active", "slots": 64,
         "current_tasks": 3, "started_at": "2026-03-01T10:00:00Z"});
+    let api_key = |name: &str, status: &str| {
+        let revoked = (status == "revoked").then_some("2026-03-01T11:59:00Z");
+        json!({"id": TASK, "name": name, "role": "operator", "status": status, "hint": "f00d",
+        "created_at": "2026-03-01T10:00:00Z", "created_by": "user:local", "revoked_at": revoked,
+        "last_used_at": revoked.map(|_| "2026-03-01T11:00:00Z"), "reason": revoked.map(|_| "gone"),
+        "revoked_by": revoked.map(|_| "user:local"), "revision": 2})
+    };
     let health = json!({"status": "degraded", "version": "0.1.0", "log": {"backend": "embedded", "trouble": null},
         "actors": {"open_tasks": 3, "running_tasks": 1, "active_schedules": 2, "crashes": 0},
         "projections": {"projections": [{"name": "tasks", "position": 7, "halted": {"position": 8, "reason": "no such column"}}]}});
@@ -143,6 +150,12 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
         ("flow list --remote", source::remote(&list(vec![remote]), look)),
         ("flow show", flow::show(&flow, look)),
         ("worker list", worker::list(&list(vec![worker]), look)),
+        (
+            "key list",
+            key::list(&list(vec![api_key("ci", "active"), api_key(LONG, "revoked")]), look),
+        ),
+        ("key show", key::show(&api_key("ci", "revoked"), look)),
+        ("key whoami", key::whoami(&json!({"name": "ci", "role": "viewer", "id": TASK}), look)),
         ("status", status::show(&health, "http://127.0.0.1:8888", look)),
         ("history", history::list(&list(events()), look)),
     ]

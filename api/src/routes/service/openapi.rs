@@ -4,7 +4,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 use warp::http::StatusCode;
 
-use super::{About, DocsFile, Health};
+use super::{About, DocsFile, Health, WhoAmI};
 use crate::error::Row;
 use crate::openapi::{Operation, schemas};
 
@@ -30,28 +30,26 @@ pub(crate) fn operations() -> Vec<Operation> {
         ),
         Operation::get("isAlive", "/livez", "Whether the process answers")
             .about("For a liveness probe. `/livez` at the root is the same.")
-            .open()
             .answers::<Probed>("It does.", json!({ "status": "alive" })),
         Operation::get("isReady", "/readyz", "Whether commands are taken")
             .about("For a readiness probe. `/readyz` at the root is the same.")
-            .open()
             .answers::<Probed>("They are.", json!({ "status": "ready" }))
             .fails(&[Row::LOG_UNAVAILABLE]),
         Operation::get("health", "/health", "How the server is doing")
             .about("`/health` at the root is the same. A server that has trouble is `degraded`.")
-            .open()
             .answers::<Health>("How it is doing.", health()),
+        Operation::get("whoAmI", "/whoami", "Whose key this is").answers::<WhoAmI<'static>>(
+            "The key that asks. The one in the data directory has no id.",
+            json!({ "name": "local", "role": "admin", "id": null, "actor": "user:local" }),
+        ),
         Operation::get("openApi", "/openapi.json", "This document")
-            .open()
             .answers::<serde_json::Value>("The document.", json!({ "openapi": "3.1.0" }))
             .cached(),
         Operation::get("docs", "/docs", "This document for people: Swagger UI")
             .about("Needs nothing from elsewhere.")
-            .open()
             .answers_text("text/html; charset=utf-8", "The page.")
             .cached(),
         Operation::get("docsFile", "/docs/{file}", "A file of Swagger UI")
-            .open()
             .segment("file", "Its name.", schemas::words(DocsFile::FILES.map(DocsFile::name)))
             .answers_text("text/javascript; charset=utf-8", "The file.")
             .answers_text("text/css; charset=utf-8", "The file.")
@@ -59,7 +57,6 @@ pub(crate) fn operations() -> Vec<Operation> {
             .cached()
             .fails(&[Row::PATH_UNKNOWN]),
         Operation::get("redoc", "/redoc", "Where to find the document for people")
-            .open()
             .answers_nothing(StatusCode::PERMANENT_REDIRECT, "It is at `/api/v1/docs`."),
     ]
 }
