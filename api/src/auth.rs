@@ -111,7 +111,8 @@ pub async fn caller(
         return Err(ApiError::KeyRevoked { key: key.name, at: revoked.at, by: revoked.by });
     }
     let (actor, request_id) = (Arc::clone(&key.actor), correlation(request_id));
-    app.spark.key_used(key.id, &Who { actor, reason: None, request_id }).await;
+    let who = Who { actor, reason: None, request_id, trace: None };
+    app.spark.key_used(key.id, &who).await;
     Ok(Caller::of(key))
 }
 

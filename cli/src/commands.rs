@@ -45,7 +45,7 @@ pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
         Command::Task(task) => task::run(task, &context()?).await,
         Command::History(history) => history::run(history, &context()?).await,
         Command::Why(why) => why::run(why, &context()?).await,
-        Command::Worker(worker) => worker::run(&worker, &context()?).await,
+        Command::Worker(worker) => worker::run(worker, &parsed.global, out).await,
         Command::Key(key) => key::run(key, &context()?).await,
         Command::Status => status::run(&context()?).await,
     }

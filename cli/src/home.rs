@@ -64,6 +64,21 @@ impl Home {
         self.dir.join("api-key")
     }
 
+    /// The file that a running worker of this name keeps locked.
+    pub(crate) fn worker_lock(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("worker-{name}.lock"))
+    }
+
+    /// What the next worker of this name needs to know of the last one.
+    pub(crate) fn worker_state(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("worker-{name}.json"))
+    }
+
+    /// The log of a worker of this name that runs in the background.
+    pub(crate) fn worker_log(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("worker-{name}.log"))
+    }
+
     fn server_file(&self) -> PathBuf {
         self.dir.join("server.json")
     }
