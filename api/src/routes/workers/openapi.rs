@@ -22,17 +22,23 @@ pub(crate) fn operations() -> Vec<Operation> {
 fn worker() -> Value {
     json!({
         "id": "0192f0c1-2d3e-7000-8000-00000000000a",
+        "name": "gpu-1",
         "status": "active",
         "hostname": "spark-1",
         "pid": 4711,
         "slots": 8,
-        "built_in": true,
         "labels": ["gpu"],
+        "built_in": false,
         "version": "0.1.0",
+        "protocol": 1,
+        "replaces": null,
         "started_at": "2026-01-31T08:00:00.000000Z",
         "ended_at": null,
         "reason": null,
         "current_tasks": 2,
+        "attempts": 120,
+        "completed": 117,
+        "failed": 1,
         "revision": 0,
     })
 }
