@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use spark_actors::{DispatchError, Rejection};
+use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
@@ -181,11 +182,16 @@ fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
         Rejection::Task(T::BadQueueTimeout(_)) => Some("queue_timeout_ms"),
         Rejection::Task(T::BadTotalTimeout(_)) => Some("total_timeout_ms"),
         Rejection::Key(ApiKeyRejection::BadName | ApiKeyRejection::LocalName) => Some("name"),
+        Rejection::Alert(AlertRejection::BadName) => Some("name"),
+        Rejection::Alert(AlertRejection::UrlTooLong) => Some("url"),
+        Rejection::Alert(AlertRejection::NoKinds | AlertRejection::NeverMatches) => Some("kinds"),
+        Rejection::Alert(AlertRejection::BadKeep) => Some("keep"),
         Rejection::Task(_)
         | Rejection::Schedule(_)
         | Rejection::Source(_)
         | Rejection::Flow(_)
         | Rejection::Worker(_)
-        | Rejection::Key(_) => None,
+        | Rejection::Key(_)
+        | Rejection::Alert(_) => None,
     }
 }
