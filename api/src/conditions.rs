@@ -14,6 +14,7 @@ use crate::routes::keys::KeyRoute as K;
 use crate::routes::schedules::ScheduleRoute as S;
 use crate::routes::sources::SourceRoute as O;
 use crate::routes::tasks::TaskRoute as T;
+use crate::routes::workers::WorkerRoute as W;
 
 /// The name of the field in errors.
 pub(crate) const IF_MATCH_NAME: &str = "If-Match";
@@ -64,7 +65,7 @@ pub(crate) fn expected(
 
 /// Whether a request changes one thing that exists, and nothing before it is known whether the
 /// thing is as its caller has seen it.
-fn changes_one(route: &Route<'_>) -> bool {
+pub(crate) fn changes_one(route: &Route<'_>) -> bool {
     match route {
         Route::Sources(route) => {
             matches!(route, O::Update(_) | O::Remove(_) | O::Probe(_))
@@ -82,7 +83,20 @@ fn changes_one(route: &Route<'_>) -> bool {
         ),
         Route::Tasks(route) => matches!(route, T::Cancel(_) | T::Release(_) | T::Delete(_)),
         Route::Keys(route) => matches!(route, K::Revoke(_)),
-        Route::Service(_) | Route::History(_) | Route::Events | Route::Workers(_) => false,
+        Route::Service(_) | Route::History(_) | Route::Events(_) | Route::Workers(_) => false,
+    }
+}
+
+/// Whether the answer is one row, which has a tag.
+pub(crate) fn is_row(route: &Route<'_>) -> bool {
+    match route {
+        Route::Sources(route) => matches!(route, O::Get(_)),
+        Route::Flows(route) => matches!(route, F::Get(_)),
+        Route::Schedules(route) => matches!(route, S::Get(_)),
+        Route::Tasks(route) => matches!(route, T::Get(_)),
+        Route::Keys(route) => matches!(route, K::Get(_)),
+        Route::Workers(route) => matches!(route, W::Get(_)),
+        Route::Service(_) | Route::History(_) | Route::Events(_) => false,
     }
 }
 
