@@ -18,11 +18,13 @@
 //!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
 //!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
 //! - `alerts.rs`: follows the log and sends messages about failures.
+//! - `answers.rs`: requests under an idempotency key.
 //! - `keys.rs`: API keys and whose they are.
 //! - `index.rs`, `kept.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
 mod alerts;
+mod answers;
 mod catalog;
 mod client;
 mod connection;

@@ -19,6 +19,7 @@ use crate::conditions;
 use crate::error::ApiError;
 use crate::live::Live;
 use crate::query::Query;
+use crate::repeats;
 use crate::reply::{Reply, error_response};
 use crate::routes::{self, Route};
 
@@ -132,13 +133,14 @@ impl App {
         let body = if takes_body { read_body(body).await? } else { Bytes::new() };
         let expects = conditions::expected(&route, headers)?;
         let call = Call { app: self, caller, request_id: id, query, headers, expects, body };
-        Ok(dispatch(route, &call).await?.unless_known(headers))
+        let reply = repeats::once(method, path, head.query, route, &call).await?;
+        Ok(reply.unless_known(headers))
     }
 }
 
 /// The futures of the handlers are large, so each is boxed here rather than held by every
 /// connection at the size of the largest.
-async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(crate) async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
     match route {
         Route::Service(route) => routes::service::handle(route, call),
         Route::Sources(route) => Box::pin(routes::sources::handle(route, call)).await,

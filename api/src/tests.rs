@@ -7,6 +7,7 @@ mod events;
 mod http;
 mod keys;
 mod lists;
+mod repeats;
 mod requests;
 mod schedules;
 mod task_changes;

@@ -363,6 +363,11 @@ pub const REQUEST_BODY_MS_MAX: u64 = 30_000;
 pub const API_DRAIN_MS_MAX: u64 = 10_000;
 /// The longest `X-Request-Id` that is taken from a caller.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// How long the answer to a request under an idempotency key is remembered. Tasks that are made
+/// under one are remembered for ever.
+pub const REQUEST_REMEMBERED_MS: u64 = 24 * 3_600_000;
+/// The largest answer that is remembered whole.
+pub const ANSWER_REMEMBERED_BYTES_MAX: usize = 64 * 1024;
 /// How often the use of an API key is recorded at most.
 pub const KEY_USE_EVERY_MS: u64 = 3_600_000;
 /// API keys that are taken at once; a further one is refused.
