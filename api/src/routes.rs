@@ -10,6 +10,7 @@ use crate::error::ApiError;
 pub mod events;
 pub mod flows;
 pub mod history;
+pub mod log;
 pub mod schedules;
 pub mod service;
 pub mod sources;
@@ -36,6 +37,8 @@ pub enum Route<'a> {
     History(history::HistoryRoute<'a>),
     /// Events as they happen.
     Events,
+    /// The whole log.
+    Log(log::LogRoute),
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
 }
@@ -82,6 +85,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["flows", rest @ ..] => flows::route(method, rest)?.map(Route::Flows),
         ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
         ["tasks", rest @ ..] => tasks::route(method, rest)?.map(Route::Tasks),
+        ["log", rest @ ..] => log::route(method, rest)?.map(Route::Log),
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
         ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),

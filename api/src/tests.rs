@@ -5,6 +5,7 @@ mod commands;
 mod events;
 mod http;
 mod lists;
+mod log;
 mod requests;
 mod schedules;
 mod task_changes;

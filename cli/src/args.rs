@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    completions, config, flow, history, schedule, source, status, task, up, why, worker,
+    completions, config, db, flow, history, log, schedule, source, status, task, up, why, worker,
 };
 use crate::exit::Trouble;
 use crate::home::Home;
@@ -127,6 +127,12 @@ pub(crate) enum Command {
     /// Processes that make the calls
     #[command(subcommand, alias = "workers", after_help = worker::EXAMPLES)]
     Worker(worker::Worker),
+    /// The events of everything, in one order
+    #[command(subcommand, after_help = log::EXAMPLES)]
+    Log(log::Log),
+    /// The files of the data directory: backup, restore, upgrade
+    #[command(subcommand, alias = "database", after_help = db::EXAMPLES)]
+    Db(db::Db),
     /// How the server is doing
     #[command(alias = "health", after_help = status::EXAMPLES)]
     Status,

@@ -31,6 +31,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use database::{StoredState, stored};
 pub use error::{ProjectionError, QueryError};
 pub use find::Found;
 pub use flows::{FlowFilter, FlowRow};

@@ -28,7 +28,7 @@ use crate::output::Out;
 mod banner;
 mod langflow;
 mod listen;
-mod lock;
+pub(crate) mod lock;
 mod signals;
 
 use banner::{Banner, LangFlowPlan};
@@ -251,7 +251,12 @@ async fn stop(server: Server, out: &Out) {
     }
 }
 
-fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Trouble {
+/// A file that the server cannot be started with.
+pub(crate) fn unusable(
+    what: &str,
+    path: &std::path::Path,
+    error: &dyn std::error::Error,
+) -> Trouble {
     let mut trouble =
         Trouble::new(Exit::Failed, format!("cannot open the {what} {}", path.display()));
     let mut cause = Some(error);
@@ -283,7 +288,7 @@ fn start_tracing(out: &Out) {
 }
 
 /// Every file that this process makes from now on is its owner's alone.
-fn private_files() {
+pub(crate) fn private_files() {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
