@@ -12,6 +12,7 @@ use serde_json::Value;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::source::{Capabilities, KeyHeader};
 use spark_events::domain::task::{CallMode, ComponentLog, RemoteStop};
+use spark_events::domain::trace::TraceParent;
 use tokio::sync::watch;
 
 use crate::connection::Connection;
@@ -33,6 +34,7 @@ mod traces;
 
 pub(crate) use catalog::FlowUpload;
 pub use catalog::{RemoteDefinition, RemoteFlow};
+pub(crate) use http::message_client;
 pub use http::{HttpClientError, http_client};
 
 /// A text that is never printed: an API key.
@@ -196,6 +198,12 @@ impl LangFlow {
         let header = KeyHeader::default();
         Connection::new(http, url, api_key, &header, "LangFlow")
             .map(|connection| Self { connection })
+    }
+
+    /// The same server, told with every request which run it is for.
+    pub(crate) fn within(mut self, place: Option<TraceParent>) -> Self {
+        self.connection.set_place(place);
+        self
     }
 
     /// The base URL, without a trailing slash.

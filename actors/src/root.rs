@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use spark_events::WorkerId;
+use spark_events::domain::labels::Labels;
 use spark_events::domain::source::Source;
-use spark_events::domain::worker::{Worker, WorkerCommand, WorkerStarted};
+use spark_events::domain::worker::{BUILT_IN_NAME, Worker, WorkerCommand, WorkerStarted};
 use spark_events::limits::{DRAIN_MS_MAX, INDEX_EVENTS_MAX};
 
 use crate::aggregate::{Patience, Shell};
@@ -90,6 +91,7 @@ impl Tree {
                 IndexError::Codec { .. } => DispatchError::Internal(error.to_string()),
             })?;
         fill_catalog(context, &index);
+        index.fill_keys(&context.keys);
         say_goodbye_for_the_lost(context, &index).await?;
 
         let spawned = |error: ractor::SpawnErr| DispatchError::Internal(error.to_string());
@@ -229,6 +231,10 @@ async fn announce(context: &Shared, built_in: BuiltIn) -> Result<(), DispatchErr
         slots: built_in.slots,
         built_in: true,
         version: env!("CARGO_PKG_VERSION").into(),
+        name: Some(BUILT_IN_NAME.into()),
+        labels: Labels::default(),
+        protocol: None,
+        replaces: None,
     });
     record_worker(context, context.worker_id, command).await
 }

@@ -107,6 +107,7 @@ impl Spark {
             kind: request.kind,
             api_key: api_key.transpose()?,
             runs_max: request.runs_max.unwrap_or(SOURCE_RUNS_DEFAULT),
+            worker_labels: request.worker_labels.unwrap_or_default(),
             probe: Probe::Up { capabilities },
         };
         let command = SourceCommand::Add(Box::new(added));
@@ -161,6 +162,7 @@ impl Spark {
             api_key,
             api_key_removed,
             runs_max: request.runs_max,
+            worker_labels: request.worker_labels,
         };
         let mut position = change_source(context, id, SourceCommand::Update(patch), who).await?;
         if let Some(capabilities) = probed {

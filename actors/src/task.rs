@@ -129,6 +129,7 @@ impl Actor for TaskActor {
             return Ok(());
         }
         state.shell.recover(Patience::WaitOut).await?;
+        state.take_correlation();
         match start {
             Start::Granted => state.begin(myself).await?,
             Start::Command { command, metadata, reply } => {
@@ -188,6 +189,13 @@ impl TaskState {
         Ok(())
     }
 
+    /// Everything that this actor does belongs to what the task was made for.
+    fn take_correlation(&mut self) {
+        if let Some(correlation_id) = self.shell.correlation() {
+            self.metadata.correlation_id = correlation_id;
+        }
+    }
+
     fn note<E>(&mut self, executed: &Executed<E>) {
         self.position = executed.position.unwrap_or(self.position);
     }
@@ -208,6 +216,7 @@ impl TaskState {
         if unsure && self.shell.recover(Patience::WaitOut).await.is_err() {
             tracing::error!(task = %self.id, "a task whose creation is in doubt cannot be read");
         }
+        self.take_correlation();
         self.settle();
     }
 
@@ -289,6 +298,7 @@ impl TaskState {
             Ok((flow, source)) => {
                 let assignment = Assignment {
                     task_id: self.id,
+                    trace: self.metadata.correlation_id,
                     attempt: attempt.clone(),
                     time: self.time_limit(&spec),
                     spec,

@@ -12,7 +12,8 @@ use spark_projections::{Projections, Reads};
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
-use crate::auth::AuthKeys;
+use crate::auth::roles::need;
+use crate::auth::{self, AuthKeys};
 use crate::call::{Call, request_id};
 use crate::error::ApiError;
 use crate::live::Live;
@@ -120,15 +121,15 @@ impl App {
         let Head { method, path, query, headers, id } = head;
         let route = routes::route(method, path);
         // Whoever has no key does not learn which paths there are.
-        let actor = match &route {
-            Ok(route) if route.is_open() => "anonymous".into(),
-            _ => self.keys.check(headers.get("x-api-key").map(|key| key.as_bytes()))?,
-        };
+        let needed = route.as_ref().ok().map(need);
+        let key = headers.get("x-api-key").map(|key| key.as_bytes());
+        let caller = auth::caller(self, needed, key, id).await?;
         let route = route?;
+        caller.may(need(&route))?;
         let query = Query::parse(query)?;
         let takes_body = ![Method::GET, Method::HEAD].contains(method);
         let body = if takes_body { read_body(body).await? } else { Bytes::new() };
-        let call = Call { app: self, actor, request_id: id, query, headers, body };
+        let call = Call { app: self, caller, request_id: id, query, headers, body };
         dispatch(route, &call).await
     }
 }
@@ -144,8 +145,9 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
         Route::Log(route) => Box::pin(routes::log::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
-        Route::Events => Box::pin(routes::events::handle(call)).await,
+        Route::Events(_) => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
+        Route::Keys(route) => Box::pin(routes::keys::handle(route, call)).await,
     }
 }
 

@@ -10,7 +10,8 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    completions, config, db, flow, history, log, schedule, source, status, task, up, why, worker,
+    completions, config, db, flow, history, key, log, schedule, source, status, task, up, why,
+    worker,
 };
 use crate::exit::Trouble;
 use crate::home::Home;
@@ -133,6 +134,9 @@ pub(crate) enum Command {
     /// The files of the data directory: backup, restore, upgrade
     #[command(subcommand, alias = "database", after_help = db::EXAMPLES)]
     Db(db::Db),
+    /// Who else may talk to the server, and what they may do
+    #[command(subcommand, alias = "keys", after_help = key::EXAMPLES)]
+    Key(key::Key),
     /// How the server is doing
     #[command(alias = "health", after_help = status::EXAMPLES)]
     Status,

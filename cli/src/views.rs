@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod db;
 pub(crate) mod flow;
 pub(crate) mod history;
+pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod projection;
 pub(crate) mod schedule;

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::domain::alert::AlertEvent;
+use crate::domain::api_key::ApiKeyEvent;
 use crate::domain::flow::FlowEvent;
 use crate::domain::schedule::ScheduleEvent;
 use crate::domain::source::SourceEvent;
@@ -150,18 +152,50 @@ event_types!(FlowEvent {
 
 event_types!(WorkerEvent {
     Started => "worker.started" v 1,
+    Paused => "worker.paused" v 1,
+    Resumed => "worker.resumed" v 1,
+    Draining => "worker.draining" v 1,
+    Stopping => "worker.stopping" v 1,
     Stopped => "worker.stopped" v 1,
     Lost => "worker.lost" v 1,
 });
 
+event_types!(ApiKeyEvent {
+    Created => "key.created" v 1,
+    Used => "key.used" v 1,
+    Revoked => "key.revoked" v 1,
+});
+
+event_types!(AlertEvent {
+    Created => "alert.created" v 1,
+    Updated => "alert.updated" v 1,
+    Enabled => "alert.enabled" v 1,
+    Disabled => "alert.disabled" v 1,
+    SecretRotated => "alert.secret_rotated" v 1,
+    Resealed => "alert.resealed" v 1,
+    Raised => "alert.raised" v 1,
+    Delivered => "alert.delivered" v 1,
+    DeliveryFailed => "alert.delivery_failed" v 1,
+    Deleted => "alert.deleted" v 1,
+});
+
+/// The name on disk of a task's first event, for readers that leave most events unread.
+pub const TASK_CREATED: &str = "task.created";
+/// The name on disk of the event that completes a task.
+pub const TASK_COMPLETED: &str = "task.completed";
+/// The name on disk of the event after which a task is not tried again.
+pub const TASK_FAILED: &str = "task.failed";
+
 /// Every name on disk with its newest schema version, by aggregate. Only the chunks of payloads
 /// are not among them; they belong to [`crate::payload`].
-pub const TYPES: [&[(&str, u16)]; 5] = [
+pub const TYPES: [&[(&str, u16)]; 7] = [
     TaskEvent::TYPES,
     ScheduleEvent::TYPES,
     SourceEvent::TYPES,
     FlowEvent::TYPES,
     WorkerEvent::TYPES,
+    ApiKeyEvent::TYPES,
+    AlertEvent::TYPES,
 ];
 
 /// Whether an event of one aggregate can be read.
@@ -174,6 +208,8 @@ const READERS: [Reader; TYPES.len()] = [
     reads::<SourceEvent>,
     reads::<FlowEvent>,
     reads::<WorkerEvent>,
+    reads::<ApiKeyEvent>,
+    reads::<AlertEvent>,
 ];
 
 fn reads<E: DomainEvent>(event: &RecordedEvent) -> Result<(), CodecError> {

@@ -5,16 +5,20 @@
 use crate::clock::Timestamp;
 use crate::codec::DomainEvent;
 
+pub mod alert;
+pub mod api_key;
 pub mod component;
 pub mod failure;
 pub mod flow;
 pub mod http_request;
+pub mod labels;
 pub mod overlap;
 pub mod recurrence;
 pub mod retry;
 pub mod schedule;
 pub mod source;
 pub mod task;
+pub mod trace;
 pub mod worker;
 
 /// Something with a stream of its own, whose state is the fold of its events.

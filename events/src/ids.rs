@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 macro_rules! typed_id {
     ($(#[$doc:meta])* $name:ident, $category:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -73,6 +73,17 @@ typed_id!(
     WorkerId,
     "worker"
 );
+typed_id!(
+    /// Where messages about failures are sent, and about which ones.
+    AlertId,
+    "alert"
+);
+
+typed_id!(
+    /// An API key that has a name and a role.
+    KeyId,
+    "key"
+);
 
 /// The namespace of tasks that are made under an idempotency key. Fixed for ever: another one
 /// would make a repeated request a second task.
@@ -103,6 +114,15 @@ impl TaskId {
     }
 }
 
+impl AlertId {
+    /// The id of the message that an alert sends about an event: UUIDv5 of both. Sending it again
+    /// therefore sends the same message.
+    #[must_use]
+    pub fn message(self, event: Uuid) -> Uuid {
+        Uuid::new_v5(&self.0, event.as_bytes())
+    }
+}
+
 impl FlowId {
     /// The id of a synced flow: UUIDv5 of its source and its id there. Syncing the same remote
     /// flow twice therefore names the same flow.
@@ -120,10 +140,18 @@ pub fn new_uuid() -> Uuid {
     Uuid::now_v7()
 }
 
+/// A new secret that nobody can guess: 244 random bits of the system's generator. Unlike
+/// [`new_uuid`] it tells nothing of the time, and nothing of other ids.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "a secret is no id, and must not be ordered by time")]
+pub fn new_secret() -> String {
+    format!("sk-spark-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
 /// The name of a stream: `category-id`, with the first dash as the border. The category is
 /// lower-case letters; the whole has at most [`crate::limits::STREAM_NAME_BYTES_MAX`] bytes of
 /// printable ASCII without spaces.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct StreamName(String);
 

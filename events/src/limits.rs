@@ -211,6 +211,30 @@ pub const SOURCE_RUNS_DEFAULT: u32 = 4;
 pub const SOURCE_RUNS_MAX: u32 = 1_000;
 /// Runs at once in the built-in worker unless it says otherwise.
 pub const WORKER_SLOTS_DEFAULT: u32 = 64;
+/// Runs at once that a worker may be started with.
+pub const WORKER_SLOTS_MAX: u32 = 1_000;
+/// Workers in other processes that may be there at once.
+pub const WORKERS_MAX: usize = 1_000;
+/// The longest label of a worker.
+pub const LABEL_BYTES_MAX: usize = 63;
+/// Labels of one worker, or asked for by one source.
+pub const LABELS_MAX: usize = 32;
+/// How far a worker's clock may be off the server's.
+pub const WORKER_CLOCK_MS_MAX: u64 = 5 * 60_000;
+/// How long a worker may be silent before it counts as lost, unless it is said otherwise.
+pub const WORKER_LOST_AFTER_MS_DEFAULT: u64 = 30_000;
+/// The shortest such time that may be set.
+pub const WORKER_LOST_AFTER_MS_MIN: u64 = 2_000;
+/// The longest such time that may be set.
+pub const WORKER_LOST_AFTER_MS_MAX: u64 = 10 * 60_000;
+/// The longest wait of a worker's request for work.
+pub const WORKER_POLL_MS_MAX: u64 = 10_000;
+/// How long a worker that has asked for work may take to ask again before it is given none.
+pub const WORKER_POLL_GAP_MS_MAX: u64 = 2_000;
+/// Deliveries to a worker that one answer carries; what is left goes with the next.
+pub const WORKER_DELIVERIES_MAX: usize = 256;
+/// Reports that one request of a worker may bring.
+pub const WORKER_REPORTS_MAX: usize = 1_024;
 /// The first and the longest pause while the log is unavailable.
 pub const LOG_RETRY_MS_MIN: u64 = 50;
 /// The longest pause while the log is unavailable.
@@ -225,6 +249,60 @@ pub const STOP_AFTER_TIMEOUT_MS_MAX: u64 = 15_000;
 pub const DRAIN_MS_MAX: u64 = 10_000;
 /// Events after which the start-up index is written anew.
 pub const INDEX_EVENTS_MAX: u64 = 50_000;
+
+/// Alerts that there may be.
+pub const ALERTS_MAX: usize = 100;
+/// The longest URL of an alert.
+pub const ALERT_URL_BYTES_MAX: usize = 2_048;
+/// The span in which the messages of an alert about one kind of thing are counted.
+pub const ALERT_WINDOW_MS: u64 = 60_000;
+/// Messages of an alert about one kind of thing that may be raised within one such span; what
+/// comes beyond it is gathered into one message at its end.
+pub const ALERT_WINDOW_MESSAGES_MAX: u32 = 5;
+/// Things of which a gathering message tells more than their number.
+pub const ALERT_EXAMPLES_MAX: usize = 10;
+/// Classes of failures that a gathering message counts apart.
+pub const ALERT_CLASSES_MAX: usize = 20;
+/// The most of a text from outside (a failure's message) in a message.
+pub const ALERT_TEXT_CHARS_MAX: usize = 1_000;
+/// The longest title of a message.
+pub const ALERT_TITLE_CHARS_MAX: usize = 200;
+/// Messages of an alert that are raised and not delivered; what happens beyond is gathered until
+/// one of them is.
+pub const ALERT_OPEN_MAX: usize = 50;
+/// The pauses after each failed attempt to deliver a message; after the last one it is given up.
+pub const ALERT_RETRY_MS: [u64; 9] = [
+    5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 50_400_000, 72_000_000,
+    86_400_000,
+];
+/// The longest pause that a receiver may ask for (Retry-After).
+pub const ALERT_RETRY_AFTER_MS_MAX: u64 = 86_400_000;
+/// How long a receiver of a message may take to answer.
+pub const ALERT_SEND_MS_MAX: u64 = 15_000;
+/// How much of a receiver's answer is kept.
+pub const ALERT_ANSWER_BYTES_MAX: usize = 512;
+/// Messages that are being sent at once.
+pub const ALERT_SENDS_MAX: usize = 16;
+/// Messages of one alert that are being sent at once.
+pub const ALERT_SENDS_EACH_MAX: usize = 4;
+/// How long messages that are being sent may take at shutdown; one that takes longer is sent again.
+pub const ALERT_DRAIN_MS_MAX: u64 = 5_000;
+/// Commands that wait for the reader of the log that raises alerts.
+pub const ALERT_COMMANDS_MAX: usize = 64;
+/// Events after which the place of that reader is kept in a file.
+pub const ALERT_KEEP_EVENTS_MAX: u64 = 10_000;
+/// Tasks that are watched for whether they end a row of failures.
+pub const ALERT_WATCHED_MAX: usize = 100_000;
+/// Events of a schedule that are read back to find its name.
+pub const ALERT_NAME_EVENTS_MAX: usize = 256;
+/// How long the secret before the current one is signed with, unless it is said otherwise.
+pub const ALERT_SECRET_KEEP_MS_DEFAULT: u64 = 24 * 3_600_000;
+/// The longest time that the secret before the current one may be signed with.
+pub const ALERT_SECRET_KEEP_MS_MAX: u64 = 30 * 24 * 3_600_000;
+/// How old or how far ahead the time of a signed message may be for its receiver.
+pub const ALERT_TOLERANCE_S: u64 = 300;
+/// Deliveries kept in the read models for each alert, the newest ones; the history has them all.
+pub const ALERT_DELIVERIES_KEPT_MAX: usize = 200;
 
 /// Rows of one page.
 pub const PAGE_MAX: usize = 100;
@@ -285,6 +363,14 @@ pub const REQUEST_BODY_MS_MAX: u64 = 30_000;
 pub const API_DRAIN_MS_MAX: u64 = 10_000;
 /// The longest `X-Request-Id` that is taken from a caller.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// How often the use of an API key is recorded at most.
+pub const KEY_USE_EVERY_MS: u64 = 3_600_000;
+/// API keys that are taken at once; a further one is refused.
+pub const KEYS_MAX: usize = 1_000;
+/// Revoked API keys whose holders are told so; older ones are told that their key is wrong.
+pub const KEYS_REVOKED_KEPT_MAX: usize = 10_000;
+/// Characters of an API key's secret by which its holder can tell it.
+pub const KEY_HINT_CHARS: usize = 4;
 /// How long one API request may wait for a task to end; the CLI asks again.
 pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 
@@ -323,6 +409,22 @@ pub const LOG_SCAN_EVENTS_MAX: usize = 50_000;
 pub const LOG_CLOCK_SLACK_MS: u64 = 3_600_000;
 /// Faults of a log that a check names one by one.
 pub const LOG_FINDINGS_MAX: usize = 100;
+/// How long a worker waits for an answer, beyond what it asked the server to wait itself.
+pub const WORKER_ANSWER_MS_MAX: u64 = 5_000;
+/// The first pause of a worker before it asks again a server that was away.
+pub const WORKER_PAUSE_MS_MIN: u64 = 100;
+/// The longest such pause.
+pub const WORKER_PAUSE_MS_MAX: u64 = 3_000;
+/// How long a worker that stops tries to tell the server, beyond the end of its runs.
+pub const WORKER_LEAVE_MS_MAX: u64 = 5_000;
+/// Bytes of such a request; a report that is larger travels by itself.
+pub const WORKER_BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// The size at which the log of a worker in the background is set aside.
+pub const WORKER_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// How often the log of a worker is looked at while it is followed.
+pub const WORKER_LOG_LOOK_MS: u64 = 250;
+/// How long a worker that is told to stop may take until the one who told it waits no more.
+pub const WORKER_STOP_MS_MAX: u64 = 30_000;
 /// The largest file of settings that the CLI reads: its configuration file, or `.env`.
 pub const CLI_SETTINGS_BYTES_MAX: u64 = 64 * 1024;
 /// How often the CLI looks again while it watches.
@@ -365,7 +467,12 @@ const _: () =
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_MAX <= TASK_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
+const _: () = assert!(WORKER_LOST_AFTER_MS_MIN <= WORKER_LOST_AFTER_MS_DEFAULT);
+const _: () = assert!(WORKER_LOST_AFTER_MS_DEFAULT <= WORKER_LOST_AFTER_MS_MAX);
+const _: () = assert!(WORKER_SLOTS_DEFAULT <= WORKER_SLOTS_MAX);
 const _: () = assert!(LISTENERS_MAX < CONNECTIONS_MAX && LISTENER_READS_MAX < LOG_READERS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
+const _: () = assert!(DRAIN_MS_MAX + WORKER_LEAVE_MS_MAX * 2 < WORKER_STOP_MS_MAX);
+const _: () = assert!(WORKER_BATCH_BYTES_MAX < RESPONSE_BYTES_MAX);
 const _: () = assert!(LANGFLOW_BACKOFF_MS_MIN < LANGFLOW_BACKOFF_MS_MAX);
 const _: () = assert!(CLI_ANSWER_MS_MAX > COMMAND_TIMEOUT_MS + READ_WAIT_MS_MAX);

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use spark_events::domain::failure::FailureClass;
+use spark_events::domain::labels::Labels;
 use spark_events::domain::source::{
     Capabilities, HttpSettings, Probe, SourceEvent, SourceKind, SourceUpdated,
 };
@@ -15,7 +16,7 @@ use crate::projection::{Domain, Event, Projection};
 use crate::store::{List, Listing, Page, Reads, Where};
 
 /// A source.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct SourceRow {
     /// Its id.
     pub id: SourceId,
@@ -32,6 +33,7 @@ pub struct SourceRow {
     pub status: &'static str,
     /// Since when probes find it so.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub status_since: Timestamp,
     /// LangFlow's version, as last seen.
     pub version: Option<String>,
@@ -45,15 +47,19 @@ pub struct SourceRow {
     pub has_api_key: bool,
     /// Runs at once.
     pub runs_max: u32,
+    /// What a worker must have to make its calls.
+    pub worker_labels: Labels,
     /// How many flows it has here.
     pub flows: u64,
     /// Whether it was removed.
     pub deleted: bool,
     /// When it was added.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it last changed.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     /// The revision of its stream that this row shows.
     pub revision: Revision,
@@ -85,6 +91,7 @@ CREATE TABLE sources (
     reason TEXT,
     has_api_key INTEGER NOT NULL,
     runs_max INTEGER NOT NULL,
+    worker_labels TEXT NOT NULL,    -- JSON
     deleted INTEGER NOT NULL,
     created_at INTEGER NOT NULL,    -- microseconds, as all times
     updated_at INTEGER NOT NULL,
@@ -97,7 +104,7 @@ impl Projection for Sources {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn schema(&self) -> &'static str {
@@ -117,8 +124,8 @@ impl Projection for Sources {
             SourceEvent::Added(e) => {
                 tx.prepare_cached(
                     "INSERT INTO sources (seq, id, name, url, http, up, status_since, has_api_key,
-                         runs_max, deleted, created_at, updated_at, revision)
-                     VALUES (?1, ?2, ?3, ?4, ?9, 0, ?7, ?5, ?6, 0, ?7, ?7, ?8)",
+                         runs_max, worker_labels, deleted, created_at, updated_at, revision)
+                     VALUES (?1, ?2, ?3, ?4, ?9, 0, ?7, ?5, ?6, ?10, 0, ?7, ?7, ?8)",
                 )?
                 .execute(params![
                     event.place(),
@@ -129,14 +136,16 @@ impl Projection for Sources {
                     e.runs_max,
                     event.at(),
                     event.revision(),
-                    json_opt(http_of(&e.kind))?
+                    json_opt(http_of(&e.kind))?,
+                    json(&e.worker_labels)?
                 ])?;
                 probed(tx, id, &e.probe, event.at())?;
             }
             SourceEvent::Updated(e) => {
                 tx.prepare_cached(
                     "UPDATE sources SET name = coalesce(?2, name), url = coalesce(?3, url),
-                         has_api_key = coalesce(?4, has_api_key), runs_max = coalesce(?5, runs_max)
+                         has_api_key = coalesce(?4, has_api_key), runs_max = coalesce(?5, runs_max),
+                         worker_labels = coalesce(?6, worker_labels)
                      WHERE id = ?1",
                 )?
                 .execute(params![
@@ -144,7 +153,8 @@ impl Projection for Sources {
                     e.name,
                     e.url,
                     has_key_after(e),
-                    e.runs_max
+                    e.runs_max,
+                    json_opt(e.worker_labels.as_ref())?
                 ])?;
             }
             SourceEvent::Probed(e) => probed(tx, id, &e.probe, event.at())?,
@@ -205,7 +215,8 @@ fn probed(
 }
 
 const SELECT: &str = "SELECT seq, id, name, url, http, up, status_since, capabilities,
-    failure_class, reason, has_api_key, runs_max, deleted, created_at, updated_at, revision,
+    failure_class, reason, has_api_key, runs_max, worker_labels, deleted, created_at, updated_at,
+    revision,
     (SELECT count(*) FROM flows WHERE flows.source_id = sources.id AND flows.deleted = 0) AS flows
     FROM sources";
 
@@ -227,6 +238,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SourceRow> {
         reason: row.get("reason")?,
         has_api_key: row.get("has_api_key")?,
         runs_max: row.get("runs_max")?,
+        worker_labels: row.json("worker_labels")?,
         flows: row.count("flows")?,
         deleted: row.get("deleted")?,
         created_at: row.time("created_at")?,

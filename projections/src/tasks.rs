@@ -437,6 +437,7 @@ pub(crate) fn class_number(class: FailureClass) -> i64 {
         FailureClass::Interrupted => 11,
         FailureClass::Crashed => 12,
         FailureClass::Gone => 13,
+        FailureClass::WorkerLost => 14,
     }
 }
 

@@ -8,7 +8,7 @@ use spark_events::log::Direction;
 use spark_events::{LogError, Revision, StreamName, limits};
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read;
@@ -37,6 +37,8 @@ pub enum Kind {
     Source,
     /// A worker.
     Worker,
+    /// An API key.
+    Key,
 }
 
 impl Kind {
@@ -49,9 +51,26 @@ impl Kind {
             Self::Flow => "flow",
             Self::Source => "source",
             Self::Worker => "worker",
+            Self::Key => "key",
         }
     }
 }
+
+/// The words for kinds in a path.
+const KINDS: [&str; 12] = [
+    "task",
+    "tasks",
+    "schedule",
+    "schedules",
+    "flow",
+    "flows",
+    "source",
+    "sources",
+    "worker",
+    "workers",
+    "key",
+    "keys",
+];
 
 impl FromStr for Kind {
     type Err = ();
@@ -63,10 +82,17 @@ impl FromStr for Kind {
             "flow" | "flows" => Self::Flow,
             "source" | "sources" => Self::Source,
             "worker" | "workers" => Self::Worker,
+            "key" | "keys" => Self::Key,
             _ => return Err(()),
         })
     }
 }
+
+pub(crate) mod openapi;
+
+operation_ids!(HistoryRoute<'_> {
+    Self { .. } => "readHistory",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,

@@ -3,19 +3,20 @@
 
 use chrono::TimeDelta;
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 use spark_actors::DispatchError;
-use spark_events::{EventLog, Position, RecordedEvent, Timestamp, limits};
+use spark_events::{EventLog, KeyId, Position, RecordedEvent, Timestamp, limits};
+use utoipa::ToSchema;
 use warp::http::Method;
 
 use super::events::filter;
-use super::not_allowed;
+use super::{not_allowed, operation_ids};
+use crate::auth::roles;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::live::Filter;
 use crate::query::{Query, invalid};
-use crate::recorded;
+use crate::recorded::{self, EventRow};
 use crate::reply::Reply;
 
 /// Positions that are looked at in one step from newer to older.
@@ -33,6 +34,14 @@ pub enum LogRoute {
     Get(u64),
 }
 
+pub(super) mod openapi;
+
+operation_ids!(LogRoute {
+    Self::List => "listLog",
+    Self::Head => "readLogHead",
+    Self::Get(_) => "readLogEvent",
+});
+
 pub(crate) fn route(method: &Method, rest: &[&str]) -> Result<Option<LogRoute>, ApiError> {
     let found = match rest {
         [] => LogRoute::List,
@@ -47,8 +56,9 @@ pub(crate) fn route(method: &Method, rest: &[&str]) -> Result<Option<LogRoute>, 
 }
 
 /// A page of the log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LogPage {
+    #[schema(value_type = Vec<EventRow<'static>>)]
     items: Vec<Box<RawValue>>,
     limit: usize,
     /// Where the log ended.
@@ -60,13 +70,20 @@ struct LogPage {
     next_cursor: Option<String>,
 }
 
+/// Where the log ends.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogHead)]
+struct Head {
+    head: Position,
+}
+
 pub(crate) async fn handle(route: LogRoute, call: &Call<'_>) -> Result<Reply, ApiError> {
     let log = call.app.spark.log().as_ref();
     match route {
         LogRoute::List => Reply::ok(&list(log, call).await?),
         LogRoute::Head => {
             call.query.only(&[])?;
-            Reply::ok(&json!({ "head": log.head().await? }))
+            Reply::ok(&Head { head: log.head().await? })
         }
         LogRoute::Get(position) => {
             call.query.only(&[])?;
@@ -75,7 +92,12 @@ pub(crate) async fn handle(route: LogRoute, call: &Call<'_>) -> Result<Reply, Ap
                 None => Vec::new(),
             };
             match events.first().filter(|event| event.position.0 == position) {
-                Some(event) => Reply::ok(&recorded::row(event)?),
+                Some(event) => {
+                    if event.stream.category() == KeyId::CATEGORY {
+                        call.caller.may(roles::ADMIN)?;
+                    }
+                    Reply::ok(&recorded::row(event)?)
+                }
                 None => Err(ApiError::NotFound {
                     kind: "event",
                     text: position.to_string(),

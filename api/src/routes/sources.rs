@@ -5,11 +5,12 @@ use spark_actors::langflow::Secret;
 use spark_actors::{AddSource, KeyChange, UpdateSource};
 use spark_events::SourceId;
 use spark_events::domain::http_request::HttpRequest;
+use spark_events::domain::labels::Labels;
 use spark_events::domain::source::{HttpSettings, SourceKind};
 use spark_projections::SourceFilter;
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::body;
 use crate::call::Call;
 use crate::error::{ApiError, FieldError};
@@ -44,6 +45,20 @@ pub enum SourceRoute<'a> {
     /// Seal all keys anew.
     Reseal,
 }
+
+pub(super) mod openapi;
+
+operation_ids!(SourceRoute<'_> {
+    Self::List => "listSources",
+    Self::Add => "addSource",
+    Self::Get(_) => "getSource",
+    Self::Update(_) => "updateSource",
+    Self::Remove(_) => "removeSource",
+    Self::Probe(_) => "probeSource",
+    Self::Flows(_) => "listRemoteFlows",
+    Self::AddRequest(_) => "addRequest",
+    Self::Reseal => "resealSources",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,
@@ -86,6 +101,8 @@ pub struct AddBody {
     pub api_key: Option<String>,
     /// Runs at once.
     pub runs_max: Option<u32>,
+    /// What a worker must have to make its calls.
+    pub worker_labels: Option<Vec<String>>,
     /// Why.
     pub reason: Option<String>,
 }
@@ -103,6 +120,8 @@ pub struct UpdateBody {
     pub api_key: Option<Option<String>>,
     /// New limit of runs at once.
     pub runs_max: Option<u32>,
+    /// What a worker must have from now on to make its calls; an empty list for nothing.
+    pub worker_labels: Option<Vec<String>>,
     /// Why.
     pub reason: Option<String>,
 }
@@ -124,6 +143,7 @@ impl TryFrom<AddBody> for AddSource {
         if body.request.is_some() && kind.is_langflow() {
             wrong.push("request", "belongs to a source of the kind http");
         }
+        let worker_labels = labels_of(&mut wrong, body.worker_labels);
         wrong.finish(Self {
             name: body.name,
             url: body.url,
@@ -131,6 +151,7 @@ impl TryFrom<AddBody> for AddSource {
             request: body.request.map(HttpRequest::completed),
             api_key: api_key.map(Secret::new),
             runs_max: body.runs_max,
+            worker_labels,
         })
     }
 }
@@ -154,7 +175,19 @@ impl TryFrom<UpdateBody> for UpdateSource {
                 KeyChange::Set(Secret::new(key))
             }
         };
-        wrong.finish(Self { name: body.name, url: body.url, api_key, runs_max: body.runs_max })
+        let worker_labels = labels_of(&mut wrong, body.worker_labels);
+        let (name, url, runs_max) = (body.name, body.url, body.runs_max);
+        wrong.finish(Self { name, url, api_key, runs_max, worker_labels })
+    }
+}
+
+fn labels_of(wrong: &mut Wrong, labels: Option<Vec<String>>) -> Option<Labels> {
+    match labels.map(Labels::new)? {
+        Ok(labels) => Some(labels),
+        Err(error) => {
+            wrong.push("worker_labels", error.to_string());
+            None
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use spark_projections::Projections;
 use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::Incoming;
+use crate::openapi::tests::conform;
 use crate::{App, AuthKeys, Live};
 
 pub(crate) const KEY: &str = "test-key";
@@ -25,7 +26,7 @@ pub(crate) struct World {
     pub(crate) app: Arc<App>,
     pub(crate) source: SourceId,
     pub(crate) flow: FlowId,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// An answer, its body read.
@@ -71,6 +72,7 @@ fn added(name: &str, port: u16, api_key: Option<SealedKey>) -> SourceEvent {
         kind: spark_events::domain::source::SourceKind::Langflow,
         api_key,
         runs_max: 4,
+        worker_labels: spark_events::domain::labels::Labels::default(),
         probe: Probe::Down { class: FailureClass::Unreachable, message: "refused".to_owned() },
     }))
 }
@@ -105,9 +107,14 @@ pub(crate) async fn world() -> World {
     let other = FlowId::of_remote(source, "other");
     append(&log, other.stream(), &flow(source, "other", "hourly")).await;
     let dir = tempfile::tempdir().unwrap();
+    World { app: app(&dir, log).await, source, flow: id, dir }
+}
+
+/// A Spark over a log, its read model caught up.
+async fn app(dir: &tempfile::TempDir, log: SharedLog) -> Arc<App> {
     let spark = Spark::start(SparkConfig {
         log: Arc::clone(&log),
-        clock,
+        clock: Arc::new(SystemClock),
         data_dir: dir.path().to_owned(),
         worker_slots: 4,
         probe_every: std::time::Duration::from_secs(60),
@@ -117,13 +124,21 @@ pub(crate) async fn world() -> World {
     let projections = Projections::start(dir.path().join("reads.db"), log).unwrap();
     let live = Live::new(Arc::clone(spark.log()));
     let app = App { spark, projections, live, keys: AuthKeys::local(KEY), version: "0.0.0" };
-    let world = World { app: Arc::new(app), source, flow: id, _dir: dir };
-    let head = world.app.spark.log().head().await.unwrap();
-    world.app.wait_for(head).await.unwrap();
-    world
+    let head = app.spark.log().head().await.unwrap();
+    app.wait_for(head).await.unwrap();
+    Arc::new(app)
 }
 
 impl World {
+    /// The same log under a new Spark.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { app: old, source, flow, dir } = self;
+        old.spark.shutdown().await;
+        let log = Arc::clone(old.spark.log());
+        drop(old);
+        World { app: app(&dir, log).await, source, flow, dir }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[("x-api-key", KEY.as_bytes())], b"").await
     }
@@ -156,7 +171,10 @@ impl World {
             headers: headers.collect(),
             body: futures_util::stream::iter(pieces.collect::<Vec<_>>()),
         };
-        read(self.app.respond(incoming).await).await
+        let (method, path) = (method.to_owned(), incoming.path.clone());
+        let answer = read(self.app.respond(incoming).await).await;
+        conform::answer(&method, &path, answer.status, &answer.headers, &answer.json);
+        answer
     }
 }
 
@@ -171,6 +189,10 @@ async fn read(response: warp::reply::Response) -> Answer {
             bytes.extend_from_slice(&data);
         }
     }
-    let json = serde_json::from_slice(&bytes).unwrap();
+    let kind = parts.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+    let json = match kind.is_some_and(|kind| kind.ends_with("json")) {
+        true => serde_json::from_slice(&bytes).unwrap(),
+        false => Value::Null,
+    };
     Answer { status: parts.status.as_u16(), headers: parts.headers, json }
 }

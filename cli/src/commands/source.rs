@@ -99,6 +99,12 @@ pub(crate) struct Update {
     /// New limit of runs at once
     #[arg(long, value_name = "N")]
     runs_max: Option<u32>,
+    /// Only workers with this label make its calls from now on; repeat it for several
+    #[arg(long = "worker-label", value_name = "LABEL")]
+    worker_labels: Vec<String>,
+    /// Any worker makes its calls from now on
+    #[arg(long, conflicts_with = "worker_labels")]
+    no_worker_label: bool,
 }
 
 /// Runs a command of the group.
@@ -122,15 +128,20 @@ pub(crate) async fn run(source: Source, context: &Context<'_>) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Source::Update(update) => {
+            let named = !update.worker_labels.is_empty() || update.no_worker_label;
+            let worker_labels = named.then_some(update.worker_labels);
             let body = Body::default()
                 .with("name", update.name)
                 .with("url", update.url)
                 .with("api_key", update.api_key.map(Value::from))
                 .with("api_key", update.no_api_key.then_some(Value::Null))
-                .with("runs_max", update.runs_max);
+                .with("runs_max", update.runs_max)
+                .with("worker_labels", worker_labels);
             if body.is_empty() {
                 return Err(Trouble::usage("nothing to change was given")
-                    .then("give --name, --url, --api-key, --no-api-key or --runs-max")
+                    .then(
+                        "give --name, --url, --api-key, --no-api-key, --runs-max or --worker-label",
+                    )
                     .into());
             }
             let row = client.patch(&["sources", &update.source], body.json()).await?;

@@ -56,7 +56,7 @@ fn is_own(url: &str, running: Option<&str>) -> bool {
 }
 
 /// Whether an address is this machine itself.
-fn is_local(url: &Url) -> bool {
+pub(crate) fn is_local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())

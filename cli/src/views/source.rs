@@ -59,6 +59,7 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
     }
     details
         .maybe("runs at once", text(row, &["runs_max"]))
+        .maybe("workers with", labels(row, "worker_labels"))
         .maybe("flows", text(row, &["flows"]))
         .maybe("has a key", text(row, &["has_api_key"]));
     for (name, place) in
@@ -69,6 +70,12 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         }
     }
     details.render(look)
+}
+
+/// Labels as a text; `None` where there is none.
+pub(super) fn labels(row: &Value, place: &str) -> Option<String> {
+    let labels = row.get(place)?.as_array()?.iter().filter_map(Value::as_str).collect::<Vec<_>>();
+    (!labels.is_empty()).then(|| labels.join(", "))
 }
 
 fn is_http(row: &Value) -> bool {

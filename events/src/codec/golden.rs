@@ -216,8 +216,66 @@ fn samples() -> Vec<(&'static str, Value)> {
                 "hostname": "host", "pid": 7, "slots": 64, "built_in": true, "version": "0.1.0"
             }),
         ),
+        ("worker.paused", json!({})),
+        ("worker.resumed", json!({})),
+        ("worker.draining", json!({})),
+        ("worker.stopping", json!({})),
         ("worker.stopped", json!({})),
         ("worker.lost", json!({ "reason": "gone" })),
+        (
+            "key.created",
+            json!({ "name": "ci", "role": "operator", "secret_hash": "ab", "hint": "f00d" }),
+        ),
+        ("key.used", json!({ "at": AT })),
+        ("key.revoked", json!({ "at": AT })),
+        (
+            "alert.created",
+            json!({
+                "spec": {
+                    "name": "on call", "url": "https://example.org/hook?token=t",
+                    "kinds": ["task_failed", "source_down"], "flow_id": UUID, "schedule_id": UUID,
+                    "source_id": UUID
+                },
+                "secret": "c2VhbGVk"
+            }),
+        ),
+        (
+            "alert.updated",
+            json!({
+                "name": "on call", "url": "https://example.org/hook", "kinds": ["task_failed"],
+                "flow_id": "any", "schedule_id": { "this": UUID }, "source_id": "any"
+            }),
+        ),
+        ("alert.enabled", json!({})),
+        ("alert.disabled", json!({ "why": "the receiver answered 410 Gone", "dropped": 2 })),
+        ("alert.secret_rotated", json!({ "secret": "c2VhbGVk", "previous_until": AT })),
+        (
+            "alert.resealed",
+            json!({ "secret": "c2VhbGVk", "previous": { "secret": "c2VhbGVk", "until": AT } }),
+        ),
+        (
+            "alert.raised",
+            json!({
+                "message_id": UUID, "kind": "task_failed", "count": 1, "through": 7, "at": AT,
+                "body": { "type": "task.failed", "timestamp": AT, "data": { "title": "no" } }
+            }),
+        ),
+        (
+            "alert.delivered",
+            json!({
+                "message_id": UUID, "attempt": 1,
+                "answer": { "status": 200, "body": "ok", "duration_ms": 12 }
+            }),
+        ),
+        (
+            "alert.delivery_failed",
+            json!({
+                "message_id": UUID, "attempt": 1,
+                "answer": { "status": 503, "body": "busy", "duration_ms": 12 },
+                "error": "the receiver answered 503", "next_at": AT
+            }),
+        ),
+        ("alert.deleted", json!({})),
     ]
 }
 
@@ -228,6 +286,8 @@ fn types() -> Vec<(&'static str, u16)> {
         SourceEvent::TYPES,
         FlowEvent::TYPES,
         WorkerEvent::TYPES,
+        ApiKeyEvent::TYPES,
+        AlertEvent::TYPES,
     ]
     .concat()
 }
@@ -248,6 +308,8 @@ fn round_trip(name: &str, version: u16, data: &[u8]) -> Value {
         "source" => again::<SourceEvent>,
         "flow" => again::<FlowEvent>,
         "worker" => again::<WorkerEvent>,
+        "key" => again::<ApiKeyEvent>,
+        "alert" => again::<AlertEvent>,
         other => panic!("no aggregate {other}"),
     };
     serde_json::from_slice(&again(name, version, data)).unwrap()
@@ -310,4 +372,11 @@ fn what_cannot_be_read_says_so() {
     assert!(matches!(broken, CodecError::Malformed { .. }), "{broken}");
     let tolerant = br#"{"attempt":1,"job_id":"j","added_later":true}"#;
     assert!(TaskEvent::decode("task.submitted", 1, tolerant).is_ok(), "a new field is ignored");
+}
+
+#[test]
+fn the_names_that_readers_look_for_are_names() {
+    for name in [TASK_CREATED, TASK_COMPLETED, TASK_FAILED] {
+        assert!(TaskEvent::TYPES.iter().any(|(known, _)| *known == name), "{name}");
+    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The class of a failure. Users filter and alert by it, retries are decided by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// No connection to the source, or it broke off.
@@ -30,6 +30,8 @@ pub enum FailureClass {
     NeedsPerson,
     /// The process or the worker ended in the middle of the attempt.
     Interrupted,
+    /// The worker that made the call is gone without having said so.
+    WorkerLost,
     /// A defect of ours: the attempt's actor panicked.
     Crashed,
     /// The flow or its source is not known here any more.
@@ -48,6 +50,7 @@ impl FailureClass {
             | Self::BadAnswer
             | Self::Upstream
             | Self::Interrupted
+            | Self::WorkerLost
             | Self::Crashed => true,
             Self::Auth
             | Self::NotFound
@@ -74,6 +77,7 @@ impl FailureClass {
             Self::TooLarge => "too_large",
             Self::NeedsPerson => "needs_person",
             Self::Interrupted => "interrupted",
+            Self::WorkerLost => "worker_lost",
             Self::Crashed => "crashed",
             Self::Gone => "gone",
         }
@@ -98,6 +102,10 @@ impl FailureClass {
             Self::TooLarge => "make the flow answer less, or write its result elsewhere",
             Self::NeedsPerson => "remove the step that asks a person, or run the flow by hand",
             Self::Interrupted => "nothing: the next attempt starts by itself",
+            Self::WorkerLost => {
+                "the next attempt starts by itself elsewhere; look at the workers: automagik worker \
+                 list"
+            }
             Self::Crashed => "please report this with the server's log of this time",
             Self::Gone => "sync the flow again, then retry the task",
         }
@@ -111,7 +119,9 @@ impl std::fmt::Display for FailureClass {
 }
 
 /// What is known about a failed attempt. No secret is ever put here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, utoipa::ToSchema,
+)]
 #[error("{class}: {message}")]
 pub struct Failure {
     /// The class.

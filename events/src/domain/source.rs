@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Aggregate;
 use super::failure::FailureClass;
+use super::labels::Labels;
 use crate::clock::Timestamp;
 use crate::ids::SourceId;
 use crate::limits;
@@ -25,7 +26,7 @@ impl std::fmt::Debug for SealedKey {
 }
 
 /// What a source was found to offer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Capabilities {
     /// LangFlow's version, such as `1.13.0`; empty where the source is none.
     pub version: String,
@@ -130,6 +131,9 @@ pub struct SourceAdded {
     pub api_key: Option<SealedKey>,
     /// Runs at once.
     pub runs_max: u32,
+    /// What a worker must have to make its calls.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub worker_labels: Labels,
     /// What the probe found.
     pub probe: Probe,
 }
@@ -152,6 +156,9 @@ pub struct SourceUpdated {
     /// The new limit of runs at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_max: Option<u32>,
+    /// What a worker must have from now on to make its calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_labels: Option<Labels>,
 }
 
 /// See [`SourceEvent::Probed`].
@@ -285,6 +292,9 @@ fn patched(mut source: SourceAdded, patch: &SourceUpdated) -> SourceAdded {
     if let Some(runs_max) = patch.runs_max {
         source.runs_max = runs_max;
     }
+    if let Some(worker_labels) = &patch.worker_labels {
+        source.worker_labels.clone_from(worker_labels);
+    }
     source
 }
 
@@ -311,6 +321,7 @@ mod tests {
             kind: SourceKind::Langflow,
             api_key: Some(SealedKey("sealed".into())),
             runs_max: 4,
+            worker_labels: Labels::default(),
             probe: up("1.13.0"),
         }
     }

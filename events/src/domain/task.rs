@@ -13,7 +13,7 @@
 //! trying one again by hand makes a new task that names the old one.
 
 use super::Aggregate;
-use super::failure::Failure;
+use super::failure::{Failure, FailureClass};
 use super::retry::RetryDecision;
 use crate::clock::{Timestamp, micros, ms_between, plus_ms};
 use crate::ids::{TaskId, WorkerId};
@@ -21,6 +21,7 @@ use crate::ids::{TaskId, WorkerId};
 mod command;
 mod deadlines;
 mod events;
+mod evolve;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,27 @@ pub struct Attempt {
     pub job_id: Option<String>,
     /// Whether somebody asked to stop it.
     pub cancel_requested: bool,
+    /// The attempt before it whose background job it may find alive at the source.
+    pub continues: Option<u32>,
+    /// Whether it failed, and a background job of it may live on at the source.
+    pub(super) left_a_job: bool,
+}
+
+impl Attempt {
+    /// The attempt under whose key and session the source knows the call: its own number, or that
+    /// of the attempt which it continues.
+    #[must_use]
+    pub fn known_as(&self) -> u32 {
+        self.continues.unwrap_or(self.number)
+    }
+
+    /// Whether its failure leaves a background job behind that nobody has ended: its worker was
+    /// lost, or it was to find such a job and never got as far.
+    fn leaves_a_job(&self, failure: &Failure) -> bool {
+        let was_lost = failure.class == FailureClass::WorkerLost;
+        let never_found = self.continues.is_some() && self.job_id.is_none();
+        self.mode == CallMode::Background && (was_lost || never_found)
+    }
 }
 
 /// A task: its state.
@@ -84,6 +106,8 @@ pub enum Task {
         attempts: u32,
         /// When the next one may start.
         not_before: Timestamp,
+        /// The attempt whose background job may live on, which the next one is to continue.
+        continues: Option<u32>,
     },
     /// Ended with a result.
     Completed {
@@ -162,6 +186,23 @@ impl Task {
             | Self::Failed { attempts, .. }
             | Self::Cancelled { attempts, .. }
             | Self::Deleted { attempts, .. } => *attempts,
+        }
+    }
+
+    /// The attempt whose background job may live on at the source, so that the next attempt is to
+    /// find it rather than have it done again.
+    #[must_use]
+    pub fn continues(&self) -> Option<u32> {
+        match self {
+            Self::Running { attempt, .. } => attempt.continues,
+            Self::Waiting { continues, .. } => *continues,
+            Self::Absent
+            | Self::Held { .. }
+            | Self::Pending { .. }
+            | Self::Completed { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Deleted { .. } => None,
         }
     }
 
@@ -347,7 +388,11 @@ impl Aggregate for Task {
         match command {
             TaskCommand::Create(spec) => self.create(spec, now),
             TaskCommand::Start { attempt, worker_id, mode, definition_hash } => {
-                self.start(TaskStarted { attempt, worker_id, mode, definition_hash, at: now }, now)
+                let continues = self.continues().filter(|_| mode == CallMode::Background);
+                let at = now;
+                let started =
+                    TaskStarted { attempt, worker_id, mode, definition_hash, continues, at };
+                self.start(started, now)
             }
             TaskCommand::RecordJob { attempt, job_id } => {
                 let (_, running) = self.current(attempt)?;
@@ -392,98 +437,6 @@ impl Aggregate for Task {
     }
 
     fn evolve(self, event: &TaskEvent) -> Self {
-        match (self, event) {
-            (Self::Absent, TaskEvent::Created(spec)) if spec.held => {
-                Self::Held { spec: spec.clone() }
-            }
-            (Self::Absent, TaskEvent::Created(spec)) => {
-                Self::Pending { spec: spec.clone(), released_at: None }
-            }
-            (Self::Held { spec }, TaskEvent::Released(e)) => {
-                Self::Pending { spec, released_at: Some(e.at) }
-            }
-            (
-                Self::Pending { spec, released_at } | Self::Waiting { spec, released_at, .. },
-                TaskEvent::Started(e),
-            ) => {
-                let attempt = Attempt {
-                    number: e.attempt,
-                    worker_id: e.worker_id,
-                    mode: e.mode,
-                    started_at: e.at,
-                    job_id: None,
-                    cancel_requested: false,
-                };
-                Self::Running { spec, released_at, attempt }
-            }
-            (Self::Running { spec, released_at, attempt }, event) => {
-                running(spec, released_at, attempt, event)
-            }
-            (Self::Held { spec } | Self::Pending { spec, .. }, TaskEvent::Cancelled(_)) => {
-                Self::Cancelled { spec, attempts: 0 }
-            }
-            (Self::Waiting { spec, attempts, .. }, TaskEvent::Cancelled(_)) => {
-                Self::Cancelled { spec, attempts }
-            }
-            (Self::Pending { spec, .. }, TaskEvent::Failed(e)) => {
-                Self::Failed { spec, attempts: 0, failure: e.failure.clone() }
-            }
-            (Self::Waiting { spec, attempts, .. }, TaskEvent::Failed(e)) => {
-                Self::Failed { spec, attempts, failure: e.failure.clone() }
-            }
-            (state, TaskEvent::Deleted(_)) => state.out_of_sight(),
-            (state, _) => state,
-        }
+        evolve::evolve(self, event)
     }
-}
-
-impl Task {
-    /// The state after the event that deletes it; one that has not ended stays as it is.
-    fn out_of_sight(self) -> Self {
-        match (self.status(), self.attempts()) {
-            (Some(status), attempts) if status.is_ended() => match self {
-                Self::Completed { spec, .. }
-                | Self::Failed { spec, .. }
-                | Self::Cancelled { spec, .. } => Self::Deleted { spec, attempts, status },
-                Self::Absent
-                | Self::Held { .. }
-                | Self::Pending { .. }
-                | Self::Running { .. }
-                | Self::Waiting { .. }
-                | Self::Deleted { .. } => self,
-            },
-            (None | Some(_), _) => self,
-        }
-    }
-}
-
-/// The state that a running task's next event leads to.
-fn running(
-    spec: Box<TaskSpec>,
-    released_at: Option<Timestamp>,
-    mut attempt: Attempt,
-    event: &TaskEvent,
-) -> Task {
-    let attempts = attempt.number;
-    match event {
-        TaskEvent::Submitted(e) => attempt.job_id = Some(e.job_id.clone()),
-        TaskEvent::Reattached(e) => attempt.worker_id = e.worker_id,
-        TaskEvent::CancelRequested(_) => attempt.cancel_requested = true,
-        TaskEvent::RetryScheduled(e) => {
-            let not_before = e.not_before;
-            return Task::Waiting { spec, released_at, attempts, not_before };
-        }
-        TaskEvent::Completed(_) => return Task::Completed { spec, attempts },
-        TaskEvent::Failed(e) => {
-            return Task::Failed { spec, attempts, failure: e.failure.clone() };
-        }
-        TaskEvent::Cancelled(_) => return Task::Cancelled { spec, attempts },
-        TaskEvent::Created(_)
-        | TaskEvent::Started(_)
-        | TaskEvent::LogRecorded(_)
-        | TaskEvent::AttemptFailed(_)
-        | TaskEvent::Released(_)
-        | TaskEvent::Deleted(_) => {}
-    }
-    Task::Running { spec, released_at, attempt }
 }

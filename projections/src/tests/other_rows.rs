@@ -5,18 +5,20 @@ use spark_events::domain::flow::{
     Drift, DriftCleared, FlowContent, FlowDeleted, FlowEvent, FlowPushed, FlowUpdated, RemoteDrift,
     RunsLimit,
 };
+use spark_events::domain::labels::Labels;
 use spark_events::domain::source::{
     Capabilities, HttpSettings, KeyHeader, Probe, SealedKey, SourceAdded, SourceEvent, SourceKind,
     SourceProbed, SourceRemoved, SourceUpdated,
 };
 use spark_events::domain::task::Trigger;
-use spark_events::domain::worker::{WorkerEvent, WorkerLost, WorkerStarted};
+use spark_events::domain::worker::{WorkerDraining, WorkerEvent, WorkerLost, WorkerStarted};
 
 use super::support::*;
+use crate::find::Found;
 use crate::flows::FlowFilter;
 use crate::sources::SourceFilter;
 use crate::store::Page;
-use crate::workers::WorkerFilter;
+use crate::workers::{WorkerFilter, WorkerRow};
 
 #[tokio::test]
 async fn a_source_keeps_what_an_update_does_not_name() {
@@ -151,6 +153,10 @@ async fn a_worker_counts_the_attempts_it_is_making() {
         slots: 64,
         built_in: true,
         version: "0.1.0".into(),
+        name: Some("gpu-1".into()),
+        labels: Labels::new(["gpu".to_owned()]).unwrap(),
+        protocol: Some(1),
+        replaces: None,
     };
     story.add(WORKER.stream(), WorkerEvent::Started(started));
     for n in 1..=3 {
@@ -161,10 +167,18 @@ async fn a_worker_counts_the_attempts_it_is_making() {
     let mut model = Model::of(&story);
     let row = model.reads().worker(WORKER).await.unwrap().unwrap();
     assert_eq!((row.status.as_str(), row.current_tasks, row.ended_at), ("active", 2, None));
+    let counts = |row: &WorkerRow| (row.attempts, row.completed, row.failed);
+    assert_eq!(counts(&row), (3, 1, 0));
+    story.add(WORKER.stream(), WorkerEvent::Draining(WorkerDraining {}));
+    model.feed(&story, story.events.len());
+    let row = model.reads().worker(WORKER).await.unwrap().unwrap();
+    assert_eq!((row.status.as_str(), row.labels.to_string().as_str()), ("draining", "gpu"));
+    let named = model.reads().find_worker("GPU-1").await.unwrap();
+    assert_eq!(named, Found::One(WORKER));
     let reason = "no heartbeat for 30 s".to_owned();
     story.add(WORKER.stream(), WorkerEvent::Lost(WorkerLost { reason: reason.clone() }));
     model.feed(&story, story.events.len());
-    let lost = WorkerFilter { status: Some("lost".into()) };
+    let lost = WorkerFilter { status: Some("lost".into()), living: false };
     let lost = model.reads().list_workers(lost, Page::default()).await.unwrap();
     assert_eq!((lost.total, lost.items[0].reason.clone()), (1, Some(reason)));
 }

@@ -273,7 +273,7 @@ proptest! {
 }
 
 #[test]
-fn a_poison_event_halts_its_projection_alone() {
+fn a_poison_event_halts_those_alone_who_read_it() {
     let mut story = story(&[(0, 0), (0, 0), (1, 0), (5, 7)]);
     let poison = story.add_raw(task_id(3).stream(), "task.created", 1, b"not json");
     story.completed(task_id(0), 1, "never shown");
@@ -281,7 +281,7 @@ fn a_poison_event_halts_its_projection_alone() {
     let model = Model::of(&story);
     let head = story.events.last().unwrap().position;
     for health in model.health() {
-        if health.name == "tasks" {
+        if ["tasks", "worker_counts"].contains(&health.name) {
             assert_eq!(health.position, Position(poison.0 - 1));
             let halted = health.halted.unwrap();
             assert_eq!(halted.position, poison);
@@ -323,7 +323,15 @@ fn an_unknown_type_is_counted_and_passed_over() {
     let skipped: Vec<_> = health.iter().map(|h| (h.name, h.skipped_unknown)).collect();
     assert_eq!(
         skipped,
-        [("sources", 0), ("flows", 0), ("schedules", 2), ("tasks", 1), ("workers", 0)]
+        [
+            ("sources", 0),
+            ("flows", 0),
+            ("schedules", 2),
+            ("tasks", 1),
+            ("workers", 0),
+            ("worker_counts", 1),
+            ("keys", 0)
+        ]
     );
     assert!(health.iter().all(|health| health.halted.is_none()));
 }

@@ -8,6 +8,7 @@ use rusqlite::types::ValueRef;
 use serde_json::json;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::{FlowEvent, FlowSynced};
+use spark_events::domain::labels::Labels;
 use spark_events::domain::recurrence::Recurrence;
 use spark_events::domain::retry::RetryPolicy;
 use spark_events::domain::schedule::{ScheduleCreated, ScheduleEvent, ScheduleSpec};
@@ -57,6 +58,14 @@ pub(super) fn metadata() -> Metadata {
     }
 }
 
+/// The end of an attempt is told by its worker, everything else by a user.
+fn metadata_of(event_type: &str) -> Metadata {
+    if ["task.completed", "task.attempt_failed"].contains(&event_type) {
+        return Metadata { actor: format!("worker:{WORKER}").into(), ..metadata() };
+    }
+    metadata()
+}
+
 /// Events of a log, in order.
 #[derive(Default)]
 pub(super) struct Story {
@@ -94,7 +103,7 @@ impl Story {
             event_type: Arc::from(event_type),
             schema_version,
             data: data.to_vec().into(),
-            metadata: metadata(),
+            metadata: metadata_of(event_type),
             recorded_at: at(position.0),
         });
         position
@@ -117,6 +126,7 @@ impl Story {
                 worker_id: WORKER,
                 mode: CallMode::Background,
                 definition_hash: None,
+                continues: None,
                 at,
             }),
         )
@@ -149,6 +159,7 @@ pub(super) fn source(name: &str) -> SourceAdded {
         kind: SourceKind::Langflow,
         api_key: None,
         runs_max: 4,
+        worker_labels: Labels::default(),
         probe: Probe::Up { capabilities },
     }
 }

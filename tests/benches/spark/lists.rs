@@ -13,6 +13,7 @@ use spark_actors::Who;
 use spark_events::clock::{Clock, Timestamp};
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::{FlowEvent, FlowSynced};
+use spark_events::domain::labels::Labels;
 use spark_events::domain::retry::{GiveUp, RetryPolicy};
 use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent, SourceKind};
 use spark_events::domain::task::{
@@ -230,6 +231,7 @@ fn added() -> SourceEvent {
         url: "http://127.0.0.1:1".into(),
         api_key: None,
         runs_max: 4,
+        worker_labels: Labels::default(),
         probe: Probe::Up { capabilities },
     }))
 }
@@ -280,6 +282,7 @@ fn life(filled: &Filled, n: u64, worker_id: WorkerId, at: Timestamp) -> Vec<NewE
         worker_id,
         mode: CallMode::Background,
         definition_hash: Some(format!("{flow:064x}")),
+        continues: None,
         at,
     };
     let mut events =

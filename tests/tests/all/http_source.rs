@@ -36,6 +36,7 @@ async fn connect(world: &World, agent: &FakeAgent, json: Value) -> (SourceId, Fl
         request: Some(request(json)),
         api_key: Some(Secret::new(KEY.into())),
         runs_max: None,
+        worker_labels: None,
     };
     let source = world.spark.add_source(add, &who()).await.unwrap().value;
     (source, world.spark.flows_of_source(source)[0])

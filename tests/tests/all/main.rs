@@ -7,6 +7,7 @@
 )]
 
 mod actors;
+mod alerts;
 mod fake_behaviour;
 mod fake_fidelity;
 mod files;
@@ -21,3 +22,4 @@ mod scenarios;
 mod task_changes;
 mod tidy;
 mod timers;
+mod traces;

@@ -13,7 +13,7 @@ use crate::query::{Query, invalid};
 use crate::read;
 
 /// Every class of failure.
-const CLASSES: [FailureClass; 14] = [
+const CLASSES: [FailureClass; 15] = [
     FailureClass::Unreachable,
     FailureClass::Auth,
     FailureClass::RateLimit,
@@ -26,6 +26,7 @@ const CLASSES: [FailureClass; 14] = [
     FailureClass::TooLarge,
     FailureClass::NeedsPerson,
     FailureClass::Interrupted,
+    FailureClass::WorkerLost,
     FailureClass::Crashed,
     FailureClass::Gone,
 ];

@@ -43,6 +43,9 @@ pub(crate) struct Add {
     /// Runs at once
     #[arg(long, value_name = "N")]
     runs_max: Option<u32>,
+    /// Only workers with this label make its calls; repeat it for several
+    #[arg(long = "worker-label", value_name = "LABEL")]
+    worker_labels: Vec<String>,
     /// With --type http: the header that carries the key [default: X-API-Key]
     #[arg(long, value_name = "NAME", conflicts_with = "auth")]
     auth_header: Option<String>,
@@ -103,7 +106,8 @@ pub(super) async fn run(mut add: Add, context: &Context<'_>) -> Result<Exit> {
         .with("url", add.url.or(add.url_named))
         .with("name", add.name)
         .with("api_key", add.api_key.or(add.key))
-        .with("runs_max", add.runs_max);
+        .with("runs_max", add.runs_max)
+        .with("worker_labels", Some(add.worker_labels).filter(|labels| !labels.is_empty()));
     if is_http {
         let auth = match (add.auth, add.auth_header) {
             (Some(Auth::Bearer), _) => Some(json!("bearer")),

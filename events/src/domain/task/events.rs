@@ -52,6 +52,10 @@ pub struct TaskStarted {
     /// Hash of the flow's definition as it was last synced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition_hash: Option<String>,
+    /// The attempt whose background job may live on at the source: the call is made under its key
+    /// and session, so that the source answers with that job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<u32>,
     /// When it was decided to start.
     pub at: Timestamp,
 }

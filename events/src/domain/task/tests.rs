@@ -373,3 +373,42 @@ proptest! {
         }
     }
 }
+
+fn continues(task: &Task) -> Option<u32> {
+    match task {
+        Task::Running { attempt, .. } => attempt.continues,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn after_a_lost_worker_the_next_attempt_continues_its_background_job() {
+    let lost = || [create(9), start(1), fail(1, FailureClass::WorkerLost), start(2)];
+    let second = given(lost());
+    assert_eq!(continues(&second), Some(1));
+    let Task::Running { attempt, .. } = &second else { panic!("{second:?}") };
+    assert_eq!((attempt.number, attempt.known_as()), (2, 1));
+    let both = given(lost().into_iter().chain([fail(2, FailureClass::WorkerLost), start(3)]));
+    assert_eq!(continues(&both), Some(1), "the source knows all of them as the first");
+    let never = given(lost().into_iter().chain([fail(2, FailureClass::Unreachable), start(3)]));
+    assert_eq!(continues(&never), Some(1), "the second never got hold of the job");
+    let job = TaskCommand::RecordJob { attempt: 2, job_id: "j".into() };
+    let found = [job, fail(2, FailureClass::Component), start(3)];
+    assert_eq!(continues(&given(lost().into_iter().chain(found))), None, "the job is known to end");
+}
+
+#[test]
+fn nothing_is_continued_where_no_job_can_be_left() {
+    let other = given([create(9), start(1), fail(1, FailureClass::Interrupted), start(2)]);
+    assert_eq!(continues(&other), None);
+    let direct = |attempt| TaskCommand::Start {
+        attempt,
+        worker_id: worker(),
+        mode: CallMode::Direct,
+        definition_hash: None,
+    };
+    let lost = given([create(9), direct(1), fail(1, FailureClass::WorkerLost), start(2)]);
+    assert_eq!(continues(&lost), None, "a direct call ended with its worker");
+    let now_direct = given([create(9), start(1), fail(1, FailureClass::WorkerLost), direct(2)]);
+    assert_eq!(continues(&now_direct), None, "a direct call has no key");
+}
