@@ -83,7 +83,11 @@ pub(crate) fn changes_one(route: &Route<'_>) -> bool {
         ),
         Route::Tasks(route) => matches!(route, T::Cancel(_) | T::Release(_) | T::Delete(_)),
         Route::Keys(route) => matches!(route, K::Revoke(_)),
-        Route::Service(_) | Route::History(_) | Route::Events(_) | Route::Workers(_) => false,
+        Route::Service(_)
+        | Route::History(_)
+        | Route::Events(_)
+        | Route::Log(_)
+        | Route::Workers(_) => false,
     }
 }
 
@@ -96,7 +100,7 @@ pub(crate) fn is_row(route: &Route<'_>) -> bool {
         Route::Tasks(route) => matches!(route, T::Get(_)),
         Route::Keys(route) => matches!(route, K::Get(_)),
         Route::Workers(route) => matches!(route, W::Get(_)),
-        Route::Service(_) | Route::History(_) | Route::Events(_) => false,
+        Route::Service(_) | Route::History(_) | Route::Events(_) | Route::Log(_) => false,
     }
 }
 
