@@ -44,13 +44,14 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 12] = [
+const LINKS: [(&str, &str); 13] = [
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
     ("tasks", "/tasks"),
     ("workers", "/workers"),
     ("keys", "/keys"),
+    ("alerts", "/alerts"),
     ("whoami", "/whoami"),
     ("events", "/events"),
     ("history", "/history/{kind}/{id}"),
