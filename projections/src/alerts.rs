@@ -18,7 +18,7 @@ mod deliveries;
 pub use deliveries::{AttemptOf, DeliveryFilter, DeliveryRow};
 
 /// An alert.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AlertRow {
     /// Its id.
     pub id: AlertId,
@@ -46,6 +46,7 @@ pub struct AlertRow {
     pub reason: Option<String>,
     /// Until when messages are signed with the secret before the current one too.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub previous_secret_until: Option<Timestamp>,
     /// Messages that wait to be delivered.
     pub waiting: u64,
@@ -55,17 +56,21 @@ pub struct AlertRow {
     pub failed: u64,
     /// When a message was delivered last.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_delivered_at: Option<Timestamp>,
     /// When an attempt failed last.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_failed_at: Option<Timestamp>,
     /// What went wrong then.
     pub last_error: Option<String>,
     /// When it was made.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it was last changed; deliveries are no change.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     /// The revision of its stream that this row shows.
     pub revision: Revision,

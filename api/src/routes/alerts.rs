@@ -5,7 +5,7 @@ use spark_events::AlertId;
 use spark_projections::{AlertFilter, DeliveryFilter};
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::body;
 use crate::call::Call;
 use crate::error::ApiError;
@@ -15,8 +15,12 @@ use crate::reply::Reply;
 use crate::shown::{self, Large};
 
 mod bodies;
+pub(super) mod openapi;
 
 pub use bodies::{CreateBody, RotateBody, UpdateBody};
+
+/// The statuses of deliveries.
+const DELIVERY_STATUSES: [&str; 4] = ["waiting", "delivered", "failed", "dropped"];
 
 /// An endpoint of alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,18 @@ pub enum AlertRoute<'a> {
     /// Send a message again now.
     Retry(Segment<'a>, Segment<'a>),
 }
+
+operation_ids!(AlertRoute<'_> {
+    Self::List => "listAlerts",
+    Self::Create => "createAlert",
+    Self::Get(_) => "getAlert",
+    Self::Update(_) => "updateAlert",
+    Self::Delete(_) => "deleteAlert",
+    Self::Test(_) => "testAlert",
+    Self::Rotate(_) => "rotateAlertSecret",
+    Self::Deliveries(_) => "listDeliveries",
+    Self::Retry(_, _) => "retryDelivery",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,
@@ -163,13 +179,11 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
 async fn deliveries(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
     call.query.only(&["status", "limit", "offset", "cursor"])?;
     let paging = call.query.paging()?;
-    let known = ["waiting", "delivered", "failed", "dropped"];
-    let status = call.query.choices("status", &known, |status| status)?;
-    let status = match status.as_slice() {
-        [] => None,
-        [one] => Some((*one).to_owned()),
-        _ => return Err(invalid("status", "give one status")),
-    };
+    let status = call.query.text("status").map(str::to_owned);
+    if let Some(other) = status.as_deref().filter(|status| !DELIVERY_STATUSES.contains(status)) {
+        let known = DELIVERY_STATUSES.join(", ");
+        return Err(invalid("status", &format!("{other:?} is not one of {known}")));
+    }
     call.ready_to_read().await?;
     let alert_id = Some(read::alert_id(call.app, id).await?);
     Reply::ok(&read::deliveries(call.app, DeliveryFilter { alert_id, status }, paging).await?)

@@ -17,7 +17,7 @@ use crate::projection::{Event, micros};
 use crate::store::{List, Listing, Page, Reads, Where};
 
 /// A message of an alert and its way to the receiver.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct DeliveryRow {
     /// The message's id, as the receiver sees it in `webhook-id`.
     pub id: Uuid,
@@ -34,9 +34,11 @@ pub struct DeliveryRow {
     pub status: String,
     /// When it was raised.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub raised_at: Timestamp,
     /// When the next attempt is due.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<Timestamp>,
     /// The newest attempts, oldest first.
     pub attempts: Vec<AttemptOf>,
@@ -45,12 +47,14 @@ pub struct DeliveryRow {
 }
 
 /// One attempt to deliver a message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = DeliveryAttempt)]
 pub struct AttemptOf {
     /// Its number, from 1; none for one that was asked for by hand.
     pub attempt: Option<u32>,
     /// When it ended.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// Whether the receiver took the message.
     pub delivered: bool,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer};
 use spark_actors::{NewAlert, UpdateAlert};
 use spark_events::AlertId;
 use spark_events::domain::alert::{AlertKind, Only};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::{ApiError, FieldError};
@@ -11,8 +12,9 @@ use crate::options::duration_ms;
 use crate::read;
 
 /// Make an alert.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewAlert)]
 pub struct CreateBody {
     /// Where messages are sent.
     pub url: String,
@@ -31,8 +33,9 @@ pub struct CreateBody {
 }
 
 /// Change an alert. What is absent stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AlertPatch)]
 pub struct UpdateBody {
     /// New name.
     pub name: Option<String>,
@@ -42,12 +45,15 @@ pub struct UpdateBody {
     pub kinds: Option<Vec<String>>,
     /// New flow; `null`: any.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub flow: Option<Option<String>>,
     /// New schedule; `null`: any.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub schedule: Option<Option<String>>,
     /// New source; `null`: any.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub source: Option<Option<String>>,
     /// Whether it tells of anything.
     pub enabled: Option<bool>,
@@ -56,8 +62,9 @@ pub struct UpdateBody {
 }
 
 /// Give an alert a new secret.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SecretRotation)]
 pub struct RotateBody {
     /// How long the one before is signed with too, such as `24h`, which is the default.
     pub keep: Option<String>,
