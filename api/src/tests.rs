@@ -3,6 +3,7 @@
 
 mod alerts;
 mod commands;
+mod conditions;
 mod events;
 mod http;
 mod keys;
