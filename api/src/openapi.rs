@@ -47,6 +47,7 @@ const TAGS: [(&str, &str); 10] = [
     ("tasks", "The executions of flows."),
     ("workers", "The processes that make the calls."),
     ("keys", "Who else may call, and what they may do."),
+    ("alerts", "Where messages about failures are sent, and about which ones."),
     ("events", "Events as they happen."),
     ("log", "Every event of everything, in one order."),
     ("history", "Every event of one thing, as the log holds it."),

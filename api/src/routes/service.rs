@@ -83,6 +83,7 @@ const LINKS: [(&str, &str); 15] = [
     ("tasks", "/tasks"),
     ("workers", "/workers"),
     ("keys", "/keys"),
+    ("alerts", "/alerts"),
     ("whoami", "/whoami"),
     ("events", "/events"),
     ("log", "/log"),
