@@ -19,6 +19,7 @@ mod spark {
     pub(crate) mod figures;
     pub(crate) mod http;
     pub(crate) mod latency;
+    pub(crate) mod listeners;
     pub(crate) mod lists;
     pub(crate) mod machine;
     pub(crate) mod many;
@@ -30,12 +31,14 @@ mod spark {
     pub(crate) mod world;
 }
 
-use spark::{due, latency, lists, machine, many, planning, process, rebuild, start, throughput};
+use spark::{
+    due, latency, listeners, lists, machine, many, planning, process, rebuild, start, throughput,
+};
 
 type Benchmark = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// In the order in which they run: `rebuild` reads what `throughput` left.
-const BENCHMARKS: [(&str, Benchmark); 8] = [
+const BENCHMARKS: [(&str, Benchmark); 9] = [
     ("planning", || Box::pin(planning::run())),
     ("start", || Box::pin(start::run())),
     ("latency", || Box::pin(latency::run())),
@@ -43,6 +46,7 @@ const BENCHMARKS: [(&str, Benchmark); 8] = [
     ("rebuild", || Box::pin(rebuild::run())),
     ("due", || Box::pin(due::run())),
     ("schedules", || Box::pin(many::run())),
+    ("listeners", || Box::pin(listeners::run())),
     ("lists", || Box::pin(lists::run())),
 ];
 
