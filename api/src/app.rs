@@ -2,13 +2,14 @@
 //! handler, answer. Whatever happens on that way, there is an answer.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
 use spark_actors::Spark;
 use spark_events::{Position, Timestamp, limits};
 use spark_projections::{Projections, Reads};
+use warp::http::header::AUTHORIZATION;
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
@@ -16,6 +17,7 @@ use crate::auth::AuthKeys;
 use crate::call::{Call, request_id};
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::metrics::{self, Metrics};
 use crate::query::Query;
 use crate::reply::{Reply, error_response};
 use crate::routes::{self, Route};
@@ -28,6 +30,8 @@ pub struct App {
     pub projections: Projections,
     /// Events as they happen, for those who listen.
     pub live: Live,
+    /// How the process is doing, in numbers.
+    pub metrics: Metrics,
     /// Who may call.
     pub keys: AuthKeys,
     /// The program's version.
@@ -59,7 +63,6 @@ pub struct Incoming<B> {
 #[derive(Clone, Copy)]
 struct Head<'a> {
     method: &'a Method,
-    path: &'a str,
     query: &'a str,
     headers: &'a HeaderMap,
     id: &'a str,
@@ -96,9 +99,11 @@ impl App {
     {
         let id = request_id(&incoming.headers);
         let Incoming { method, path, query, headers, body } = incoming;
-        let head = Head { method: &method, path: &path, query: &query, headers: &headers, id: &id };
-        let handled = AssertUnwindSafe(self.handle(head, body)).catch_unwind().await;
-        match handled.unwrap_or(Err(ApiError::Crashed)) {
+        let head = Head { method: &method, query: &query, headers: &headers, id: &id };
+        let (begun, route) = (Instant::now(), routes::route(&method, &path));
+        let template = routes::template(&path, route.is_ok());
+        let handled = AssertUnwindSafe(self.handle(head, route, body)).catch_unwind().await;
+        let response = match handled.unwrap_or(Err(ApiError::Crashed)) {
             Ok(reply) => reply.into_response(&id),
             Err(error) => {
                 if error.is_ours() {
@@ -108,21 +113,30 @@ impl App {
                 }
                 error_response(&error, &id)
             }
-        }
+        };
+        let status = response.status().as_u16();
+        let method = routes::method_name(&method);
+        self.spark.meters().api_request(method, template, status, begun.elapsed());
+        response
     }
 
-    async fn handle<B, D, E>(&self, head: Head<'_>, body: B) -> Result<Reply, ApiError>
+    async fn handle<B, D, E>(
+        &self,
+        head: Head<'_>,
+        route: Result<Route<'_>, ApiError>,
+        body: B,
+    ) -> Result<Reply, ApiError>
     where
         B: Stream<Item = Result<D, E>>,
         D: Buf,
         E: std::fmt::Display,
     {
-        let Head { method, path, query, headers, id } = head;
-        let route = routes::route(method, path);
+        let Head { method, query, headers, id } = head;
         // Whoever has no key does not learn which paths there are.
         let actor = match &route {
             Ok(route) if route.is_open() => "anonymous".into(),
-            _ => self.keys.check(headers.get("x-api-key").map(|key| key.as_bytes()))?,
+            Ok(Route::Metrics) if self.metrics.is_open() => "anonymous".into(),
+            _ => self.keys.check(given_key(headers))?,
         };
         let route = route?;
         let query = Query::parse(query)?;
@@ -131,6 +145,16 @@ impl App {
         let call = Call { app: self, actor, request_id: id, query, headers, body };
         dispatch(route, &call).await
     }
+}
+
+/// The key that a caller sent: `X-API-Key`, or `Authorization: Bearer` for those who can send
+/// nothing else.
+fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
+    if let Some(key) = headers.get("x-api-key") {
+        return Some(key.as_bytes());
+    }
+    let (scheme, key) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
 }
 
 /// The futures of the handlers are large, so each is boxed here rather than held by every
@@ -143,6 +167,10 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
         Route::Schedules(route) => Box::pin(routes::schedules::handle(route, call)).await,
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
+        Route::Metrics => {
+            let text = Box::pin(call.app.metrics.text(call.app)).await?;
+            Ok(Reply::text(metrics::MEDIA_TYPE, text))
+        }
         Route::Events => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
     }

@@ -9,6 +9,7 @@
 //! - [`shown`]: rows as callers see them.
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
 //! - [`live`]: events as they happen, for those who listen.
+//! - [`metrics`]: how the process is doing, in numbers.
 //! - [`auth`]: API keys.
 //!
 //! No rule of the domain is here, and nothing is stored here.
@@ -19,6 +20,7 @@ pub mod body;
 pub mod call;
 pub mod error;
 pub mod live;
+pub mod metrics;
 pub mod options;
 pub mod query;
 pub mod read;
@@ -31,6 +33,7 @@ pub mod shown;
 pub use app::App;
 pub use auth::AuthKeys;
 pub use live::Live;
+pub use metrics::Metrics;
 pub use server::run;
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub enum Route<'a> {
     History(history::HistoryRoute<'a>),
     /// Events as they happen.
     Events,
+    /// How the process is doing, in numbers.
+    Metrics,
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
 }
@@ -70,7 +72,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         [""] => &[][..],
         ["api", "v1", tail @ ..] => tail,
         // Probes and health are looked for at the root too.
-        tail @ ["livez" | "readyz" | "health"] => tail,
+        tail @ ["livez" | "readyz" | "health" | "metrics"] => tail,
         _ => return Err(unknown()),
     };
     if tail.contains(&"") {
@@ -83,11 +85,77 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
         ["tasks", rest @ ..] => tasks::route(method, rest)?.map(Route::Tasks),
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
+        ["metrics"] if method == Method::GET => Some(Route::Metrics),
+        ["metrics"] => return not_allowed(method, "GET, HEAD"),
         ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),
         _ => return Err(unknown()),
     };
     found.ok_or_else(unknown)
+}
+
+/// The words of which paths consist, beside what names something.
+const WORDS: &[&str] = &[
+    "api",
+    "v1",
+    "livez",
+    "readyz",
+    "health",
+    "metrics",
+    "events",
+    "sources",
+    "flows",
+    "schedules",
+    "tasks",
+    "history",
+    "workers",
+    "probe",
+    "requests",
+    "reseal",
+    "sync",
+    "run",
+    "push",
+    "check",
+    "versions",
+    "diff",
+    "components",
+    "preview",
+    "next",
+    "pause",
+    "resume",
+    "trigger",
+    "backfill",
+    "cancel",
+    "why",
+    "wait",
+    "log",
+    "retry",
+    "bulk",
+    "task",
+    "schedule",
+    "flow",
+    "source",
+    "worker",
+];
+
+/// A path of ours with `{}` in the place of whatever names something, so that there are only so
+/// many of them; `known`: whether it is a path of ours.
+pub(crate) fn template(path: &str, known: bool) -> String {
+    if !known {
+        return "(unknown)".to_owned();
+    }
+    let mut template = String::with_capacity(path.len());
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        template.push('/');
+        template.push_str(if WORDS.contains(&segment) { segment } else { "{}" });
+    }
+    if template.is_empty() { "/".to_owned() } else { template }
+}
+
+/// The method, where it is one that is spoken here.
+pub(crate) fn method_name(method: &Method) -> &'static str {
+    let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    all.into_iter().find(|name| *name == method.as_str()).unwrap_or("(other)")
 }
 
 /// The endpoint exists, but not with this method.

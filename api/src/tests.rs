@@ -5,6 +5,7 @@ mod commands;
 mod events;
 mod http;
 mod lists;
+mod metrics;
 mod requests;
 mod schedules;
 mod task_changes;

@@ -23,6 +23,7 @@ mod spark {
     pub(crate) mod lists;
     pub(crate) mod machine;
     pub(crate) mod many;
+    pub(crate) mod metrics;
     pub(crate) mod planning;
     pub(crate) mod process;
     pub(crate) mod rebuild;
@@ -32,13 +33,14 @@ mod spark {
 }
 
 use spark::{
-    due, latency, listeners, lists, machine, many, planning, process, rebuild, start, throughput,
+    due, latency, listeners, lists, machine, many, metrics, planning, process, rebuild, start,
+    throughput,
 };
 
 type Benchmark = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// In the order in which they run: `rebuild` reads what `throughput` left.
-const BENCHMARKS: [(&str, Benchmark); 9] = [
+const BENCHMARKS: [(&str, Benchmark); 10] = [
     ("planning", || Box::pin(planning::run())),
     ("start", || Box::pin(start::run())),
     ("latency", || Box::pin(latency::run())),
@@ -47,6 +49,7 @@ const BENCHMARKS: [(&str, Benchmark); 9] = [
     ("due", || Box::pin(due::run())),
     ("schedules", || Box::pin(many::run())),
     ("listeners", || Box::pin(listeners::run())),
+    ("metrics", || Box::pin(metrics::run())),
     ("lists", || Box::pin(lists::run())),
 ];
 

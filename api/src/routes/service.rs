@@ -48,13 +48,14 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 10] = [
+const LINKS: [(&str, &str); 11] = [
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
     ("tasks", "/tasks"),
     ("workers", "/workers"),
     ("events", "/events"),
+    ("metrics", "/metrics"),
     ("history", "/history/{kind}/{id}"),
     ("health", "/health"),
     ("livez", "/livez"),

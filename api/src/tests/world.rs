@@ -17,7 +17,7 @@ use spark_projections::Projections;
 use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::Incoming;
-use crate::{App, AuthKeys, Live};
+use crate::{App, AuthKeys, Live, Metrics};
 
 pub(crate) const KEY: &str = "test-key";
 
@@ -117,7 +117,9 @@ pub(crate) async fn world() -> World {
     let spark = spark.await.unwrap();
     let projections = Projections::start(dir.path().join("reads.db"), log).unwrap();
     let live = Live::new(Arc::clone(spark.log()));
-    let app = App { spark, projections, live, keys: AuthKeys::local(KEY), version: "0.0.0" };
+    let metrics = Metrics::new(Vec::new(), false, "0.0.0");
+    let app =
+        App { spark, projections, live, metrics, keys: AuthKeys::local(KEY), version: "0.0.0" };
     let world = World { app: Arc::new(app), source, flow: id, _dir: dir };
     let head = world.app.spark.log().head().await.unwrap();
     world.app.wait_for(head).await.unwrap();
