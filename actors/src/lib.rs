@@ -18,9 +18,12 @@
 //!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
 //!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
 //! - `telemetry.rs`: what is counted and measured while things happen.
-//! - `index.rs`: what is open or scheduled, folded from the log for a quick start.
+//! - `alerts.rs`: follows the log and sends messages about failures.
+//! - `keys.rs`: API keys and whose they are.
+//! - `index.rs`, `kept.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
+mod alerts;
 mod catalog;
 mod client;
 mod connection;
@@ -34,6 +37,8 @@ mod flows;
 mod http_flows;
 mod http_source;
 mod index;
+mod kept;
+mod keys;
 pub mod langflow;
 mod open_tasks;
 pub mod remote;
@@ -58,10 +63,12 @@ pub use flows::{
     CreateFlow, DiffAsked, DiffSide, EditFlow, FlowVersion, PushFlow, Pushed, SyncFailure,
     SyncOutcome, SyncReport, SyncWhich, VersionRef,
 };
+pub use keys::{KnownKey, NewKey, Revocation};
 pub use requests::{
-    AddRequest, AddSource, BadKey, Creation, Done, EditSchedule, IdempotencyKey, KeyChange,
-    NewSchedule, NewTask, RemoteListing, Resealed, RetryTask, RunOptions, RunVersion, SparkHealth,
-    SyncFlow, TaskEnd, Triggered, UpdateSource, Who,
+    AddRequest, AddSource, BadKey, Creation, Delivery, Done, EditSchedule, IdempotencyKey,
+    KeyChange, NewAlert, NewAlertSecret, NewSchedule, NewTask, RemoteListing, Resealed, RetryTask,
+    RunOptions, RunVersion, SparkHealth, SyncFlow, TaskEnd, Triggered, UpdateAlert, UpdateSource,
+    Who,
 };
 pub use spark::{Spark, SparkConfig};
 pub use telemetry::Meters;

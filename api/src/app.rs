@@ -13,7 +13,8 @@ use warp::http::header::AUTHORIZATION;
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
-use crate::auth::AuthKeys;
+use crate::auth::roles::{Need, need};
+use crate::auth::{self, AuthKeys};
 use crate::call::{Call, request_id};
 use crate::error::ApiError;
 use crate::live::Live;
@@ -133,16 +134,18 @@ impl App {
     {
         let Head { method, query, headers, id } = head;
         // Whoever has no key does not learn which paths there are.
-        let actor = match &route {
-            Ok(route) if route.is_open() => "anonymous".into(),
-            Ok(Route::Metrics) if self.metrics.is_open() => "anonymous".into(),
-            _ => self.keys.check(given_key(headers))?,
+        let need = |route: &Route<'_>| match route {
+            Route::Metrics if self.metrics.is_open() => Need::Nobody,
+            route => need(route),
         };
+        let needed = route.as_ref().ok().map(need);
+        let caller = auth::caller(self, needed, given_key(headers), id).await?;
         let route = route?;
+        caller.may(need(&route))?;
         let query = Query::parse(query)?;
         let takes_body = ![Method::GET, Method::HEAD].contains(method);
         let body = if takes_body { read_body(body).await? } else { Bytes::new() };
-        let call = Call { app: self, actor, request_id: id, query, headers, body };
+        let call = Call { app: self, caller, request_id: id, query, headers, body };
         dispatch(route, &call).await
     }
 }
@@ -173,6 +176,7 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
         }
         Route::Events => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
+        Route::Keys(route) => Box::pin(routes::keys::handle(route, call)).await,
     }
 }
 

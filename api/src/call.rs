@@ -11,6 +11,7 @@ use uuid::Uuid;
 use warp::http::HeaderMap;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::body;
 use crate::error::ApiError;
 use crate::query::Query;
@@ -20,8 +21,8 @@ use crate::query::Query;
 pub struct Call<'a> {
     /// The server's parts.
     pub app: &'a App,
-    /// Who asks: `user:<key name>`.
-    pub actor: Arc<str>,
+    /// Who asks.
+    pub caller: Caller,
     /// The request's id as text.
     pub request_id: &'a str,
     /// The query, decoded.
@@ -46,7 +47,7 @@ impl Call<'_> {
             None => self.header_reason()?,
         };
         Ok(Who {
-            actor: Arc::clone(&self.actor),
+            actor: Arc::clone(&self.caller.actor),
             reason: reason.filter(|text| !text.trim().is_empty()).map(Into::into),
             request_id: correlation(self.request_id),
             trace: trace_parent(self.headers).map(|place| place.trace),

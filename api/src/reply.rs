@@ -200,7 +200,7 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     let mut response = whole(error.row().status, json, "application/problem+json", request_id);
     let headers = response.headers_mut();
     match error {
-        ApiError::KeyMissing | ApiError::KeyWrong => {
+        ApiError::KeyMissing | ApiError::KeyWrong | ApiError::KeyRevoked { .. } => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"));
         }
         ApiError::MethodNotAllowed { allow, .. } => {

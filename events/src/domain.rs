@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::codec::DomainEvent;
 
 pub mod alert;
+pub mod api_key;
 pub mod component;
 pub mod failure;
 pub mod flow;
