@@ -121,7 +121,7 @@ pub enum KeyChange {
 }
 
 /// What sealing all keys anew came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Resealed {
     /// How many keys were sealed anew.
     pub resealed: u64,
@@ -323,7 +323,7 @@ pub struct TaskEnd {
 }
 
 /// A flow as the source lists it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct RemoteListing {
     /// The flow's id at the source.
     pub id: String,
@@ -340,7 +340,7 @@ pub struct RemoteListing {
 }
 
 /// How Spark itself is doing.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct SparkHealth {
     /// Why the log takes no writes, while that lasts.
     pub log_trouble: Option<String>,

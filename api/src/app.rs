@@ -18,9 +18,10 @@ use crate::auth::{self, AuthKeys};
 use crate::call::{Call, request_id};
 use crate::error::ApiError;
 use crate::live::Live;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::query::Query;
 use crate::reply::{Reply, error_response};
+use crate::routes::service::ServiceRoute;
 use crate::routes::{self, Route};
 
 /// The server's parts.
@@ -102,7 +103,7 @@ impl App {
         let Incoming { method, path, query, headers, body } = incoming;
         let head = Head { method: &method, query: &query, headers: &headers, id: &id };
         let (begun, route) = (Instant::now(), routes::route(&method, &path));
-        let template = routes::template(&path, route.is_ok());
+        let operation = route.as_ref().map_or("(unknown)", Route::operation_id);
         let handled = AssertUnwindSafe(self.handle(head, route, body)).catch_unwind().await;
         let response = match handled.unwrap_or(Err(ApiError::Crashed)) {
             Ok(reply) => reply.into_response(&id),
@@ -116,8 +117,7 @@ impl App {
             }
         };
         let status = response.status().as_u16();
-        let method = routes::method_name(&method);
-        self.spark.meters().api_request(method, template, status, begun.elapsed());
+        self.spark.meters().api_request(operation, status, begun.elapsed());
         response
     }
 
@@ -135,7 +135,7 @@ impl App {
         let Head { method, query, headers, id } = head;
         // Whoever has no key does not learn which paths there are.
         let need = |route: &Route<'_>| match route {
-            Route::Metrics if self.metrics.is_open() => Need::Nobody,
+            Route::Service(ServiceRoute::Metrics) if self.metrics.is_open() => Need::Nobody,
             route => need(route),
         };
         let needed = route.as_ref().ok().map(need);
@@ -164,17 +164,13 @@ fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
 /// connection at the size of the largest.
 async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
     match route {
-        Route::Service(route) => routes::service::handle(route, call),
+        Route::Service(route) => Box::pin(routes::service::handle(route, call)).await,
         Route::Sources(route) => Box::pin(routes::sources::handle(route, call)).await,
         Route::Flows(route) => Box::pin(routes::flows::handle(route, call)).await,
         Route::Schedules(route) => Box::pin(routes::schedules::handle(route, call)).await,
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
-        Route::Metrics => {
-            let text = Box::pin(call.app.metrics.text(call.app)).await?;
-            Ok(Reply::text(metrics::MEDIA_TYPE, text))
-        }
-        Route::Events => Box::pin(routes::events::handle(call)).await,
+        Route::Events(_) => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
         Route::Keys(route) => Box::pin(routes::keys::handle(route, call)).await,
     }

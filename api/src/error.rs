@@ -22,7 +22,7 @@ mod problem;
 pub use problem::Problem;
 
 /// One field of a request that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// Its name as the caller wrote it, with dots into objects: `retry.attempts_max`.
     pub field: String,
@@ -38,7 +38,7 @@ impl FieldError {
 }
 
 /// One of several things that a text may mean.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Candidate {
     /// Its full id.
     pub id: String,

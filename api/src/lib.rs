@@ -11,6 +11,7 @@
 //! - [`live`]: events as they happen, for those who listen.
 //! - [`metrics`]: how the process is doing, in numbers.
 //! - [`auth`]: API keys.
+//! - [`openapi`]: the document that describes all of it.
 //!
 //! No rule of the domain is here, and nothing is stored here.
 
@@ -21,6 +22,7 @@ pub mod call;
 pub mod error;
 pub mod live;
 pub mod metrics;
+pub mod openapi;
 pub mod options;
 pub mod query;
 pub mod read;

@@ -9,6 +9,7 @@ use spark_events::domain::alert::shown_url;
 use spark_events::{
     AlertId, KeyId, Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::error::ApiError;
@@ -20,9 +21,11 @@ const SEALED: &str = "sealed";
 const HIDDEN: &str = "hidden";
 
 /// An event as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(crate) struct EventRow<'a> {
     position: Position,
+    #[schema(value_type = StreamName)]
     stream: &'a StreamName,
     revision: Revision,
     id: Uuid,
@@ -30,11 +33,13 @@ pub(crate) struct EventRow<'a> {
     event_type: &'a str,
     version: u16,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     recorded_at: Timestamp,
     actor: &'a str,
     reason: Option<&'a str>,
     correlation_id: Uuid,
     causation_id: Uuid,
+    #[schema(value_type = serde_json::Value)]
     data: Box<RawValue>,
 }
 

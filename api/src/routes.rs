@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use warp::http::Method;
 
 use crate::error::ApiError;
+use crate::openapi::Operation;
 
 pub mod events;
 pub mod flows;
@@ -36,13 +37,67 @@ pub enum Route<'a> {
     /// History.
     History(history::HistoryRoute<'a>),
     /// Events as they happen.
-    Events,
-    /// How the process is doing, in numbers.
-    Metrics,
+    Events(events::EventRoute),
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
     /// API keys.
     Keys(keys::KeyRoute<'a>),
+}
+
+/// Names the operation in the OpenAPI document that each variant of a route is. A variant without
+/// one does not compile; an operation that is not declared fails a test that says what to do.
+macro_rules! operation_ids {
+    ($route:ty { $($variant:pat => $id:literal,)+ }) => {
+        impl $route {
+            /// The id of its operation in the OpenAPI document.
+            #[must_use]
+            pub fn operation_id(&self) -> &'static str {
+                match self { $($variant => $id,)+ }
+            }
+        }
+
+        /// The ids of all operations.
+        #[cfg(test)]
+        pub(crate) const OPERATION_IDS: &[&str] = &[$($id,)+];
+    };
+}
+use operation_ids;
+
+/// Gathers what the resources declare. A resource that is missing here does not compile.
+macro_rules! resources {
+    ($($variant:ident $module:ident;)+) => {
+        impl Route<'_> {
+            /// The id of its operation in the OpenAPI document.
+            #[must_use]
+            pub fn operation_id(&self) -> &'static str {
+                match self { $(Self::$variant(route) => route.operation_id(),)+ }
+            }
+        }
+
+        /// Every operation, as its resource declares it.
+        #[must_use]
+        pub fn operations() -> Vec<Operation> {
+            [$($module::openapi::operations(),)+].concat()
+        }
+
+        /// The ids of the operations that routes lead to.
+        #[cfg(test)]
+        pub(crate) fn all_operation_ids() -> Vec<&'static str> {
+            [$($module::OPERATION_IDS,)+].concat()
+        }
+    };
+}
+
+resources! {
+    Service service;
+    Sources sources;
+    Flows flows;
+    Schedules schedules;
+    Tasks tasks;
+    History history;
+    Events events;
+    Workers workers;
+    Keys keys;
 }
 
 /// Finds the endpoint of a method and a path. A trailing slash makes no difference, and `HEAD` is
@@ -74,7 +129,9 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         return Err(unknown());
     }
     let found = match tail {
-        [] | ["livez" | "readyz" | "health" | "whoami"] => {
+        []
+        | ["livez" | "readyz" | "health" | "metrics" | "whoami"]
+        | ["openapi.json" | "docs" | "redoc", ..] => {
             service::route(method, tail)?.map(Route::Service)
         }
         ["sources", rest @ ..] => sources::route(method, rest)?.map(Route::Sources),
@@ -82,91 +139,12 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
         ["tasks", rest @ ..] => tasks::route(method, rest)?.map(Route::Tasks),
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
-        ["metrics"] if method == Method::GET => Some(Route::Metrics),
-        ["metrics"] => return not_allowed(method, "GET, HEAD"),
         ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),
         ["keys", rest @ ..] => keys::route(method, rest)?.map(Route::Keys),
         _ => return Err(unknown()),
     };
     found.ok_or_else(unknown)
-}
-
-/// The words of which paths consist, beside what names something.
-const WORDS: &[&str] = &[
-    "api",
-    "v1",
-    "livez",
-    "readyz",
-    "health",
-    "metrics",
-    "events",
-    "sources",
-    "flows",
-    "schedules",
-    "tasks",
-    "history",
-    "workers",
-    "probe",
-    "requests",
-    "reseal",
-    "sync",
-    "run",
-    "push",
-    "check",
-    "versions",
-    "diff",
-    "components",
-    "preview",
-    "next",
-    "pause",
-    "resume",
-    "trigger",
-    "backfill",
-    "cancel",
-    "why",
-    "wait",
-    "log",
-    "retry",
-    "bulk",
-    "task",
-    "schedule",
-    "flow",
-    "source",
-    "worker",
-    "keys",
-    "whoami",
-    "key",
-    "alerts",
-    "alert",
-    "deliveries",
-    "test",
-    "rotate-secret",
-    "poll",
-    "reports",
-    "leave",
-    "drain",
-    "stop",
-];
-
-/// A path of ours with `{}` in the place of whatever names something, so that there are only so
-/// many of them; `known`: whether it is a path of ours.
-pub(crate) fn template(path: &str, known: bool) -> String {
-    if !known {
-        return "(unknown)".to_owned();
-    }
-    let mut template = String::with_capacity(path.len());
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        template.push('/');
-        template.push_str(if WORDS.contains(&segment) { segment } else { "{}" });
-    }
-    if template.is_empty() { "/".to_owned() } else { template }
-}
-
-/// The method, where it is one that is spoken here.
-pub(crate) fn method_name(method: &Method) -> &'static str {
-    let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    all.into_iter().find(|name| *name == method.as_str()).unwrap_or("(other)")
 }
 
 /// The endpoint exists, but not with this method.

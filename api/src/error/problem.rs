@@ -13,7 +13,7 @@ use spark_events::domain::task::TaskRejection;
 use super::{ApiError, Candidate, FieldError, Row};
 
 /// An error as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Problem<'a> {
     /// A stable URN with the code.
     #[serde(rename = "type")]
@@ -28,15 +28,19 @@ pub struct Problem<'a> {
     pub code: &'static str,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub remedy: Option<Cow<'static, str>>,
     /// Near misses of a name that is not known.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
     pub suggestions: &'a [String],
     /// What an ambiguous text may mean.
     #[serde(skip_serializing_if = "<[Candidate]>::is_empty")]
+    #[schema(value_type = Vec<Candidate>, required = false)]
     pub candidates: &'a [Candidate],
     /// The fields that cannot be used.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(value_type = Vec<FieldError>, required = false)]
     pub errors: Cow<'a, [FieldError]>,
     /// The request, as in the server's log and in the `X-Request-Id` field.
     pub request_id: &'a str,

@@ -95,9 +95,9 @@ async fn what_happens_is_counted_in_a_form_that_prometheus_reads() {
         ("spark_attempts_ended_total{status=\"failed\",class=\"unreachable\"}", 1.0),
         ("spark_attempt_duration_seconds_count{status=\"failed\"}", 1.0),
         ("spark_queue_wait_seconds_count", 1.0),
-        ("spark_api_requests_total{method=\"GET\",route=\"/api/v1/flows/{}\",status=\"404\"}", 1.0),
-        ("spark_api_requests_total{method=\"GET\",route=\"(unknown)\",status=\"404\"}", 1.0),
-        ("spark_api_requests_total{method=\"GET\",route=\"/metrics\",status=\"200\"}", 1.0),
+        ("spark_api_requests_total{operation=\"getFlow\",status=\"404\"}", 1.0),
+        ("spark_api_requests_total{operation=\"(unknown)\",status=\"404\"}", 1.0),
+        ("spark_api_requests_total{operation=\"metrics\",status=\"200\"}", 1.0),
     ] {
         assert_eq!(after.get(name), Some(&count), "{name} of {after:#?}");
     }
