@@ -16,6 +16,7 @@ use warp::reply::Response;
 use crate::auth::roles::{Need, need};
 use crate::auth::{self, AuthKeys};
 use crate::call::{Call, request_id};
+use crate::conditions;
 use crate::error::ApiError;
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -145,8 +146,9 @@ impl App {
         let query = Query::parse(query)?;
         let takes_body = ![Method::GET, Method::HEAD].contains(method);
         let body = if takes_body { read_body(body).await? } else { Bytes::new() };
-        let call = Call { app: self, caller, request_id: id, query, headers, body };
-        dispatch(route, &call).await
+        let expects = conditions::expected(&route, headers)?;
+        let call = Call { app: self, caller, request_id: id, query, headers, expects, body };
+        Ok(dispatch(route, &call).await?.unless_known(headers))
     }
 }
 
