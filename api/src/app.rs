@@ -175,6 +175,7 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
         Route::Events(_) => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
         Route::Keys(route) => Box::pin(routes::keys::handle(route, call)).await,
+        Route::Alerts(route) => Box::pin(routes::alerts::handle(route, call)).await,
     }
 }
 

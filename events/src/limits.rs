@@ -303,6 +303,8 @@ pub const ALERT_SECRET_KEEP_MS_MAX: u64 = 30 * 24 * 3_600_000;
 pub const ALERT_TOLERANCE_S: u64 = 300;
 /// Deliveries kept in the read models for each alert, the newest ones; the history has them all.
 pub const ALERT_DELIVERIES_KEPT_MAX: usize = 200;
+/// Attempts that are shown of a delivery, the newest ones.
+pub const ALERT_ATTEMPTS_SHOWN_MAX: usize = 20;
 
 /// Rows of one page.
 pub const PAGE_MAX: usize = 100;

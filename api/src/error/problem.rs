@@ -163,6 +163,9 @@ fn list_command(kind: &str) -> Cow<'static, str> {
     if kind.ends_with("at the source") {
         return "see what the source has: automagik flow list --remote".into();
     }
+    if kind == "delivery" {
+        return "see which there are: automagik alert deliveries ALERT".into();
+    }
     if kind == "version of the flow" {
         return "see which there are: automagik flow versions FLOW; what the source has now is the \
                 version `remote`"

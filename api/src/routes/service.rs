@@ -88,6 +88,7 @@ const LINKS: [(&str, &str); 15] = [
     ("tasks", "/tasks"),
     ("workers", "/workers"),
     ("keys", "/keys"),
+    ("alerts", "/alerts"),
     ("whoami", "/whoami"),
     ("events", "/events"),
     ("metrics", "/metrics"),
