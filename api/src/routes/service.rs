@@ -81,7 +81,7 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 15] = [
+const LINKS: &[(&str, &str)] = &[
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
@@ -173,7 +173,7 @@ fn about(call: &Call<'_>) -> About {
         status: "online",
         version: call.app.version,
         server_time: call.app.now(),
-        links: LINKS.map(|(name, path)| (name, format!("/api/v1{path}"))).into(),
+        links: LINKS.iter().map(|(name, path)| (*name, format!("/api/v1{path}"))).collect(),
     }
 }
 
