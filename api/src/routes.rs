@@ -130,7 +130,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         [""] => &[][..],
         ["api", "v1", tail @ ..] => tail,
         // Probes and health are looked for at the root too.
-        tail @ ["livez" | "readyz" | "health"] => tail,
+        tail @ ["livez" | "readyz" | "health" | "metrics"] => tail,
         _ => return Err(unknown()),
     };
     if tail.contains(&"") {
@@ -138,7 +138,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
     }
     let found = match tail {
         []
-        | ["livez" | "readyz" | "health" | "whoami"]
+        | ["livez" | "readyz" | "health" | "metrics" | "whoami"]
         | ["openapi.json" | "docs" | "redoc", ..] => {
             service::route(method, tail)?.map(Route::Service)
         }

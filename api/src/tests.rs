@@ -9,6 +9,7 @@ mod http;
 mod keys;
 mod lists;
 mod log;
+mod metrics;
 mod requests;
 mod schedules;
 mod task_changes;

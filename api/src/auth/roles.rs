@@ -38,6 +38,8 @@ pub fn need(route: &Route<'_>) -> Need {
         Route::Service(route) => match route {
             V::Live | V::Ready | V::Health | V::OpenApi | V::Docs(_) | V::Redoc => Need::Nobody,
             V::WhoAmI => Need::AnyKey,
+            // Whoever runs the server may let everybody read them.
+            V::Metrics => VIEWER,
             V::Root => VIEWER,
         },
         Route::Sources(route) => match route {
