@@ -59,7 +59,8 @@ impl Filter {
         Self { categories, types, streams, actor: actor.map(Into::into) }
     }
 
-    pub(super) fn wants(&self, event: &RecordedEvent) -> bool {
+    /// Whether an event is one of them.
+    pub(crate) fn wants(&self, event: &RecordedEvent) -> bool {
         let category = event.stream.category();
         let within = |all: &[&str], one: &str| all.is_empty() || all.contains(&one);
         ![spark_events::payload::CATEGORY, RequestId::CATEGORY].contains(&category)
