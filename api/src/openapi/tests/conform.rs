@@ -204,21 +204,21 @@ fn one_of(
     known: &mut Vec<String>,
     place: &str,
 ) -> Checked {
-    let mut reasons = Vec::new();
+    let (mut fits, mut reasons) = (Vec::new(), Vec::new());
     for part in rule.as_array().unwrap() {
         let mut fields = Vec::new();
-        // Among several, only one that knows every field is meant.
-        match checked(document, part, value, &mut fields, place)
-            .and_then(|()| check(document, part, value))
-        {
-            Ok(()) => {
-                known.append(&mut fields);
-                return Ok(());
-            }
+        match checked(document, part, value, &mut fields, place) {
+            Ok(()) => fits.push(fields),
             Err(reason) => reasons.push(reason),
         }
     }
-    Err(format!("{place} fits none of several: {}", reasons.join("; or ")))
+    // Among several that fit, the one that names most of the fields is meant.
+    let named = |fields: &Vec<String>| fields.iter().filter(|one| value.get(one).is_some()).count();
+    match fits.into_iter().max_by_key(named) {
+        Some(mut fields) => known.append(&mut fields),
+        None => return Err(format!("{place} fits none of several: {}", reasons.join("; or "))),
+    }
+    Ok(())
 }
 
 fn is_type(rule: &Value, value: &Value, place: &str) -> Checked {
