@@ -9,7 +9,7 @@ use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
 use spark_events::domain::worker::WorkerRejection;
 use spark_events::payload::PayloadError;
-use spark_events::{CodecError, LogError};
+use spark_events::{CodecError, LogError, Revision};
 
 use crate::aggregate::ShellError;
 
@@ -59,6 +59,22 @@ pub enum DispatchError {
     /// A value of the request cannot be used; nothing was stored.
     #[error("{0}")]
     Invalid(String),
+    /// The thing has changed since the caller looked at it; nothing was stored.
+    #[error(
+        "{kind} {id} has changed since: it is at revision {} now, and not at {}",
+        present.0,
+        expected.0
+    )]
+    Moved {
+        /// `source`, `flow`, `schedule`, `task`, `worker` or `key`.
+        kind: &'static str,
+        /// Which one.
+        id: String,
+        /// The revision that the caller has seen.
+        expected: Revision,
+        /// The revision that it has.
+        present: Revision,
+    },
     /// Too much is under way; nothing was stored, try again.
     #[error("too much is under way ({what}); try again in a moment")]
     Overloaded {
@@ -103,6 +119,9 @@ impl DispatchError {
         match error {
             ShellError::Log(error) => error.into(),
             ShellError::Codec(error) => error.into(),
+            ShellError::Moved { expected, present } => {
+                Self::Moved { kind, id: id.to_string(), expected, present }
+            }
             ShellError::Rejected(why) => match why.into() {
                 Rejection::Task(TaskRejection::Absent)
                 | Rejection::Schedule(ScheduleRejection::Absent)

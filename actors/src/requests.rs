@@ -14,7 +14,7 @@ use spark_events::domain::schedule::{OnDrift, SchedulePatch};
 use spark_events::domain::source::SourceKind;
 use spark_events::domain::task::TaskStatus;
 use spark_events::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use spark_events::{AlertId, FlowId, Metadata, Position, ScheduleId, SourceId, TaskId};
+use spark_events::{AlertId, FlowId, Metadata, Position, Revision, ScheduleId, SourceId, TaskId};
 use uuid::Uuid;
 
 use crate::langflow::Secret;
@@ -31,6 +31,8 @@ pub struct Who {
     /// The trace that the request is a part of, where its caller named one: the correlation of
     /// everything that follows; else that is the request's id.
     pub trace: Option<Uuid>,
+    /// The revision that the one thing which the request is about must have; any when absent.
+    pub expects: Option<Revision>,
 }
 
 impl Who {
@@ -42,7 +44,19 @@ impl Who {
             reason: None,
             request_id: spark_events::ids::new_uuid(),
             trace: None,
+            expects: None,
         }
+    }
+
+    /// The same for what follows once the condition was met.
+    #[must_use]
+    pub fn without_condition(&self) -> Self {
+        Self { expects: None, ..self.clone() }
+    }
+
+    /// What goes along with the command of this request.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { metadata: self.metadata(), expects: self.expects }
     }
 
     /// The metadata of events that this request leads to.
@@ -54,6 +68,20 @@ impl Who {
             actor: self.actor.clone(),
             reason: self.reason.clone(),
         }
+    }
+}
+
+/// What goes along with a command on its way to the shell: who and why, and on which condition.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    pub(crate) metadata: Metadata,
+    /// The revision that the stream must have when the command is decided; any when absent.
+    pub(crate) expects: Option<Revision>,
+}
+
+impl From<Metadata> for Terms {
+    fn from(metadata: Metadata) -> Self {
+        Self { metadata, expects: None }
     }
 }
 
@@ -404,7 +432,7 @@ pub struct NewAlertSecret {
 }
 
 /// What came of a message that was sent at once.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Delivery {
     /// The message, as the receiver sees it in `webhook-id`.
     pub message_id: Uuid,

@@ -24,8 +24,9 @@ use crate::context::{Shared, jitter_ppm};
 use crate::dispatch::Queued;
 use crate::error::DispatchError;
 use crate::langflow::{self, RunEnd};
-use crate::requests::{Done, TaskEnd};
+use crate::requests::{Done, TaskEnd, Terms};
 use crate::tasks::TasksMessage;
+use crate::telemetry;
 use crate::work::{Assignment, LimitOf, TimeLimit, capabilities_of};
 use crate::worker::WorkerMessage;
 
@@ -39,7 +40,7 @@ pub(crate) enum Start {
     /// It was given a slot.
     Granted,
     /// Somebody wants something of it.
-    Command { command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
+    Command { command: TaskCommand, terms: Terms, reply: Option<TaskReply> },
     /// The incarnation before this one ended with its attempt.
     AttemptFailed(AttemptFailed),
     /// The incarnation before this one crashed.
@@ -64,7 +65,7 @@ pub(crate) enum TaskMessage {
     /// It is to be made, although it may exist.
     Create { spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
     /// Somebody wants something of it.
-    Command { command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
+    Command { command: TaskCommand, terms: Terms, reply: Option<TaskReply> },
     /// The source took the attempt as a background job.
     Submitted { attempt: u32, job_id: String, reply: RpcReplyPort<()> },
     /// The attempt has ended.
@@ -106,7 +107,8 @@ impl Actor for TaskActor {
         arguments: TaskArguments,
     ) -> Result<TaskState, ActorProcessingErr> {
         let TaskArguments { id, start, context, tasks, worker } = arguments;
-        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream());
+        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream())
+            .watched(&context.telemetry, telemetry::of_task);
         let metadata = Metadata {
             correlation_id: id.0,
             causation_id: id.0,
@@ -132,8 +134,8 @@ impl Actor for TaskActor {
         state.take_correlation();
         match start {
             Start::Granted => state.begin(myself).await?,
-            Start::Command { command, metadata, reply } => {
-                state.command(command, &metadata, reply).await;
+            Start::Command { command, terms, reply } => {
+                state.command(command, &terms, reply).await;
             }
             Start::AttemptFailed(AttemptFailed { attempt, failure, log }) => {
                 state.record_failure(attempt, failure, log).await?;
@@ -160,10 +162,10 @@ impl Actor for TaskActor {
             TaskMessage::Granted => state.begin(myself).await?,
             TaskMessage::Create { spec, metadata, reply } => {
                 let command = TaskCommand::Create(spec);
-                state.command(command, &metadata, reply).await;
+                state.command(command, &metadata.into(), reply).await;
             }
-            TaskMessage::Command { command, metadata, reply } => {
-                state.command(command, &metadata, reply).await;
+            TaskMessage::Command { command, terms, reply } => {
+                state.command(command, &terms, reply).await;
             }
             TaskMessage::Submitted { attempt, job_id, reply } => {
                 state.execute(TaskCommand::RecordJob { attempt, job_id }).await?;
@@ -238,17 +240,13 @@ impl TaskState {
         }
     }
 
-    async fn command(
-        &mut self,
-        command: TaskCommand,
-        metadata: &Metadata,
-        reply: Option<TaskReply>,
-    ) {
+    async fn command(&mut self, command: TaskCommand, terms: &Terms, reply: Option<TaskReply>) {
         let patience = if reply.is_some() { Patience::FailFast } else { Patience::WaitOut };
         let was_running = matches!(self.shell.state(), Task::Running { .. });
         // One that expires was taken out of the queue to be asked.
         let mut moved = matches!(command, TaskCommand::Expire);
-        let done = self.shell.execute(command, metadata, patience).await;
+        let Terms { metadata, expects } = terms;
+        let done = self.shell.execute_at(*expects, command, metadata, patience).await;
         if let Ok(executed) = &done {
             self.note(executed);
             moved |= !executed.events.is_empty();

@@ -317,6 +317,8 @@ table! {
     STAGE = CONFLICT "SPK-3004" "The command does not fit the stage";
     /// A value breaks a rule of the domain.
     RULE = UNPROCESSABLE_ENTITY "SPK-3005" "A value breaks a rule";
+    /// What the request names has changed since its caller looked.
+    MOVED = PRECONDITION_FAILED "SPK-3006" "It has changed since";
     /// The source cannot be reached.
     SOURCE_UNREACHABLE = BAD_GATEWAY "SPK-4001" "The source cannot be reached";
     /// The source refused its API key.
@@ -353,6 +355,7 @@ fn dispatch_row(error: &DispatchError) -> Row {
         DispatchError::NotFound { .. } => Row::NOT_FOUND,
         DispatchError::Conflict(_) => Row::CONFLICT,
         DispatchError::Invalid(_) => Row::RULE,
+        DispatchError::Moved { .. } => Row::MOVED,
         DispatchError::Overloaded { .. } => Row::OVERLOADED,
         DispatchError::Timeout { .. } => Row::COMMAND_TIMEOUT,
         DispatchError::Unavailable { .. } => Row::LOG_UNAVAILABLE,

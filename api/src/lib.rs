@@ -6,9 +6,11 @@
 //! - [`routes`]: the routing table, and one file per resource with its bodies and handlers.
 //! - [`read`]: the only place that asks the read models: rows, lists, and names to ids.
 //! - [`call`], [`query`], [`body`], [`options`]: a request's parts, checked for shape.
+//! - `conditions.rs`: ETags, and requests on a condition.
 //! - [`shown`]: rows as callers see them.
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
 //! - [`live`]: events as they happen, for those who listen.
+//! - [`metrics`]: how the process is doing, in numbers.
 //! - [`auth`]: API keys.
 //! - [`openapi`]: the document that describes all of it.
 //!
@@ -18,8 +20,10 @@ pub mod app;
 pub mod auth;
 pub mod body;
 pub mod call;
+mod conditions;
 pub mod error;
 pub mod live;
+pub mod metrics;
 pub mod openapi;
 pub mod options;
 pub mod query;
@@ -33,6 +37,7 @@ pub mod shown;
 pub use app::App;
 pub use auth::AuthKeys;
 pub use live::Live;
+pub use metrics::Metrics;
 pub use server::run;
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ shows at least that much. Every answer has an `X-Request-Id`, which also stands 
 the request led to. What is no result is `application/problem+json` (RFC 9457) with a stable code.";
 
 /// The resources, in the order in which they are shown.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("service", "The server itself."),
     ("sources", "The servers that Spark talks to."),
     ("flows", "What can be run."),
@@ -48,6 +48,7 @@ const TAGS: [(&str, &str); 9] = [
     ("tasks", "The executions of flows."),
     ("workers", "The processes that make the calls."),
     ("keys", "Who else may call, and what they may do."),
+    ("alerts", "Where messages about failures are sent, and about which ones."),
     ("events", "Events as they happen."),
     ("history", "Every event of one thing, as the log holds it."),
 ];

@@ -9,13 +9,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Serialize, Serializer};
-use spark_events::{Position, Timestamp};
+use spark_events::{Position, Revision, Timestamp};
 use warp::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::{Reply as _, Response};
 
+use crate::conditions;
 use crate::error::ApiError;
 
 /// The position that a write reached.
@@ -34,6 +36,8 @@ pub struct Reply {
     status: StatusCode,
     content: Content,
     position: Option<Position>,
+    /// The tag of a row's answer.
+    etag: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -136,7 +140,7 @@ impl Reply {
     }
 
     fn whole(status: StatusCode, content: Content) -> Self {
-        Self { status, content, position: None, headers: Vec::new() }
+        Self { status, content, position: None, etag: None, headers: Vec::new() }
     }
 
     /// With a header field of its own.
@@ -185,6 +189,26 @@ impl Reply {
         self
     }
 
+    /// The answer is a row at this revision.
+    #[must_use]
+    pub fn of(mut self, revision: Revision) -> Self {
+        if let Content::Json(json) = &self.content {
+            self.etag = Some(conditions::tag(revision, json));
+        }
+        self
+    }
+
+    /// 304 instead, where the caller has this answer already.
+    #[must_use]
+    pub fn unless_known(self, headers: &HeaderMap) -> Self {
+        match &self.etag {
+            Some(etag) if conditions::is_known(headers, etag) => {
+                Self { status: StatusCode::NOT_MODIFIED, content: Content::Empty, ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// The bytes of the answer.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> Response {
@@ -203,6 +227,9 @@ impl Reply {
                 response
             }
         };
+        if let Some(etag) = self.etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+            response.headers_mut().insert(ETAG, etag);
+        }
         response.headers_mut().extend(self.headers);
         if let Some(Position(position)) = self.position {
             response.headers_mut().insert(POSITION, position.into());

@@ -8,6 +8,7 @@ use warp::http::Method;
 use crate::error::ApiError;
 use crate::openapi::Operation;
 
+pub mod alerts;
 pub mod events;
 pub mod flows;
 pub mod history;
@@ -42,6 +43,8 @@ pub enum Route<'a> {
     Workers(workers::WorkerRoute<'a>),
     /// API keys.
     Keys(keys::KeyRoute<'a>),
+    /// Alerts.
+    Alerts(alerts::AlertRoute<'a>),
 }
 
 /// Names the operation in the OpenAPI document that each variant of a route is. A variant without
@@ -98,6 +101,7 @@ resources! {
     Events events;
     Workers workers;
     Keys keys;
+    Alerts alerts;
 }
 
 /// Finds the endpoint of a method and a path. A trailing slash makes no difference, and `HEAD` is
@@ -122,7 +126,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         [""] => &[][..],
         ["api", "v1", tail @ ..] => tail,
         // Probes and health are looked for at the root too.
-        tail @ ["livez" | "readyz" | "health"] => tail,
+        tail @ ["livez" | "readyz" | "health" | "metrics"] => tail,
         _ => return Err(unknown()),
     };
     if tail.contains(&"") {
@@ -130,7 +134,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
     }
     let found = match tail {
         []
-        | ["livez" | "readyz" | "health" | "whoami"]
+        | ["livez" | "readyz" | "health" | "metrics" | "whoami"]
         | ["openapi.json" | "docs" | "redoc", ..] => {
             service::route(method, tail)?.map(Route::Service)
         }
@@ -142,6 +146,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),
         ["keys", rest @ ..] => keys::route(method, rest)?.map(Route::Keys),
+        ["alerts", rest @ ..] => alerts::route(method, rest)?.map(Route::Alerts),
         _ => return Err(unknown()),
     };
     found.ok_or_else(unknown)

@@ -303,6 +303,8 @@ pub const ALERT_SECRET_KEEP_MS_MAX: u64 = 30 * 24 * 3_600_000;
 pub const ALERT_TOLERANCE_S: u64 = 300;
 /// Deliveries kept in the read models for each alert, the newest ones; the history has them all.
 pub const ALERT_DELIVERIES_KEPT_MAX: usize = 200;
+/// Attempts that are shown of a delivery, the newest ones.
+pub const ALERT_ATTEMPTS_SHOWN_MAX: usize = 20;
 
 /// Rows of one page.
 pub const PAGE_MAX: usize = 100;
@@ -383,6 +385,12 @@ pub const LISTENER_PIECE_BYTES_MAX: usize = 64 * 1024;
 /// The shortest time between two pieces for the same listener. What happens in between is sent
 /// together.
 pub const LISTENER_PAUSE_MS: u64 = 50;
+/// What each listener adds to that time, so that a crowd of them costs no more pieces than this
+/// allows: 4,000 a second.
+pub const LISTENER_PAUSE_EACH_US: u64 = 250;
+/// How many times as long as the reading of a page took the next listener who is behind waits for
+/// its turn.
+pub const LISTENER_READ_REST: u32 = 3;
 /// How long a listener hears nothing before it is told that the connection lives.
 pub const LISTENER_HEARTBEAT_MS: u64 = 15_000;
 /// Events that a listener who is behind reads at once.

@@ -12,6 +12,7 @@
 //!
 //! A stream's history is no read model: it is read from the log itself.
 
+pub mod alerts;
 mod columns;
 mod database;
 mod error;
@@ -33,6 +34,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use alerts::{AlertFilter, AlertRow, DeliveryFilter, DeliveryRow};
 pub use error::{ProjectionError, QueryError};
 pub use find::Found;
 pub use flows::{FlowFilter, FlowRow};

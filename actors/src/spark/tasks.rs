@@ -145,8 +145,8 @@ impl Spark {
         who: &Who,
     ) -> Result<Done<()>, DispatchError> {
         let _permit = self.admit()?;
-        let metadata = who.metadata();
-        let message = |reply| TasksMessage::Command { id, command, metadata, reply: Some(reply) };
+        let terms = who.terms();
+        let message = |reply| TasksMessage::Command { id, command, terms, reply: Some(reply) };
         self.ask(&self.0.tree.tasks, message).await
     }
 

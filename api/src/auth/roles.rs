@@ -4,6 +4,7 @@
 use spark_events::domain::api_key::Role;
 
 use crate::routes::Route;
+use crate::routes::alerts::AlertRoute as A;
 use crate::routes::flows::FlowRoute as F;
 use crate::routes::history::Kind;
 use crate::routes::keys::KeyRoute as K;
@@ -36,6 +37,8 @@ pub fn need(route: &Route<'_>) -> Need {
         Route::Service(route) => match route {
             V::Live | V::Ready | V::Health | V::OpenApi | V::Docs(_) | V::Redoc => Need::Nobody,
             V::WhoAmI => Need::AnyKey,
+            // Whoever runs the server may let everybody read them.
+            V::Metrics => VIEWER,
             V::Root => VIEWER,
         },
         Route::Sources(route) => match route {
@@ -77,7 +80,12 @@ pub fn need(route: &Route<'_>) -> Need {
             }
         },
         Route::History(route) => match route.kind {
-            Kind::Task | Kind::Schedule | Kind::Flow | Kind::Source | Kind::Worker => VIEWER,
+            Kind::Task
+            | Kind::Schedule
+            | Kind::Flow
+            | Kind::Source
+            | Kind::Worker
+            | Kind::Alert => VIEWER,
             Kind::Key => ADMIN,
         },
         // Events of API keys are left out for whoever may not list them.
@@ -87,6 +95,16 @@ pub fn need(route: &Route<'_>) -> Need {
         },
         Route::Keys(route) => match route {
             K::List | K::Create | K::Get(_) | K::Revoke(_) => ADMIN,
+        },
+        // Whoever makes an alert lets the server send requests to any address it can reach.
+        Route::Alerts(route) => match route {
+            A::List | A::Get(_) | A::Deliveries(_) => VIEWER,
+            A::Create
+            | A::Update(_)
+            | A::Delete(_)
+            | A::Test(_)
+            | A::Rotate(_)
+            | A::Retry(_, _) => ADMIN,
         },
     }
 }

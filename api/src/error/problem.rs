@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use spark_actors::{DispatchError, Rejection};
+use spark_events::Revision;
 use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::schedule::ScheduleRejection;
@@ -42,6 +43,9 @@ pub struct Problem<'a> {
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     #[schema(value_type = Vec<FieldError>, required = false)]
     pub errors: Cow<'a, [FieldError]>,
+    /// The revision that the thing has now, where another one was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// The request, as in the server's log and in the `X-Request-Id` field.
     pub request_id: &'a str,
 }
@@ -66,7 +70,15 @@ impl ApiError {
             suggestions,
             candidates,
             errors: self.fields(),
+            revision: self.present_revision(),
             request_id,
+        }
+    }
+
+    fn present_revision(&self) -> Option<Revision> {
+        match self {
+            Self::Dispatch(DispatchError::Moved { present, .. }) => Some(*present),
+            _ => None,
         }
     }
 
@@ -127,6 +139,7 @@ fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {
             "make room on the disk or free the log's file; the server goes on by itself"
         }
         DispatchError::Overloaded { .. } => "send fewer requests at once, and try again",
+        DispatchError::Moved { .. } => "read it again, and repeat the change where it still fits",
         DispatchError::ShuttingDown => "try again when the server runs again",
         DispatchError::Timeout { .. } => "look whether it happened before you repeat it",
         DispatchError::Internal(_) => "look into the server's log of this request",
@@ -149,6 +162,9 @@ fn list_command(kind: &str) -> Cow<'static, str> {
     // What is missing may also be a thing at the source.
     if kind.ends_with("at the source") {
         return "see what the source has: automagik flow list --remote".into();
+    }
+    if kind == "delivery" {
+        return "see which there are: automagik alert deliveries ALERT".into();
     }
     if kind == "version of the flow" {
         return "see which there are: automagik flow versions FLOW; what the source has now is the \

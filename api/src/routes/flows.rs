@@ -125,7 +125,8 @@ pub(crate) async fn handle(route: FlowRoute<'_>, call: &Call<'_>) -> Result<Repl
             let id = read::flow_id(app, &id).await?;
             let without = (!whole).then_some(DEFINITION);
             let flow = read::flow(app, id).await?;
-            Reply::ok(&shown::row(app, &flow, Large::Loaded, without).await?)
+            let row = shown::row(app, &flow, Large::Loaded, without).await?;
+            Ok(Reply::ok(&row)?.of(flow.revision))
         }
         FlowRoute::Delete(id) => {
             let who = call.action()?;

@@ -148,7 +148,9 @@ pub(crate) async fn handle(route: ScheduleRoute<'_>, call: &Call<'_>) -> Result<
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::schedule_id(app, &id).await?;
-            Reply::ok(&show(call, read::schedule(app, id).await?).await?)
+            let row = read::schedule(app, id).await?;
+            let revision = row.revision;
+            Ok(Reply::ok(&show(call, row).await?)?.of(revision))
         }
         ScheduleRoute::Next(id) => preview::next(call, &id).await,
         ScheduleRoute::Pause(id) => {

@@ -247,7 +247,8 @@ pub(crate) async fn handle(route: SourceRoute<'_>, call: &Call<'_>) -> Result<Re
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::source_id(app, &id).await?;
-            Reply::ok(&read::source(app, id).await?)
+            let row = read::source(app, id).await?;
+            Ok(Reply::ok(&row)?.of(row.revision))
         }
         SourceRoute::Update(id) => {
             call.query.only(&[])?;

@@ -205,8 +205,11 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::task_id(app, &id).await?;
-            let row = show(call, read::task(app, id).await?).await?;
-            Reply::ok(&shown::with(&row, "trace_id", &trace_of(call, id).await?)?)
+            let task = read::task(app, id).await?;
+            let revision = task.task.revision;
+            let row = show(call, task).await?;
+            let row = shown::with(&row, "trace_id", &trace_of(call, id).await?)?;
+            Ok(Reply::ok(&row)?.of(revision))
         }
         TaskRoute::Wait(id) => {
             call.query.only(&["timeout_ms", "after_revision"])?;

@@ -59,7 +59,8 @@ pub(crate) async fn handle(route: WorkerRoute<'_>, call: &Call<'_>) -> Result<Re
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::worker_id(call.app, &id).await?;
-            Reply::ok(&read::worker(call.app, id).await?)
+            let row = read::worker(call.app, id).await?;
+            Ok(Reply::ok(&row)?.of(row.revision))
         }
     }
 }

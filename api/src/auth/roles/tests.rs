@@ -69,6 +69,15 @@ pub(crate) const ENDPOINTS: &[&str] = &[
     "POST /keys admin",
     "GET /keys/a admin",
     "DELETE /keys/a admin",
+    "GET /alerts viewer",
+    "POST /alerts admin",
+    "GET /alerts/a viewer",
+    "PATCH /alerts/a admin",
+    "DELETE /alerts/a admin",
+    "POST /alerts/a/test admin",
+    "POST /alerts/a/rotate-secret admin",
+    "GET /alerts/a/deliveries viewer",
+    "POST /alerts/a/deliveries/b/retry admin",
 ];
 
 /// The parts of a line of the table.

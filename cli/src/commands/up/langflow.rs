@@ -288,6 +288,7 @@ fn comes_back(error: &DispatchError) -> bool {
         | DispatchError::NotFound { .. }
         | DispatchError::Conflict(_)
         | DispatchError::Invalid(_)
+        | DispatchError::Moved { .. }
         | DispatchError::ShuttingDown
         | DispatchError::Internal(_) => false,
     }
