@@ -35,6 +35,7 @@ mod writer;
 mod tests;
 
 pub use alerts::{AlertFilter, AlertRow, DeliveryFilter, DeliveryRow};
+pub use database::{StoredState, stored};
 pub use error::{ProjectionError, QueryError};
 pub use find::Found;
 pub use flows::{FlowFilter, FlowRow};

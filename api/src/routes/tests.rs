@@ -2,6 +2,7 @@
 
 use super::flows::FlowRoute as F;
 use super::history::{HistoryRoute, Kind};
+use super::log::LogRoute as L;
 use super::schedules::ScheduleRoute as S;
 use super::service::ServiceRoute as V;
 use super::sources::SourceRoute as O;
@@ -53,6 +54,9 @@ fn table() -> Vec<(&'static str, Route<'static>)> {
         ("DELETE /tasks/a", Route::Tasks(T::Delete(id()))),
         ("GET /history/task/a", Route::History(HistoryRoute { kind: Kind::Task, id: id() })),
         ("GET /history/flows/a", Route::History(HistoryRoute { kind: Kind::Flow, id: id() })),
+        ("GET /log", Route::Log(L::List)),
+        ("GET /log/head", Route::Log(L::Head)),
+        ("GET /log/7", Route::Log(L::Get(7))),
         ("GET /workers", Route::Workers(W::List)),
         ("GET /workers/a", Route::Workers(W::Get(id()))),
     ]

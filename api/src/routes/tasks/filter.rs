@@ -3,7 +3,6 @@
 
 use serde::Deserialize;
 use spark_events::domain::failure::FailureClass;
-use spark_events::domain::recurrence::parse_every;
 use spark_events::domain::task::TaskStatus;
 use spark_events::{Timestamp, limits};
 use spark_projections::{TaskFilter, TaskSort};
@@ -116,17 +115,7 @@ impl Place {
     }
 
     fn instant(self, key: &str, text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
-        if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text.trim()) {
-            return Ok(at.to_utc());
-        }
-        let ago = parse_every(text).ok().and_then(|ms| i64::try_from(ms).ok());
-        let at = ago.and_then(|ms| now.checked_sub_signed(chrono::TimeDelta::milliseconds(ms)));
-        at.ok_or_else(|| {
-            let message = format!(
-                "{text:?} is neither an instant such as 2026-01-31T09:00:00Z nor a time back such as 30m, 1h or 7d"
-            );
-            self.wrong(key, &message)
-        })
+        crate::query::instant_of(text, now).map_err(|message| self.wrong(key, &message))
     }
 }
 
