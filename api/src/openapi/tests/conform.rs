@@ -18,6 +18,15 @@ fn shared() -> &'static Value {
     DOCUMENT.get_or_init(|| crate::openapi::document("0.0.0"))
 }
 
+/// The path of the operation that has this route and method.
+fn path_of(route: &str, method: &str) -> Option<&'static str> {
+    static PATHS: OnceLock<Vec<(&str, &str, &str)>> = OnceLock::new();
+    let place = |one: &crate::openapi::Operation| (one.route(), one.method_name(), one.path());
+    let paths = PATHS.get_or_init(|| operations().iter().map(place).collect());
+    let found = paths.iter().find(|(id, with, _)| *id == route && *with == method);
+    found.map(|(_, _, path)| *path)
+}
+
 /// Compares an answer with the operation that the request led to.
 ///
 /// # Panics
@@ -26,11 +35,10 @@ pub(crate) fn answer(method: &str, path: &str, status: u16, headers: &HeaderMap,
     let Ok(route) = route(&method.parse().unwrap(), path) else { return };
     let id = route.operation_id();
     let method = if method == "HEAD" { "GET" } else { method };
-    let same = |one: &crate::openapi::Operation| one.route() == id && one.method_name() == method;
-    let Some(operation) = operations().into_iter().find(same) else { return };
+    let Some(documented) = path_of(id, method) else { return };
     let pointer = format!(
         "/paths/{}/{}/responses/{status}",
-        operation.path().replace('/', "~1"),
+        documented.replace('/', "~1"),
         method.to_lowercase()
     );
     let document = shared();
