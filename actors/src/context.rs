@@ -12,6 +12,7 @@ use crate::open_tasks::OpenTasks;
 use crate::requests::TaskEnd;
 use crate::schedules::SchedulesMessage;
 use crate::supervision::CrashCount;
+use crate::telemetry::Telemetry;
 
 /// Handed to every actor.
 pub(crate) struct Context {
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) active_schedules: AtomicU64,
     /// Who hears of the ends of the tasks of schedules; set once, when the tree starts.
     pub(crate) schedules: OnceLock<ActorRef<SchedulesMessage>>,
+    /// What watches and never acts.
+    pub(crate) telemetry: Arc<Telemetry>,
     /// The built-in worker.
     pub(crate) worker_id: WorkerId,
 }

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::alerts::Alerts;
 use crate::catalog::Catalog;
 use crate::context::{Context, Shared};
+use crate::dispatch::Depths;
 use crate::error::DispatchError;
 use crate::flows::DriftWatch;
 use crate::keys::KeyTable;
@@ -30,6 +31,7 @@ use crate::seal::Sealer;
 use crate::sources::Sources;
 use crate::supervision::CrashCount;
 use crate::tasks::TasksMessage;
+use crate::telemetry::Meters;
 
 mod alerts;
 mod schedules;
@@ -88,6 +90,7 @@ impl Spark {
             running_tasks: AtomicU64::new(0),
             active_schedules: AtomicU64::new(0),
             schedules: OnceLock::new(),
+            telemetry: Arc::default(),
             worker_id: WorkerId::random(),
         });
         let built_in = BuiltIn { hostname: config.hostname, slots: config.worker_slots };
@@ -112,6 +115,18 @@ impl Spark {
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.0.context.clock
+    }
+
+    /// What is counted and measured.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.0.context.telemetry.meters
+    }
+
+    /// How many tasks wait for a slot. Bounded in time; `None` when the answer did not come.
+    pub async fn queue_depths(&self) -> Option<Depths> {
+        let answer = self.tasks().call(TasksMessage::Depths, Some(LOOK_AT_LOG_AFTER)).await;
+        answer.ok().and_then(|answer| answer.success_or(()).ok())
     }
 
     /// How Spark itself is doing. Nothing is read from disk.

@@ -26,6 +26,7 @@ use crate::error::DispatchError;
 use crate::langflow::{self, RunEnd};
 use crate::requests::{Done, TaskEnd, Terms};
 use crate::tasks::TasksMessage;
+use crate::telemetry;
 use crate::work::{Assignment, LimitOf, TimeLimit, capabilities_of};
 use crate::worker::WorkerMessage;
 
@@ -106,7 +107,8 @@ impl Actor for TaskActor {
         arguments: TaskArguments,
     ) -> Result<TaskState, ActorProcessingErr> {
         let TaskArguments { id, start, context, tasks, worker } = arguments;
-        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream());
+        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream())
+            .watched(&context.telemetry, telemetry::of_task);
         let metadata = Metadata {
             correlation_id: id.0,
             causation_id: id.0,

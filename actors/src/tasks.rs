@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 
 use crate::context::Shared;
 use crate::deadlines::Deadlines;
-use crate::dispatch::{Dispatcher, Queued};
+use crate::dispatch::{Depths, Dispatcher, Queued};
 use crate::requests::{TaskEnd, Terms};
 use crate::supervision::Children;
 use crate::task::{
@@ -45,6 +45,8 @@ pub(crate) enum TasksMessage {
     SetFlowLimit { flow: FlowId, runs_max: Option<u32> },
     /// The next waiting task is ripe.
     Ripe,
+    /// How many tasks wait.
+    Depths(RpcReplyPort<Depths>),
     /// Give no more slots.
     Quiesce(RpcReplyPort<()>),
 }
@@ -139,6 +141,9 @@ impl Actor for TasksSupervisor {
                 state.pump(&myself).await;
             }
             TasksMessage::Ripe => state.pump(&myself).await,
+            TasksMessage::Depths(reply) => {
+                let _ = reply.send(state.queue.depths());
+            }
             TasksMessage::Quiesce(reply) => {
                 state.quiescing = true;
                 let _ = reply.send(());

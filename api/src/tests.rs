@@ -8,6 +8,8 @@ mod events;
 mod http;
 mod keys;
 mod lists;
+mod log;
+mod metrics;
 mod requests;
 mod schedules;
 mod task_changes;
