@@ -86,7 +86,11 @@ pub(crate) fn changes_one(route: &Route<'_>) -> bool {
         Route::Keys(route) => matches!(route, K::Revoke(_)),
         // Each delivery is an event of its alert, so that a revision says nothing of its settings.
         Route::Alerts(_) => false,
-        Route::Service(_) | Route::History(_) | Route::Events(_) | Route::Workers(_) => false,
+        Route::Service(_)
+        | Route::History(_)
+        | Route::Events(_)
+        | Route::Log(_)
+        | Route::Workers(_) => false,
     }
 }
 
@@ -100,7 +104,7 @@ pub(crate) fn is_row(route: &Route<'_>) -> bool {
         Route::Keys(route) => matches!(route, K::Get(_)),
         Route::Workers(route) => matches!(route, W::Get(_)),
         Route::Alerts(route) => matches!(route, A::Get(_)),
-        Route::Service(_) | Route::History(_) | Route::Events(_) => false,
+        Route::Service(_) | Route::History(_) | Route::Events(_) | Route::Log(_) => false,
     }
 }
 

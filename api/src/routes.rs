@@ -13,6 +13,7 @@ pub mod events;
 pub mod flows;
 pub mod history;
 pub mod keys;
+pub mod log;
 pub mod schedules;
 pub mod service;
 pub mod sources;
@@ -39,6 +40,8 @@ pub enum Route<'a> {
     History(history::HistoryRoute<'a>),
     /// Events as they happen.
     Events(events::EventRoute),
+    /// The whole log.
+    Log(log::LogRoute),
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
     /// API keys.
@@ -99,6 +102,7 @@ resources! {
     Tasks tasks;
     History history;
     Events events;
+    Log log;
     Workers workers;
     Keys keys;
     Alerts alerts;
@@ -142,6 +146,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["flows", rest @ ..] => flows::route(method, rest)?.map(Route::Flows),
         ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
         ["tasks", rest @ ..] => tasks::route(method, rest)?.map(Route::Tasks),
+        ["log", rest @ ..] => log::route(method, rest)?.map(Route::Log),
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
         ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),

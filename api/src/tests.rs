@@ -8,6 +8,7 @@ mod events;
 mod http;
 mod keys;
 mod lists;
+mod log;
 mod metrics;
 mod requests;
 mod schedules;

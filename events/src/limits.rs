@@ -418,6 +418,16 @@ pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
 pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// Events of one page of the whole log.
+pub const LOG_PAGE_MAX: usize = 1_000;
+/// Bytes of events after which such a page takes no further one.
+pub const LOG_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Events that one such page looks at to find those that are wanted.
+pub const LOG_SCAN_EVENTS_MAX: usize = 50_000;
+/// How far clocks that are set back may have put an event's time behind its place in the log.
+pub const LOG_CLOCK_SLACK_MS: u64 = 3_600_000;
+/// Faults of a log that a check names one by one.
+pub const LOG_FINDINGS_MAX: usize = 100;
 /// How long a worker waits for an answer, beyond what it asked the server to wait itself.
 pub const WORKER_ANSWER_MS_MAX: u64 = 5_000;
 /// The first pause of a worker before it asks again a server that was away.

@@ -35,6 +35,7 @@ mod writer;
 mod tests;
 
 pub use alerts::{AlertFilter, AlertRow, DeliveryFilter, DeliveryRow};
+pub use database::{StoredState, stored};
 pub use error::{ProjectionError, QueryError};
 pub use find::Found;
 pub use flows::{FlowFilter, FlowRow};
@@ -46,5 +47,5 @@ pub use schedules::{
 };
 pub use sources::{SourceFilter, SourceRow};
 pub use store::{Listing, Page, Reads};
-pub use tasks::{AttemptRow, TaskCounts, TaskDetail, TaskFilter, TaskRow, TaskSort};
+pub use tasks::{AttemptRow, ComponentRow, TaskCounts, TaskDetail, TaskFilter, TaskRow, TaskSort};
 pub use workers::{WorkerFilter, WorkerRow};

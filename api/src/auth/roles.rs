@@ -8,6 +8,7 @@ use crate::routes::alerts::AlertRoute as A;
 use crate::routes::flows::FlowRoute as F;
 use crate::routes::history::Kind;
 use crate::routes::keys::KeyRoute as K;
+use crate::routes::log::LogRoute as L;
 use crate::routes::schedules::ScheduleRoute as S;
 use crate::routes::service::ServiceRoute as V;
 use crate::routes::sources::SourceRoute as O;
@@ -88,8 +89,11 @@ pub fn need(route: &Route<'_>) -> Need {
             | Kind::Alert => VIEWER,
             Kind::Key => ADMIN,
         },
-        // Events of API keys are left out for whoever may not list them.
+        // Here and in the next, events of API keys are left out for whoever may not list them.
         Route::Events(_) => VIEWER,
+        Route::Log(route) => match route {
+            L::List | L::Head | L::Get(_) => VIEWER,
+        },
         Route::Workers(route) => match route {
             W::List | W::Get(_) => VIEWER,
         },

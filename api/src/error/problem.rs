@@ -171,7 +171,9 @@ fn list_command(kind: &str) -> Cow<'static, str> {
                 version `remote`"
             .into();
     }
-    format!("list what exists: automagik {kind} list").into()
+    // An event is found in the log, and by its position.
+    let group = if kind == "event" { "log" } else { kind };
+    format!("list what exists: automagik {group} list").into()
 }
 
 /// The field of the request that a rule spoke about, where it is one.

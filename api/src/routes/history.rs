@@ -92,7 +92,7 @@ impl FromStr for Kind {
     }
 }
 
-pub(super) mod openapi;
+pub(crate) mod openapi;
 
 operation_ids!(HistoryRoute<'_> {
     Self { .. } => "readHistory",

@@ -91,6 +91,7 @@ const LINKS: &[(&str, &str)] = &[
     ("alerts", "/alerts"),
     ("whoami", "/whoami"),
     ("events", "/events"),
+    ("log", "/log"),
     ("metrics", "/metrics"),
     ("history", "/history/{kind}/{id}"),
     ("openapi", "/openapi.json"),

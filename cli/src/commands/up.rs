@@ -29,7 +29,7 @@ use crate::output::Out;
 mod banner;
 mod langflow;
 mod listen;
-mod lock;
+pub(crate) mod lock;
 pub(crate) mod signals;
 
 use banner::{Banner, LangFlowPlan};
@@ -268,7 +268,12 @@ async fn stop(server: Server, out: &Out) {
     }
 }
 
-fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Trouble {
+/// A file that the server cannot be started with.
+pub(crate) fn unusable(
+    what: &str,
+    path: &std::path::Path,
+    error: &dyn std::error::Error,
+) -> Trouble {
     let mut trouble =
         Trouble::new(Exit::Failed, format!("cannot open the {what} {}", path.display()));
     let mut cause = Some(error);
