@@ -36,6 +36,7 @@ mod index;
 pub mod langflow;
 mod open_tasks;
 pub mod remote;
+mod remote_worker;
 mod requests;
 mod reseal;
 mod root;
@@ -49,6 +50,8 @@ mod task;
 mod tasks;
 mod work;
 mod worker;
+mod workers;
+mod workforce;
 
 pub use error::{DispatchError, Rejection};
 pub use flows::{
@@ -58,7 +61,7 @@ pub use flows::{
 pub use requests::{
     AddRequest, AddSource, BadKey, Creation, Done, EditSchedule, IdempotencyKey, KeyChange,
     NewSchedule, NewTask, RemoteListing, Resealed, RetryTask, RunOptions, RunVersion, SparkHealth,
-    SyncFlow, TaskEnd, Triggered, UpdateSource, Who,
+    SyncFlow, TaskEnd, Triggered, UnservedSource, UpdateSource, Who,
 };
-pub use spark::{Spark, SparkConfig};
+pub use spark::{Spark, SparkConfig, WorkerPulse, WorkerWish};
 pub use work::{Call, CallTarget, HttpCall, LimitOf, TimeLimit, WorkOrder, execute, guarded};

@@ -13,7 +13,7 @@ use spark_events::limits::{
 };
 use spark_events::log::Direction;
 use spark_events::payload::{self, Payload};
-use spark_events::{Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId, WorkerId};
+use spark_events::{Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::catalog::Catalog;
@@ -23,14 +23,18 @@ use crate::flows::DriftWatch;
 use crate::langflow::http_client;
 use crate::open_tasks::OpenTasks;
 use crate::requests::{RunOptions, SparkHealth, TaskEnd, Who};
-use crate::root::{BuiltIn, Tree};
+use crate::root::{Staff, Tree};
 use crate::seal::Sealer;
 use crate::sources::Sources;
 use crate::supervision::CrashCount;
 use crate::tasks::TasksMessage;
+use crate::workforce::Workforce;
 
 mod schedules;
 mod tasks;
+mod workers;
+
+pub use workers::{WorkerPulse, WorkerWish};
 
 /// How long an actor may be silent before it is asked whether the log is the reason.
 const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
@@ -43,8 +47,12 @@ pub struct SparkConfig {
     pub clock: SharedClock,
     /// Where the sealing key and the start-up index are kept.
     pub data_dir: PathBuf,
-    /// Runs at once of the built-in worker.
+    /// Runs at once of the built-in worker; 0 for none.
     pub worker_slots: u32,
+    /// The silence after which a worker in another process is lost; from
+    /// [`spark_events::limits::WORKER_LOST_AFTER_MS_MIN`] to
+    /// [`spark_events::limits::WORKER_LOST_AFTER_MS_MAX`].
+    pub worker_lost_after: Duration,
     /// How often every source is probed.
     pub probe_every: Duration,
     /// This machine's name, for the worker's record.
@@ -83,11 +91,12 @@ impl Spark {
             running_tasks: AtomicU64::new(0),
             active_schedules: AtomicU64::new(0),
             schedules: OnceLock::new(),
-            worker_id: WorkerId::random(),
+            workers: Workforce::default(),
         });
-        let built_in = BuiltIn { hostname: config.hostname, slots: config.worker_slots };
+        let (hostname, slots) = (config.hostname, config.worker_slots);
+        let staff = Staff { hostname, slots, lost_after: config.worker_lost_after };
         let index_path = config.data_dir.join("index.bin");
-        let tree = Tree::start(&context, built_in, index_path).await?;
+        let tree = Tree::start(&context, staff, index_path).await?;
         let sources = Sources::start(context.clone(), tree.tasks.clone(), config.probe_every);
         let drift = DriftWatch::start(context.clone());
         let admission = Semaphore::new(COMMANDS_IN_FLIGHT_MAX);
@@ -111,12 +120,16 @@ impl Spark {
     #[must_use]
     pub fn health(&self) -> SparkHealth {
         let context = &self.0.context;
+        let (workers, accepting) = context.workers.counts();
         SparkHealth {
             log_trouble: context.log.health().trouble,
             open_tasks: context.open_tasks.count() as u64,
             running_tasks: context.running_tasks.load(Ordering::Relaxed),
             active_schedules: context.active_schedules.load(Ordering::Relaxed),
             drifted_flows: context.catalog.drifted_flows() as u64,
+            workers: workers as u64,
+            accepting_workers: accepting as u64,
+            unserved_sources: context.unserved_sources(),
             crashes: context.crashes.count(),
             last_crash: context.crashes.last(),
         }

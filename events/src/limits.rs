@@ -233,6 +233,10 @@ pub const WORKER_POLL_MS_MAX: u64 = 10_000;
 pub const WORKER_POLL_GAP_MS_MAX: u64 = 2_000;
 /// Deliveries to a worker that one answer carries; what is left goes with the next.
 pub const WORKER_DELIVERIES_MAX: usize = 256;
+/// Bytes of JSON after which such an answer takes no further delivery.
+pub const WORKER_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a worker's request waits for its reports to be durable; what is not is said again.
+pub const WORKER_RECEIPT_MS_MAX: u64 = 10_000;
 /// Reports that one request of a worker may bring.
 pub const WORKER_REPORTS_MAX: usize = 1_024;
 /// The first and the longest pause while the log is unavailable.

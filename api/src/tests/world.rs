@@ -111,6 +111,7 @@ pub(crate) async fn world() -> World {
         clock,
         data_dir: dir.path().to_owned(),
         worker_slots: 4,
+        worker_lost_after: Duration::from_secs(30),
         probe_every: std::time::Duration::from_secs(60),
         hostname: "test".to_owned(),
     });

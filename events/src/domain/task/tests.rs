@@ -412,3 +412,26 @@ fn nothing_is_continued_where_no_job_can_be_left() {
     let now_direct = given([create(9), start(1), fail(1, FailureClass::WorkerLost), direct(2)]);
     assert_eq!(continues(&now_direct), None, "a direct call has no key");
 }
+
+#[test]
+fn a_background_job_outlives_its_worker_unless_the_worker_may_be_alive() {
+    let attempt = |mode| {
+        let start =
+            TaskCommand::Start { attempt: 1, worker_id: worker(), mode, definition_hash: None };
+        match given([create(4), start]) {
+            Task::Running { attempt, .. } => attempt,
+            other => panic!("{other:?}"),
+        }
+    };
+    let class = |mode, end| match attempt(mode).hand_over(end) {
+        HandOver::TakeUpAgain => None,
+        HandOver::Fail(failure) => Some(failure.class),
+    };
+    let (background, direct) = (CallMode::Background, CallMode::Direct);
+    assert_eq!(class(background, WorkerEnd::Lost), Some(FailureClass::WorkerLost));
+    assert_eq!(class(direct, WorkerEnd::Lost), Some(FailureClass::WorkerLost));
+    assert_eq!(class(background, WorkerEnd::Replaced), None);
+    assert_eq!(class(direct, WorkerEnd::Replaced), Some(FailureClass::WorkerLost));
+    assert_eq!(class(background, WorkerEnd::Left), None);
+    assert_eq!(class(direct, WorkerEnd::Left), Some(FailureClass::Interrupted));
+}
