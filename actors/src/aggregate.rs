@@ -12,6 +12,7 @@ use spark_events::{
     Aggregate, ExpectedRevision, LogError, Metadata, NewEvent, Position, Revision, SharedClock,
     SharedLog, StreamName, ids,
 };
+use uuid::Uuid;
 
 /// What to do while the log is unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +53,15 @@ pub(crate) struct Shell<A: Aggregate> {
     stream: StreamName,
     state: A,
     revision: Option<Revision>,
+    /// The correlation id of the first event, once that was seen.
+    correlation: Option<Uuid>,
 }
 
 impl<A: Aggregate> Shell<A> {
     /// An aggregate that is believed to have no events yet. A wrong belief is found out by the
     /// first append, which then reads what is there.
     pub(crate) fn new(log: SharedLog, clock: SharedClock, stream: StreamName) -> Self {
-        Self { log, clock, stream, state: A::default(), revision: None }
+        Self { log, clock, stream, state: A::default(), revision: None, correlation: None }
     }
 
     /// An aggregate whose state is known up to a revision. Later events are found in the same way.
@@ -76,6 +79,12 @@ impl<A: Aggregate> Shell<A> {
     /// The revision of the last event this shell has seen.
     pub(crate) fn revision(&self) -> Option<Revision> {
         self.revision
+    }
+
+    /// What the stream began with: the correlation id of its first event. `None` where this shell
+    /// has not seen it.
+    pub(crate) fn correlation(&self) -> Option<Uuid> {
+        self.correlation
     }
 
     /// Reads what the stream holds beyond the known revision. A missing stream is no error.
@@ -109,6 +118,9 @@ impl<A: Aggregate> Shell<A> {
                 let event = A::Event::from_recorded(&recorded)?;
                 self.state = std::mem::take(&mut self.state).evolve(&event);
                 self.revision = Some(recorded.revision);
+                if recorded.revision == Revision(0) {
+                    self.correlation = Some(recorded.metadata.correlation_id);
+                }
             }
             if complete {
                 return Ok(());
@@ -185,6 +197,9 @@ impl<A: Aggregate> Shell<A> {
                 }
             };
             let appended = attempt?;
+            if self.revision.is_none() {
+                self.correlation = Some(metadata.correlation_id);
+            }
             self.revision = Some(appended.revision);
             return Ok(appended.position);
         }

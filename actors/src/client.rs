@@ -3,6 +3,7 @@
 use spark_events::domain::failure::Failure;
 use spark_events::domain::http_request::HttpRequest;
 use spark_events::domain::source::{Capabilities, SourceKind};
+use spark_events::domain::trace::TraceParent;
 
 use crate::http_source::HttpSource;
 use crate::langflow::{BadUrl, LangFlow, Secret};
@@ -29,6 +30,14 @@ impl SourceClient {
             }
             SourceKind::Http(settings) => Self::Http(HttpSource::new(http, url, key, settings)?),
         })
+    }
+
+    /// The same source, told with every request which run it is for.
+    pub(crate) fn within(self, place: Option<TraceParent>) -> Self {
+        match self {
+            Self::LangFlow(client) => Self::LangFlow(client.within(place)),
+            Self::Http(client) => Self::Http(client.within(place)),
+        }
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -8,9 +8,13 @@ use reqwest::{Method, RequestBuilder, Response};
 use spark_events::domain::component::MASK;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::source::KeyHeader;
+use spark_events::domain::trace::TraceParent;
 use spark_events::limits;
 
 use crate::langflow::{BadUrl, Secret};
+
+/// The header by which a server is told for which run it works (W3C Trace Context).
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A key as it is sent.
 #[derive(Clone)]
@@ -42,6 +46,8 @@ pub(crate) struct Connection {
     /// Without a trailing slash.
     url: Arc<str>,
     key: Option<Key>,
+    /// The run that is worked for, as it is told to the server.
+    place: Option<HeaderValue>,
     /// What should be running there, for messages.
     server: &'static str,
 }
@@ -85,7 +91,7 @@ impl Connection {
         let key = api_key.filter(|key| !key.expose().is_empty());
         let key = key.map(|key| Key::new(key, header)).transpose()?;
         let url = parsed.as_str().trim_end_matches('/').into();
-        Ok(Self { http, url, key, server })
+        Ok(Self { http, url, key, place: None, server })
     }
 }
 
@@ -126,11 +132,20 @@ impl From<CallError> for Failure {
 impl Connection {
     /// A request with the key and without a time limit. `path` is empty or begins with a slash.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.url));
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(place) = &self.place {
+            request = request.header(TRACE_PARENT, place.clone());
+        }
         match &self.key {
             Some(key) => request.header(key.name.clone(), key.value.clone()),
             None => request,
         }
+    }
+
+    /// Tells the server with every request for which run it is.
+    pub(crate) fn set_place(&mut self, place: Option<TraceParent>) {
+        // Digits and dashes, which any header can carry.
+        self.place = place.and_then(|place| HeaderValue::from_str(&place.to_string()).ok());
     }
 
     /// The base URL, without a trailing slash.

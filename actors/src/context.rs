@@ -7,6 +7,7 @@ use ractor::ActorRef;
 use spark_events::{SharedClock, SharedLog, TaskId};
 
 use crate::catalog::Catalog;
+use crate::keys::KeyTable;
 use crate::open_tasks::OpenTasks;
 use crate::requests::{TaskEnd, UnservedSource};
 use crate::schedules::SchedulesMessage;
@@ -18,6 +19,7 @@ pub(crate) struct Context {
     pub(crate) log: SharedLog,
     pub(crate) clock: SharedClock,
     pub(crate) catalog: Catalog,
+    pub(crate) keys: KeyTable,
     pub(crate) open_tasks: OpenTasks,
     pub(crate) crashes: CrashCount,
     /// Tasks that hold a slot; kept by the tasks' supervisor.

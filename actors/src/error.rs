@@ -1,5 +1,6 @@
 //! What a caller of [`crate::Spark`] can be told instead of a result.
 
+use spark_events::domain::api_key::ApiKeyRejection;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::flow::FlowRejection;
 use spark_events::domain::schedule::ScheduleRejection;
@@ -29,6 +30,9 @@ pub enum Rejection {
     /// A worker's rule.
     #[error(transparent)]
     Worker(#[from] WorkerRejection),
+    /// An API key's rule.
+    #[error(transparent)]
+    Key(#[from] ApiKeyRejection),
 }
 
 /// Why a command did not happen, or may not have happened.
@@ -40,7 +44,7 @@ pub enum DispatchError {
     /// The command is about something that does not exist; nothing was stored.
     #[error("no {kind} has the id or name {id:?}")]
     NotFound {
-        /// `source`, `flow`, `schedule` or `task`.
+        /// `source`, `flow`, `schedule`, `task`, `worker` or `key`.
         kind: &'static str,
         /// What was asked for.
         id: String,
@@ -129,7 +133,8 @@ impl DispatchError {
                 | Rejection::Schedule(ScheduleRejection::Absent)
                 | Rejection::Source(SourceRejection::Absent | SourceRejection::Removed)
                 | Rejection::Flow(FlowRejection::Absent)
-                | Rejection::Worker(WorkerRejection::Absent) => {
+                | Rejection::Worker(WorkerRejection::Absent)
+                | Rejection::Key(ApiKeyRejection::Absent) => {
                     Self::NotFound { kind, id: id.to_string() }
                 }
                 why => Self::Rejected(why),

@@ -8,6 +8,7 @@ use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::http_request::{Filled, HttpMethod, HttpRequest, Values};
 use spark_events::domain::source::{Capabilities, HttpSettings};
 use spark_events::domain::task::RemoteStop;
+use spark_events::domain::trace::TraceParent;
 use spark_events::limits;
 use tokio::sync::watch;
 
@@ -35,6 +36,12 @@ impl HttpSource {
     ) -> Result<Self, BadUrl> {
         let connection = Connection::new(http, url, api_key, &settings.auth, "the server")?;
         Ok(Self { connection, health_path: settings.health_path.clone() })
+    }
+
+    /// The same server, told with every request which run it is for.
+    pub(crate) fn within(mut self, place: Option<TraceParent>) -> Self {
+        self.connection.set_place(place);
+        self
     }
 
     /// The base URL, without a trailing slash.

@@ -15,7 +15,7 @@ use spark_events::domain::task::{TaskEvent, TaskStatus, TimeLimits};
 use spark_events::domain::worker::{WorkerEvent, WorkerStage, WorkerStarted};
 use spark_events::limits::READ_EVENTS_MAX;
 use spark_events::{
-    Aggregate, CodecError, EventLog, FlowId, LogError, Position, RecordedEvent, ScheduleId,
+    Aggregate, CodecError, EventLog, FlowId, KeyId, LogError, Position, RecordedEvent, ScheduleId,
     SourceId, TaskId, Timestamp, WorkerId,
 };
 
@@ -23,8 +23,10 @@ use crate::dispatch::Queued;
 use crate::open_tasks::Owner;
 
 mod file;
+mod keys;
 mod schedules;
 
+use keys::KeyNote;
 pub(crate) use schedules::HandOver;
 use schedules::{ScheduleNote, Uncounted};
 
@@ -89,6 +91,8 @@ pub(crate) struct Index {
     pub(crate) tasks: BTreeMap<TaskId, OpenTask>,
     pub(crate) hand_overs: BTreeMap<TaskId, HandOver>,
     pub(crate) uncounted: BTreeMap<TaskId, Uncounted>,
+    /// API keys; of the revoked ones the newest.
+    keys: BTreeMap<KeyId, KeyNote>,
     /// Workers that have not said goodbye: what each is, as JSON, and its stage.
     workers: BTreeMap<WorkerId, (Vec<u8>, WorkerStage)>,
 }
@@ -186,6 +190,7 @@ impl Index {
             }
             FlowId::CATEGORY => self.flow(FlowId(id), event)?,
             WorkerId::CATEGORY => self.worker(WorkerId(id), event)?,
+            KeyId::CATEGORY => self.key(KeyId(id), event)?,
             _ => {}
         }
         Ok(())

@@ -12,6 +12,7 @@ use serde_json::Value;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::source::{Capabilities, KeyHeader};
 use spark_events::domain::task::{CallMode, ComponentLog, RemoteStop};
+use spark_events::domain::trace::TraceParent;
 use tokio::sync::watch;
 
 use crate::connection::Connection;
@@ -196,6 +197,12 @@ impl LangFlow {
         let header = KeyHeader::default();
         Connection::new(http, url, api_key, &header, "LangFlow")
             .map(|connection| Self { connection })
+    }
+
+    /// The same server, told with every request which run it is for.
+    pub(crate) fn within(mut self, place: Option<TraceParent>) -> Self {
+        self.connection.set_place(place);
+        self
     }
 
     /// The base URL, without a trailing slash.

@@ -17,6 +17,7 @@
 //! - `client.rs`: the client of a source of any kind. `langflow.rs`: LangFlow's, one file per API
 //!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
 //!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
+//! - `keys.rs`: API keys and whose they are.
 //! - `index.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
@@ -33,6 +34,7 @@ mod flows;
 mod http_flows;
 mod http_source;
 mod index;
+mod keys;
 pub mod langflow;
 mod open_tasks;
 pub mod remote;
@@ -58,6 +60,7 @@ pub use flows::{
     CreateFlow, DiffAsked, DiffSide, EditFlow, FlowVersion, PushFlow, Pushed, SyncFailure,
     SyncOutcome, SyncReport, SyncWhich, VersionRef,
 };
+pub use keys::{KnownKey, NewKey, Revocation};
 pub use requests::{
     AddRequest, AddSource, BadKey, Creation, Done, EditSchedule, IdempotencyKey, KeyChange,
     NewSchedule, NewTask, RemoteListing, Resealed, RetryTask, RunOptions, RunVersion, SparkHealth,

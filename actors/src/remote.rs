@@ -77,6 +77,10 @@ pub struct Poll {
     /// All attempts it has, said once after [`Polled::resync`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holding: Option<Vec<Held>>,
+    /// Whether it is about to leave: it takes no new work, and asks only to be heard and to learn what
+    /// is to be stopped.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// An attempt, as both sides name it.

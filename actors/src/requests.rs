@@ -25,22 +25,30 @@ pub struct Who {
     pub actor: Arc<str>,
     /// What they gave as the reason.
     pub reason: Option<Arc<str>>,
-    /// The request's id: correlation and causation of everything that follows.
+    /// The request's id: the causation of what follows at once.
     pub request_id: Uuid,
+    /// The trace that the request is a part of, where its caller named one: the correlation of
+    /// everything that follows; else that is the request's id.
+    pub trace: Option<Uuid>,
 }
 
 impl Who {
     /// Spark itself, on its own account.
     #[must_use]
     pub fn system() -> Self {
-        Self { actor: "system".into(), reason: None, request_id: spark_events::ids::new_uuid() }
+        Self {
+            actor: "system".into(),
+            reason: None,
+            request_id: spark_events::ids::new_uuid(),
+            trace: None,
+        }
     }
 
     /// The metadata of events that this request leads to.
     #[must_use]
     pub fn metadata(&self) -> Metadata {
         Metadata {
-            correlation_id: self.request_id,
+            correlation_id: self.trace.unwrap_or(self.request_id),
             causation_id: self.request_id,
             actor: self.actor.clone(),
             reason: self.reason.clone(),

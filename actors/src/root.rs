@@ -102,6 +102,7 @@ impl Tree {
                 IndexError::Codec { .. } => DispatchError::Internal(error.to_string()),
             })?;
         fill_catalog(context, &index);
+        index.fill_keys(&context.keys);
         say_goodbye_for_the_lost(context, &index).await?;
 
         let spawned = |error: ractor::SpawnErr| DispatchError::Internal(error.to_string());

@@ -20,6 +20,7 @@ use crate::catalog::Catalog;
 use crate::context::{Context, Shared};
 use crate::error::DispatchError;
 use crate::flows::DriftWatch;
+use crate::keys::KeyTable;
 use crate::langflow::http_client;
 use crate::open_tasks::OpenTasks;
 use crate::requests::{RunOptions, SparkHealth, TaskEnd, Who};
@@ -38,6 +39,9 @@ pub use workers::{WorkerPulse, WorkerWish};
 
 /// How long an actor may be silent before it is asked whether the log is the reason.
 const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
+
+/// What is said where an actor ended before it answered.
+const ENDED_FIRST: &str = "the actor ended before it answered";
 
 /// What a Spark is started with.
 pub struct SparkConfig {
@@ -86,6 +90,7 @@ impl Spark {
             log: config.log,
             clock: config.clock,
             catalog: Catalog::new(http, sealer),
+            keys: KeyTable::default(),
             open_tasks: OpenTasks::default(),
             crashes: CrashCount::default(),
             running_tasks: AtomicU64::new(0),
@@ -269,9 +274,7 @@ impl Spark {
                 tokio::time::timeout(rest, receiver).await.map_err(late)?
             }
         };
-        answered.unwrap_or_else(|_| {
-            Err(DispatchError::Internal("the actor ended before it answered".into()))
-        })
+        answered.unwrap_or_else(|_| Err(DispatchError::Internal(ENDED_FIRST.into())))
     }
 }
 

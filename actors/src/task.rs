@@ -81,6 +81,7 @@ impl Actor for TaskActor {
             return Ok(());
         }
         state.shell.recover(Patience::WaitOut).await?;
+        state.take_correlation();
         if let Task::Running { attempt, .. } = state.shell.state() {
             state.act_as(attempt.worker_id);
         }
@@ -164,6 +165,13 @@ impl TaskState {
         }
     }
 
+    /// Everything that this actor does belongs to what the task was made for.
+    fn take_correlation(&mut self) {
+        if let Some(correlation_id) = self.shell.correlation() {
+            self.metadata.correlation_id = correlation_id;
+        }
+    }
+
     fn note<E>(&mut self, executed: &Executed<E>) {
         self.position = executed.position.unwrap_or(self.position);
     }
@@ -184,6 +192,7 @@ impl TaskState {
         if unsure && self.shell.recover(Patience::WaitOut).await.is_err() {
             tracing::error!(task = %self.id, "a task whose creation is in doubt cannot be read");
         }
+        self.take_correlation();
         self.settle();
     }
 

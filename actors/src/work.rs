@@ -14,8 +14,10 @@ use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::http_request::{HttpRequest, Values};
 use spark_events::domain::source::{Capabilities, SourceKind};
 use spark_events::domain::task::{CallMode, RemoteStop};
+use spark_events::domain::trace::{SpanId, TraceParent};
 use spark_events::limits::STOP_AFTER_TIMEOUT_MS_MAX;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::client::SourceClient;
 use crate::http_source::HttpSource;
@@ -35,6 +37,9 @@ pub struct WorkOrder {
     pub task_id: TaskId,
     /// The attempt's number, from 1.
     pub attempt: u32,
+    /// The trace that the call belongs to: the correlation id of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Uuid>,
     /// The server that is called.
     pub source: CallTarget,
     /// What it is asked.
@@ -182,8 +187,11 @@ where
     Done: Future<Output = ()> + Send,
 {
     let CallTarget { kind, url, api_key, capabilities } = order.source;
+    let (task_id, attempt) = (order.task_id, order.attempt);
+    let place =
+        order.trace.map(|trace| TraceParent { trace, span: SpanId::of_call(task_id, attempt) });
     let client = match SourceClient::new(http.clone(), &kind, &url, api_key) {
-        Ok(client) => client,
+        Ok(client) => client.within(place),
         Err(error) => return failed(FailureClass::BadInput, error.to_string()),
     };
     match (client, order.call) {
@@ -197,7 +205,7 @@ where
             client.run(&capabilities, &request, stopped, submitted).await
         }
         (SourceClient::Http(client), Call::Http(call)) => {
-            ask(&client, &call, (order.task_id, order.attempt), stopped).await
+            ask(&client, &call, (task_id, attempt), stopped).await
         }
         (SourceClient::LangFlow(_), Call::Http(_)) | (SourceClient::Http(_), Call::LangFlow(_)) => {
             failed(FailureClass::Gone, "the source is of another kind than its flow".into())

@@ -12,7 +12,8 @@ use spark_projections::{Projections, Reads};
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
-use crate::auth::AuthKeys;
+use crate::auth::roles::need;
+use crate::auth::{self, AuthKeys};
 use crate::call::{Call, request_id};
 use crate::error::ApiError;
 use crate::live::Live;
@@ -120,15 +121,15 @@ impl App {
         let Head { method, path, query, headers, id } = head;
         let route = routes::route(method, path);
         // Whoever has no key does not learn which paths there are.
-        let actor = match &route {
-            Ok(route) if route.is_open() => "anonymous".into(),
-            _ => self.keys.check(headers.get("x-api-key").map(|key| key.as_bytes()))?,
-        };
+        let needed = route.as_ref().ok().map(need);
+        let key = headers.get("x-api-key").map(|key| key.as_bytes());
+        let caller = auth::caller(self, needed, key, id).await?;
         let route = route?;
+        caller.may(need(&route))?;
         let query = Query::parse(query)?;
         let takes_body = ![Method::GET, Method::HEAD].contains(method);
-        let body = if takes_body { read_body(body).await? } else { Bytes::new() };
-        let call = Call { app: self, actor, request_id: id, query, headers, body };
+        let body = if takes_body { read_body(body, bounds(&route)).await? } else { Bytes::new() };
+        let call = Call { app: self, caller, request_id: id, query, headers, body };
         dispatch(route, &call).await
     }
 }
@@ -145,12 +146,32 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
         Route::Events => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
+        Route::Keys(route) => Box::pin(routes::keys::handle(route, call)).await,
+    }
+}
+
+/// The most bytes that a body may have, and the longest that it may take to arrive.
+#[derive(Clone, Copy)]
+struct Bounds {
+    bytes: u64,
+    ms: u64,
+}
+
+fn bounds(route: &Route<'_>) -> Bounds {
+    match route {
+        // They bring the results of runs.
+        Route::Workers(routes::workers::WorkerRoute::Reports(_)) => Bounds {
+            bytes: limits::WORKER_REPORTS_BYTES_MAX,
+            ms: limits::WORKER_REPORTS_BODY_MS_MAX,
+        },
+        _ => Bounds { bytes: limits::REQUEST_BODY_BYTES_MAX, ms: limits::REQUEST_BODY_MS_MAX },
     }
 }
 
 /// Reads the body, bounded in size and time.
 async fn read_body<D: Buf, E: std::fmt::Display>(
     body: impl Stream<Item = Result<D, E>>,
+    bounds: Bounds,
 ) -> Result<Bytes, ApiError> {
     let mut body = std::pin::pin!(body);
     let read = async {
@@ -160,11 +181,11 @@ async fn read_body<D: Buf, E: std::fmt::Display>(
         };
         let first = first.copy_to_bytes(first.remaining());
         let Some(mut piece) = next(&mut body).await? else {
-            return checked(first);
+            return checked(first, bounds);
         };
         let mut all = BytesMut::from(&first[..]);
         loop {
-            if (all.len() + piece.remaining()) as u64 > limits::REQUEST_BODY_BYTES_MAX {
+            if (all.len() + piece.remaining()) as u64 > bounds.bytes {
                 return Err(ApiError::BodyTooLarge);
             }
             while piece.has_remaining() {
@@ -179,14 +200,14 @@ async fn read_body<D: Buf, E: std::fmt::Display>(
             }
         }
     };
-    match tokio::time::timeout(Duration::from_millis(limits::REQUEST_BODY_MS_MAX), read).await {
+    match tokio::time::timeout(Duration::from_millis(bounds.ms), read).await {
         Ok(body) => body,
         Err(_) => Err(ApiError::BodyTimeout),
     }
 }
 
-fn checked(body: Bytes) -> Result<Bytes, ApiError> {
-    if body.len() as u64 > limits::REQUEST_BODY_BYTES_MAX {
+fn checked(body: Bytes, bounds: Bounds) -> Result<Bytes, ApiError> {
+    if body.len() as u64 > bounds.bytes {
         return Err(ApiError::BodyTooLarge);
     }
     Ok(body)

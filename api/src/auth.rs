@@ -1,59 +1,119 @@
-//! Who may call: the API keys and their comparison. Never logs a key and never prints one.
+//! Who calls: the key that a request came with, and whose it is. Never logs a key and never prints
+//! one. What each endpoint needs stands in [`roles`].
 
 use std::hint::black_box;
 use std::sync::Arc;
 
+use spark_actors::{KnownKey, Who};
+use spark_events::KeyId;
+use spark_events::domain::api_key::{LOCAL_KEY, Role};
+
+use crate::app::App;
+use crate::call::correlation;
 use crate::error::ApiError;
 
-/// The keys that the API takes, each with a name that stands in the events it leads to.
+pub mod roles;
+
+use roles::Need;
+
+/// The key in the data directory: named `local`, with the role `admin`.
 #[derive(Clone)]
 pub struct AuthKeys {
-    keys: Arc<[Key]>,
-}
-
-struct Key {
-    secret: Box<str>,
-    actor: Arc<str>,
+    local: Arc<str>,
 }
 
 impl std::fmt::Debug for AuthKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|key| &key.actor)).finish()
+        f.write_str("AuthKeys(..)")
     }
 }
 
 impl AuthKeys {
-    /// One key, named `local`.
+    /// Takes the key. An empty one never matches.
     #[must_use]
     pub fn local(secret: &str) -> Self {
-        Self::named([("local", secret)])
+        Self { local: secret.into() }
     }
 
-    /// Keys by name. Without any, every call is refused; an empty secret never matches.
+    /// Whether this is the key. Takes the same time for every wrong key of one length.
     #[must_use]
-    pub fn named<'a>(keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let key = |(name, secret): (&str, &str)| Key {
-            secret: secret.into(),
-            actor: format!("user:{name}").into(),
-        };
-        Self { keys: keys.into_iter().map(key).collect() }
+    pub fn is_local(&self, given: &[u8]) -> bool {
+        same(self.local.as_bytes(), given) && !self.local.is_empty()
+    }
+}
+
+/// Whoever sent a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// As it stands in events: `user:<key name>`.
+    pub actor: Arc<str>,
+    /// The key's name; `None` without a key.
+    pub name: Option<String>,
+    /// What the key may do; `None` without a key.
+    pub role: Option<Role>,
+    /// The key's id; `None` for the key in the data directory.
+    pub key: Option<KeyId>,
+}
+
+impl Caller {
+    fn anonymous() -> Self {
+        Self { actor: "anonymous".into(), name: None, role: None, key: None }
     }
 
-    /// Who holds this key: `user:<key name>`. Takes the same time for every wrong key of one
-    /// length.
+    fn local() -> Self {
+        Self {
+            actor: format!("user:{LOCAL_KEY}").into(),
+            name: Some(LOCAL_KEY.to_owned()),
+            role: Some(Role::Admin),
+            key: None,
+        }
+    }
+
+    fn of(key: KnownKey) -> Self {
+        let (name, role, id) = (Some(key.name), Some(key.role), Some(key.id));
+        Self { actor: key.actor, name, role, key: id }
+    }
+
+    /// Refuses what the role does not suffice for.
     ///
     /// # Errors
-    /// `KeyMissing` and `KeyWrong`.
-    pub fn check(&self, given: Option<&[u8]>) -> Result<Arc<str>, ApiError> {
-        let given = given.ok_or(ApiError::KeyMissing)?;
-        let mut actor = None;
-        for key in self.keys.iter() {
-            if same(key.secret.as_bytes(), given) && !key.secret.is_empty() {
-                actor = Some(&key.actor);
+    /// `RoleTooLow`.
+    pub fn may(&self, need: Need) -> Result<(), ApiError> {
+        match (need, self.role) {
+            (Need::Nobody | Need::AnyKey, _) => Ok(()),
+            (Need::Role(needed), Some(role)) if role.covers(needed) => Ok(()),
+            (Need::Role(needed), role) => {
+                Err(ApiError::RoleTooLow { key: self.name.clone(), role, needed })
             }
         }
-        actor.cloned().ok_or(ApiError::KeyWrong)
     }
+}
+
+/// Who sent a request with this key, or with none where none is needed.
+///
+/// # Errors
+/// `KeyMissing`, `KeyWrong` and `KeyRevoked`.
+pub async fn caller(
+    app: &App,
+    need: Option<Need>,
+    given: Option<&[u8]>,
+    request_id: &str,
+) -> Result<Caller, ApiError> {
+    if need == Some(Need::Nobody) {
+        return Ok(Caller::anonymous());
+    }
+    let given = given.ok_or(ApiError::KeyMissing)?;
+    if app.keys.is_local(given) {
+        return Ok(Caller::local());
+    }
+    let key = app.spark.key_of(given).ok_or(ApiError::KeyWrong)?;
+    if let Some(revoked) = key.revoked {
+        return Err(ApiError::KeyRevoked { key: key.name, at: revoked.at, by: revoked.by });
+    }
+    let (actor, request_id) = (Arc::clone(&key.actor), correlation(request_id));
+    let who = Who { actor, reason: None, request_id, trace: None };
+    app.spark.key_used(key.id, &who).await;
+    Ok(Caller::of(key))
 }
 
 /// Compares without leaving early, so that the time tells nothing about where they differ.
@@ -70,25 +130,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_names_its_holder() {
-        let keys = AuthKeys::named([("ci", "aaaa"), ("ops", "bbbb")]);
-        assert_eq!(&*keys.check(Some(b"aaaa")).unwrap(), "user:ci");
-        assert_eq!(&*keys.check(Some(b"bbbb")).unwrap(), "user:ops");
-        assert_eq!(format!("{keys:?}"), r#"["user:ci", "user:ops"]"#);
-    }
-
-    #[test]
     fn only_the_exact_key_is_taken() {
         let keys = AuthKeys::local("secret");
-        assert!(matches!(keys.check(None), Err(ApiError::KeyMissing)));
+        assert!(keys.is_local(b"secret"));
         for wrong in ["", "s", "secre", "secret ", "Secret", "secrets", "secret\0"] {
-            let checked = keys.check(Some(wrong.as_bytes()));
-            assert!(matches!(checked, Err(ApiError::KeyWrong)), "{wrong:?}");
+            assert!(!keys.is_local(wrong.as_bytes()), "{wrong:?}");
         }
-        assert!(matches!(keys.check(Some(b"\xff\xfe")), Err(ApiError::KeyWrong)));
-        let empty = AuthKeys::local("");
-        assert!(matches!(empty.check(Some(b"")), Err(ApiError::KeyWrong)));
-        let none = AuthKeys::named([]);
-        assert!(matches!(none.check(Some(b"secret")), Err(ApiError::KeyWrong)));
+        assert!(!keys.is_local(b"\xff\xfe"));
+        assert!(!AuthKeys::local("").is_local(b""));
+        assert!(!format!("{keys:?}").contains("secret"));
     }
 }

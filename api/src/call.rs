@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spark_actors::{BadKey, IdempotencyKey, Who};
+use spark_events::domain::trace::TraceParent;
 use spark_events::{Position, ids, limits};
 use uuid::Uuid;
 use warp::http::HeaderMap;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::body;
 use crate::error::ApiError;
 use crate::query::Query;
@@ -19,8 +21,8 @@ use crate::query::Query;
 pub struct Call<'a> {
     /// The server's parts.
     pub app: &'a App,
-    /// Who asks: `user:<key name>`.
-    pub actor: Arc<str>,
+    /// Who asks.
+    pub caller: Caller,
     /// The request's id as text.
     pub request_id: &'a str,
     /// The query, decoded.
@@ -45,9 +47,10 @@ impl Call<'_> {
             None => self.header_reason()?,
         };
         Ok(Who {
-            actor: Arc::clone(&self.actor),
+            actor: Arc::clone(&self.caller.actor),
             reason: reason.filter(|text| !text.trim().is_empty()).map(Into::into),
             request_id: correlation(self.request_id),
+            trace: trace_parent(self.headers).map(|place| place.trace),
         })
     }
 
@@ -118,6 +121,13 @@ impl Call<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The caller's place in a distributed trace, where it named one. What cannot be read is passed
+/// over, as the standard asks.
+#[must_use]
+pub fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 fn too_long() -> String {

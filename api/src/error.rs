@@ -2,15 +2,18 @@
 //! code and a title. No other file names an HTTP status of an error. Owns the problem's form
 //! (RFC 9457); never writes it onto the wire.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use spark_actors::{DispatchError, Rejection};
+use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::failure::FailureClass;
 use spark_events::domain::flow::FlowRejection;
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
 use spark_events::domain::worker::{NotAdmitted, WorkerRejection};
-use spark_events::{LogError, Position, TaskId, limits};
+use spark_events::{LogError, Position, TaskId, Timestamp, limits};
 use warp::http::StatusCode;
 
 mod problem;
@@ -69,6 +72,26 @@ pub enum ApiError {
     /// The API key is not one of ours.
     #[error("Invalid API key")]
     KeyWrong,
+    /// The API key was taken back.
+    #[error("the API key {key} was revoked by {by} at {}", at.format("%Y-%m-%d %H:%M:%S UTC"))]
+    KeyRevoked {
+        /// Its name.
+        key: String,
+        /// When.
+        at: Timestamp,
+        /// Who did it.
+        by: Arc<str>,
+    },
+    /// The role of the API key does not suffice.
+    #[error("{}; this needs the role {needed}", whose(.key.as_deref(), *.role))]
+    RoleTooLow {
+        /// The key's name.
+        key: Option<String>,
+        /// Its role.
+        role: Option<Role>,
+        /// The role that it takes.
+        needed: Role,
+    },
     /// The body is over the bound.
     #[error("the body is larger than {max} bytes", max = limits::REQUEST_BODY_BYTES_MAX)]
     BodyTooLarge,
@@ -119,7 +142,7 @@ pub enum ApiError {
     /// Nothing has this id, prefix or name.
     #[error("no {kind} has the id, id prefix or name {text:?}")]
     NotFound {
-        /// `source`, `flow`, `schedule`, `task` or `worker`.
+        /// `source`, `flow`, `schedule`, `task`, `worker` or `key`.
         kind: &'static str,
         /// What was asked for.
         text: String,
@@ -129,7 +152,7 @@ pub enum ApiError {
     /// Several things have this prefix or name.
     #[error("{text:?} could be any of {} {kind}s", .candidates.len())]
     Ambiguous {
-        /// `source`, `flow`, `schedule`, `task` or `worker`.
+        /// `source`, `flow`, `schedule`, `task`, `worker` or `key`.
         kind: &'static str,
         /// What was asked for.
         text: String,
@@ -194,6 +217,8 @@ impl ApiError {
             Self::KeyReused { .. } => R::KEY_REUSED,
             Self::KeyMissing => R::KEY_MISSING,
             Self::KeyWrong => R::KEY_WRONG,
+            Self::RoleTooLow { .. } => R::ROLE_TOO_LOW,
+            Self::KeyRevoked { .. } => R::KEY_REVOKED,
             Self::NotFound { .. } => R::NOT_FOUND,
             Self::Ambiguous { .. } => R::AMBIGUOUS,
             Self::Dispatch(error) => dispatch_row(error),
@@ -277,6 +302,10 @@ table! {
     KEY_MISSING = UNAUTHORIZED "SPK-2001" "The API key is missing";
     /// The API key is not one of ours.
     KEY_WRONG = UNAUTHORIZED "SPK-2002" "The API key is wrong";
+    /// The role of the API key does not suffice.
+    ROLE_TOO_LOW = FORBIDDEN "SPK-2003" "The role of the API key does not suffice";
+    /// The API key was taken back.
+    KEY_REVOKED = UNAUTHORIZED "SPK-2004" "The API key was revoked";
     /// Nothing has this id, prefix or name.
     NOT_FOUND = NOT_FOUND "SPK-3001" "There is no such thing";
     /// Several things have this prefix or name.
@@ -313,6 +342,8 @@ table! {
     READ_MODEL = SERVICE_UNAVAILABLE "SPK-5006" "The read model cannot be read";
     /// The command got no answer in time; it may still happen.
     COMMAND_TIMEOUT = GATEWAY_TIMEOUT "SPK-5007" "The command got no answer in time";
+    /// All places of listeners are taken.
+    TOO_MANY_LISTENERS = SERVICE_UNAVAILABLE "SPK-5008" "Too many clients listen";
     /// A worker's id or name is that of another one that is there.
     WORKER_TAKEN = CONFLICT "SPK-6001" "The worker's name or id is in use";
     /// A worker speaks another version of the protocol.
@@ -321,8 +352,6 @@ table! {
     WORKER_CLOCK = UNPROCESSABLE_ENTITY "SPK-6003" "The worker's clock is wrong";
     /// The worker is gone here.
     WORKER_GONE = GONE "SPK-6004" "The worker is gone here";
-    /// All places of listeners are taken.
-    TOO_MANY_LISTENERS = SERVICE_UNAVAILABLE "SPK-5008" "Too many clients listen";
 }
 
 fn dispatch_row(error: &DispatchError) -> Row {
@@ -345,24 +374,25 @@ fn dispatch_row(error: &DispatchError) -> Row {
 }
 
 fn rejection_row(rejection: &Rejection) -> Row {
-    use WorkerRejection as W;
+    use {ApiKeyRejection as K, WorkerRejection as W};
     use {FlowRejection as F, ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
     match rejection {
         Rejection::Task(T::Absent | T::Deleted)
         | Rejection::Schedule(S::Absent | S::Deleted | S::NoSuchBackfill(_))
         | Rejection::Source(O::Absent | O::Removed)
         | Rejection::Flow(F::Absent)
-        | Rejection::Worker(W::Absent) => Row::NOT_FOUND,
+        | Rejection::Worker(W::Absent)
+        | Rejection::Key(K::Absent) => Row::NOT_FOUND,
         Rejection::Task(T::Exists)
         | Rejection::Schedule(S::Exists)
         | Rejection::Source(O::Exists)
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
-        | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn) => {
-            Row::CONFLICT
-        }
+        | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn)
+        | Rejection::Key(K::Exists) => Row::CONFLICT,
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
         )
+        | Rejection::Key(K::Revoked)
         | Rejection::Schedule(
             S::Completed
             | S::StillOpen(_)
@@ -393,7 +423,8 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Source(
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
         )
-        | Rejection::Worker(W::BadName | W::BadSlots(_)) => Row::RULE,
+        | Rejection::Worker(W::BadName | W::BadSlots(_))
+        | Rejection::Key(K::BadName | K::LocalName) => Row::RULE,
     }
 }
 
@@ -413,6 +444,14 @@ fn failure_row(class: FailureClass) -> Row {
         | FailureClass::Interrupted
         | FailureClass::WorkerLost
         | FailureClass::Crashed => Row::SOURCE_FAILED,
+    }
+}
+
+/// Whose role it is, for a person.
+fn whose(key: Option<&str>, role: Option<Role>) -> String {
+    match (key, role) {
+        (Some(key), Some(role)) => format!("the API key {key} has the role {role}"),
+        _ => "no API key was sent".to_owned(),
     }
 }
 

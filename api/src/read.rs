@@ -5,10 +5,11 @@ use serde::Serialize;
 use serde_json::json;
 use spark_actors::{DispatchError, Rejection};
 use spark_events::domain::schedule::{ScheduleRejection, ScheduleSpec, ScheduleStatus};
-use spark_events::{FlowId, Position, ScheduleId, SourceId, TaskId, WorkerId};
+use spark_events::{FlowId, KeyId, Position, ScheduleId, SourceId, TaskId, WorkerId};
 use spark_projections::{
-    FlowFilter, FlowRow, Found, Listing, Page, ProjectionHealth, QueryError, ScheduleFilter,
-    ScheduleRow, SourceFilter, SourceRow, TaskDetail, TaskFilter, TaskRow, WorkerFilter, WorkerRow,
+    FlowFilter, FlowRow, Found, KeyFilter, KeyRow, Listing, Page, ProjectionHealth, QueryError,
+    ScheduleFilter, ScheduleRow, SourceFilter, SourceRow, TaskDetail, TaskFilter, TaskRow,
+    WorkerFilter, WorkerRow,
 };
 use uuid::Uuid;
 
@@ -179,6 +180,8 @@ resolve! {
     "task" task_id find_task task TaskId, true, |row| row.task.flow_name;
     /// The worker that a text stands for: an id or the start of one.
     "worker" worker_id find_worker worker WorkerId, true, |row| Some(row.hostname);
+    /// The API key that a text stands for: an id, the start of one, or a name.
+    "key" key_id find_key key KeyId, true, |row| Some(row.name);
 }
 
 /// What a filter stands for that may be absent.
@@ -205,6 +208,7 @@ pub async fn any_id(app: &App, kind: Kind, text: &str) -> Result<Uuid, ApiError>
         Kind::Flow => flow_id(app, text).await?.0,
         Kind::Source => source_id(app, text).await?.0,
         Kind::Worker => worker_id(app, text).await?.0,
+        Kind::Key => key_id(app, text).await?.0,
     })
 }
 
@@ -270,6 +274,7 @@ rows! {
         (ScheduleId, ScheduleRow, ScheduleFilter, ScheduleRow);
     "task" task task_at tasks list_tasks (TaskId, TaskDetail, TaskFilter, TaskRow);
     "worker" worker worker_at workers list_workers (WorkerId, WorkerRow, WorkerFilter, WorkerRow);
+    "key" key key_at keys list_keys (KeyId, KeyRow, KeyFilter, KeyRow);
 }
 
 /// What is known of a thing whose row the read model does not show yet.

@@ -1,11 +1,11 @@
 //! An event as callers see it, in histories and while it happens. Owns what of an event is not
-//! shown: sealed keys. Everything else stands there as it was written.
+//! shown: sealed keys and hashes of secrets. Everything else stands there as it was written.
 
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use spark_actors::DispatchError;
-use spark_events::{Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp};
+use spark_events::{KeyId, Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp};
 use uuid::Uuid;
 
 use crate::error::ApiError;
@@ -13,6 +13,8 @@ use crate::reply::rfc3339;
 
 /// What stands in the place of a sealed key.
 const SEALED: &str = "sealed";
+/// What stands in the place of a secret's hash.
+const HIDDEN: &str = "hidden";
 
 /// An event as the API shows it.
 #[derive(Debug, Serialize)]
@@ -68,18 +70,20 @@ pub(crate) fn line(event: &RecordedEvent) -> Result<Vec<u8>, ApiError> {
     Ok(line)
 }
 
-/// The event's JSON as it was written. Only a source's events can hold a key, so only those are
-/// taken apart.
+/// The event's JSON as it was written. Only the events of sources and of API keys can hold what is
+/// not for readers, so only those are taken apart.
 fn data(event: &RecordedEvent) -> Result<Box<RawValue>, ApiError> {
     let unreadable = |error: serde_json::Error| {
         DispatchError::Internal(format!("event {} holds no JSON: {error}", event.position))
     };
-    if event.stream.category() != SourceId::CATEGORY {
-        return Ok(serde_json::from_slice(&event.data).map_err(unreadable)?);
-    }
+    let (field, instead) = match event.stream.category() {
+        SourceId::CATEGORY => ("api_key", SEALED),
+        KeyId::CATEGORY => ("secret_hash", HIDDEN),
+        _ => return Ok(serde_json::from_slice(&event.data).map_err(unreadable)?),
+    };
     let mut value: Value = serde_json::from_slice(&event.data).map_err(unreadable)?;
-    if let Some(key) = value.get_mut("api_key").filter(|key| !key.is_null()) {
-        *key = SEALED.into();
+    if let Some(key) = value.get_mut(field).filter(|key| !key.is_null()) {
+        *key = instead.into();
     }
     Ok(serde_json::value::to_raw_value(&value).map_err(unreadable)?)
 }

@@ -113,6 +113,12 @@ impl Reply {
         Ok(Self::whole(Content::Json(json)))
     }
 
+    /// 200 with JSON that is written already.
+    #[must_use]
+    pub fn json(json: Bytes) -> Self {
+        Self::whole(Content::Json(json.into()))
+    }
+
     /// 200 with a text that is no JSON.
     #[must_use]
     pub fn text(kind: &'static str, text: String) -> Self {
@@ -200,7 +206,7 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     let mut response = whole(error.row().status, json, "application/problem+json", request_id);
     let headers = response.headers_mut();
     match error {
-        ApiError::KeyMissing | ApiError::KeyWrong => {
+        ApiError::KeyMissing | ApiError::KeyWrong | ApiError::KeyRevoked { .. } => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"));
         }
         ApiError::MethodNotAllowed { allow, .. } => {

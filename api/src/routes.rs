@@ -10,6 +10,7 @@ use crate::error::ApiError;
 pub mod events;
 pub mod flows;
 pub mod history;
+pub mod keys;
 pub mod schedules;
 pub mod service;
 pub mod sources;
@@ -38,14 +39,8 @@ pub enum Route<'a> {
     Events,
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
-}
-
-impl Route<'_> {
-    /// Whether this endpoint answers without an API key.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        matches!(self, Self::Service(route) if route.is_open())
-    }
+    /// API keys.
+    Keys(keys::KeyRoute<'a>),
 }
 
 /// Finds the endpoint of a method and a path. A trailing slash makes no difference, and `HEAD` is
@@ -77,7 +72,9 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         return Err(unknown());
     }
     let found = match tail {
-        [] | ["livez" | "readyz" | "health"] => service::route(method, tail)?.map(Route::Service),
+        [] | ["livez" | "readyz" | "health" | "whoami"] => {
+            service::route(method, tail)?.map(Route::Service)
+        }
         ["sources", rest @ ..] => sources::route(method, rest)?.map(Route::Sources),
         ["flows", rest @ ..] => flows::route(method, rest)?.map(Route::Flows),
         ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
@@ -85,6 +82,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
         ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),
+        ["keys", rest @ ..] => keys::route(method, rest)?.map(Route::Keys),
         _ => return Err(unknown()),
     };
     found.ok_or_else(unknown)

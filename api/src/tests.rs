@@ -4,6 +4,7 @@
 mod commands;
 mod events;
 mod http;
+mod keys;
 mod lists;
 mod requests;
 mod schedules;

@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    completions, config, flow, history, schedule, source, status, task, up, why, worker,
+    completions, config, flow, history, key, schedule, source, status, task, up, why, worker,
 };
 use crate::exit::Trouble;
 use crate::home::Home;
@@ -127,6 +127,9 @@ pub(crate) enum Command {
     /// Processes that make the calls
     #[command(subcommand, alias = "workers", after_help = worker::EXAMPLES)]
     Worker(worker::Worker),
+    /// Who else may talk to the server, and what they may do
+    #[command(subcommand, alias = "keys", after_help = key::EXAMPLES)]
+    Key(key::Key),
     /// How the server is doing
     #[command(alias = "health", after_help = status::EXAMPLES)]
     Status,

@@ -5,13 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use reqwest::header::HeaderValue;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use spark_events::limits::{CLI_ANSWER_MS_MAX, CLI_CONNECT_MS_MAX, PAGE_MAX};
 
 use crate::exit::{Exit, Trouble};
 use crate::output::text;
+use crate::settings::target::is_local;
 
 mod refusal;
 
@@ -76,6 +77,16 @@ impl Client {
         &self.target.server
     }
 
+    /// Whether it would talk to this server with this key.
+    pub(crate) fn is_of(&self, target: &Target) -> bool {
+        self.target.server == target.server && self.target.key == target.key
+    }
+
+    /// Whether what is sent can be read on the way, and leaves this machine.
+    pub(crate) fn is_clear_text_to_others(&self) -> bool {
+        self.base.scheme() == "http" && !is_local(&self.base)
+    }
+
     /// Reads `/api/v1/<path>`.
     pub(crate) async fn get(&self, path: &[&str], query: Query<'_>) -> Result<Value> {
         self.call(Method::GET, &self.api(path, query), None, 0).await
@@ -105,6 +116,30 @@ impl Client {
     /// Sends a body with `POST`.
     pub(crate) async fn post(&self, path: &[&str], body: Value) -> Result<Value> {
         self.call(Method::POST, &self.api(path, &[]), Some(body), 0).await
+    }
+
+    /// Sends JSON that is written already with `POST`; the answer is the caller's to judge.
+    ///
+    /// # Errors
+    /// What went wrong on the way; see [`Self::unreachable`].
+    pub(crate) async fn post_bytes(
+        &self,
+        path: &[&str],
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Response, reqwest::Error> {
+        let request = self.request(Method::POST, &self.api(path, &[]), None, 0);
+        request.timeout(timeout).header(CONTENT_TYPE, "application/json").body(body).send().await
+    }
+
+    /// Why nothing came back.
+    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Trouble {
+        self.target.unreachable(error)
+    }
+
+    /// What an answer says that is no success.
+    pub(crate) fn refusal(&self, status: StatusCode, problem: Option<&Value>) -> Trouble {
+        self.target.refused(status, problem)
     }
 
     /// Sends a body with `POST`, once however often it is repeated with the same key.

@@ -14,6 +14,7 @@ pub(crate) mod config;
 pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod instant;
+pub(crate) mod key;
 pub(crate) mod schedule;
 pub(crate) mod source;
 pub(crate) mod status;
@@ -44,7 +45,8 @@ pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
         Command::Task(task) => task::run(task, &context()?).await,
         Command::History(history) => history::run(history, &context()?).await,
         Command::Why(why) => why::run(why, &context()?).await,
-        Command::Worker(worker) => worker::run(&worker, &context()?).await,
+        Command::Worker(worker) => worker::run(worker, &parsed.global, out).await,
+        Command::Key(key) => key::run(key, &context()?).await,
         Command::Status => status::run(&context()?).await,
     }
 }

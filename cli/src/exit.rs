@@ -44,6 +44,23 @@ impl Exit {
         }
     }
 
+    /// The one with this number.
+    pub(crate) fn of_code(code: i32) -> Option<Self> {
+        let all = [
+            Self::Ok,
+            Self::Failed,
+            Self::Usage,
+            Self::Difference,
+            Self::Auth,
+            Self::RunFailed,
+            Self::NotFound,
+            Self::Conflict,
+            Self::Pending,
+            Self::Interrupted,
+        ];
+        all.into_iter().find(|exit| i32::from(exit.code()) == code)
+    }
+
     /// The class of an HTTP answer that is not a success.
     pub(crate) fn of_status(status: u16) -> Self {
         match status {
@@ -83,6 +100,11 @@ impl Trouble {
     /// A trouble without a reason or a remedy yet.
     pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
         Self { exit, what: what.into(), why: Vec::new(), next: Vec::new() }
+    }
+
+    /// Something went wrong.
+    pub(crate) fn failed(what: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, what)
     }
 
     /// A value on the command line that cannot be used.

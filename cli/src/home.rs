@@ -64,6 +64,21 @@ impl Home {
         self.dir.join("api-key")
     }
 
+    /// The file that a running worker of this name keeps locked.
+    pub(crate) fn worker_lock(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("worker-{name}.lock"))
+    }
+
+    /// What the next worker of this name needs to know of the last one.
+    pub(crate) fn worker_state(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("worker-{name}.json"))
+    }
+
+    /// The log of a worker of this name that runs in the background.
+    pub(crate) fn worker_log(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("worker-{name}.log"))
+    }
+
     fn server_file(&self) -> PathBuf {
         self.dir.join("server.json")
     }
@@ -79,10 +94,7 @@ impl Home {
         if let Some(key) = self.key() {
             return Ok(key);
         }
-        // Two random UUIDs hold more than 128 bits that nobody can guess; their time stamps and
-        // version digits add nothing and cost nothing.
-        let parts = [spark_events::ids::new_uuid(), spark_events::ids::new_uuid()];
-        let key = format!("sk-spark-{}{}", parts[0].simple(), parts[1].simple());
+        let key = spark_events::ids::new_secret();
         write_private(&self.key_file(), &format!("{key}\n"))?;
         Ok(key)
     }

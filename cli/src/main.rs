@@ -17,6 +17,7 @@ mod snapshots;
 mod tweaks;
 mod views;
 mod wait;
+mod worker_process;
 
 use exit::{Exit, Trouble};
 
@@ -63,7 +64,9 @@ fn run(parsed: args::Parsed, out: &output::Out) -> anyhow::Result<Exit> {
     // The TLS library wants its cryptography named once per process. Naming it twice is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = match parsed.command {
-        args::Command::Up(_) => tokio::runtime::Builder::new_multi_thread(),
+        args::Command::Up(_) | args::Command::Worker(commands::worker::Worker::Start(_)) => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = builder.enable_all().build().map_err(|error| {

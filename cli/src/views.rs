@@ -7,6 +7,7 @@ pub(crate) mod bulk;
 pub(crate) mod config;
 pub(crate) mod flow;
 pub(crate) mod history;
+pub(crate) mod key;
 pub(crate) mod schedule;
 pub(crate) mod source;
 pub(crate) mod status;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::domain::alert::AlertEvent;
+use crate::domain::api_key::ApiKeyEvent;
 use crate::domain::flow::FlowEvent;
 use crate::domain::schedule::ScheduleEvent;
 use crate::domain::source::SourceEvent;
@@ -159,6 +160,12 @@ event_types!(WorkerEvent {
     Lost => "worker.lost" v 1,
 });
 
+event_types!(ApiKeyEvent {
+    Created => "key.created" v 1,
+    Used => "key.used" v 1,
+    Revoked => "key.revoked" v 1,
+});
+
 event_types!(AlertEvent {
     Created => "alert.created" v 1,
     Updated => "alert.updated" v 1,
@@ -181,12 +188,13 @@ pub const TASK_FAILED: &str = "task.failed";
 
 /// Every name on disk with its newest schema version, by aggregate. Only the chunks of payloads
 /// are not among them; they belong to [`crate::payload`].
-pub const TYPES: [&[(&str, u16)]; 6] = [
+pub const TYPES: [&[(&str, u16)]; 7] = [
     TaskEvent::TYPES,
     ScheduleEvent::TYPES,
     SourceEvent::TYPES,
     FlowEvent::TYPES,
     WorkerEvent::TYPES,
+    ApiKeyEvent::TYPES,
     AlertEvent::TYPES,
 ];
 

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::codec::DomainEvent;
 
 pub mod alert;
+pub mod api_key;
 pub mod component;
 pub mod failure;
 pub mod flow;
@@ -17,6 +18,7 @@ pub mod retry;
 pub mod schedule;
 pub mod source;
 pub mod task;
+pub mod trace;
 pub mod worker;
 
 /// Something with a stream of its own, whose state is the fold of its events.

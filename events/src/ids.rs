@@ -79,6 +79,12 @@ typed_id!(
     "alert"
 );
 
+typed_id!(
+    /// An API key that has a name and a role.
+    KeyId,
+    "key"
+);
+
 /// The namespace of tasks that are made under an idempotency key. Fixed for ever: another one
 /// would make a repeated request a second task.
 const KEYED_TASKS: Uuid = Uuid::from_u128(0x5d0c_61f4_9b0e_4f0e_8a57_6f1d_c2ab_7e10);
@@ -132,6 +138,14 @@ impl FlowId {
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
 pub fn new_uuid() -> Uuid {
     Uuid::now_v7()
+}
+
+/// A new secret that nobody can guess: 244 random bits of the system's generator. Unlike
+/// [`new_uuid`] it tells nothing of the time, and nothing of other ids.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "a secret is no id, and must not be ordered by time")]
+pub fn new_secret() -> String {
+    format!("sk-spark-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
 /// The name of a stream: `category-id`, with the first dash as the border. The category is

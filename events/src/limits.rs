@@ -237,6 +237,10 @@ pub const WORKER_DELIVERIES_MAX: usize = 256;
 pub const WORKER_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a worker's request waits for its reports to be durable; what is not is said again.
 pub const WORKER_RECEIPT_MS_MAX: u64 = 10_000;
+/// The largest body with which a worker brings its reports: the largest result, with room.
+pub const WORKER_REPORTS_BYTES_MAX: u64 = RESPONSE_BYTES_MAX as u64 + 8 * 1024 * 1024;
+/// How long such a body may take to arrive.
+pub const WORKER_REPORTS_BODY_MS_MAX: u64 = 60_000;
 /// Reports that one request of a worker may bring.
 pub const WORKER_REPORTS_MAX: usize = 1_024;
 /// The first and the longest pause while the log is unavailable.
@@ -367,6 +371,14 @@ pub const REQUEST_BODY_MS_MAX: u64 = 30_000;
 pub const API_DRAIN_MS_MAX: u64 = 10_000;
 /// The longest `X-Request-Id` that is taken from a caller.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// How often the use of an API key is recorded at most.
+pub const KEY_USE_EVERY_MS: u64 = 3_600_000;
+/// API keys that are taken at once; a further one is refused.
+pub const KEYS_MAX: usize = 1_000;
+/// Revoked API keys whose holders are told so; older ones are told that their key is wrong.
+pub const KEYS_REVOKED_KEPT_MAX: usize = 10_000;
+/// Characters of an API key's secret by which its holder can tell it.
+pub const KEY_HINT_CHARS: usize = 4;
 /// How long one API request may wait for a task to end; the CLI asks again.
 pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 
@@ -395,6 +407,22 @@ pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
 pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// How long a worker waits for an answer, beyond what it asked the server to wait itself.
+pub const WORKER_ANSWER_MS_MAX: u64 = 5_000;
+/// The first pause of a worker before it asks again a server that was away.
+pub const WORKER_PAUSE_MS_MIN: u64 = 100;
+/// The longest such pause.
+pub const WORKER_PAUSE_MS_MAX: u64 = 3_000;
+/// How long a worker that stops tries to tell the server, beyond the end of its runs.
+pub const WORKER_LEAVE_MS_MAX: u64 = 5_000;
+/// Bytes of such a request; a report that is larger travels by itself.
+pub const WORKER_BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// The size at which the log of a worker in the background is set aside.
+pub const WORKER_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// How often the log of a worker is looked at while it is followed.
+pub const WORKER_LOG_LOOK_MS: u64 = 250;
+/// How long a worker that is told to stop may take until the one who told it waits no more.
+pub const WORKER_STOP_MS_MAX: u64 = 30_000;
 /// The largest file of settings that the CLI reads: its configuration file, or `.env`.
 pub const CLI_SETTINGS_BYTES_MAX: u64 = 64 * 1024;
 /// How often the CLI looks again while it watches.
@@ -442,5 +470,7 @@ const _: () = assert!(WORKER_LOST_AFTER_MS_DEFAULT <= WORKER_LOST_AFTER_MS_MAX);
 const _: () = assert!(WORKER_SLOTS_DEFAULT <= WORKER_SLOTS_MAX);
 const _: () = assert!(LISTENERS_MAX < CONNECTIONS_MAX && LISTENER_READS_MAX < LOG_READERS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
+const _: () = assert!(DRAIN_MS_MAX + WORKER_LEAVE_MS_MAX * 2 < WORKER_STOP_MS_MAX);
+const _: () = assert!(WORKER_BATCH_BYTES_MAX < RESPONSE_BYTES_MAX);
 const _: () = assert!(LANGFLOW_BACKOFF_MS_MIN < LANGFLOW_BACKOFF_MS_MAX);
 const _: () = assert!(CLI_ANSWER_MS_MAX > COMMAND_TIMEOUT_MS + READ_WAIT_MS_MAX);

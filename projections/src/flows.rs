@@ -123,7 +123,11 @@ impl Projection for Flows {
     fn apply(&mut self, tx: &Connection, event: &Event<'_>) -> Result<(), ProjectionError> {
         match event.domain {
             Domain::Flow(flow) => apply(tx, event, flow),
-            Domain::Source(_) | Domain::Schedule(_) | Domain::Task(_) | Domain::Worker(_) => Ok(()),
+            Domain::Source(_)
+            | Domain::Schedule(_)
+            | Domain::Task(_)
+            | Domain::Worker(_)
+            | Domain::Key(_) => Ok(()),
         }
     }
 }

@@ -7,8 +7,8 @@
 //! - [`projection`]: what a projection is: the events in, its rows out, and nothing else.
 //! - [`runner`]: follows the log and applies each batch to every projection; checkpoints, halts.
 //! - [`store`]: the readers, paging, and finding a thing by what a person types.
-//! - [`sources`], [`flows`], [`schedules`], [`tasks`], [`workers`], [`worker_counts`]: one read model a file: its
-//!   tables, how events change them, its queries and its row types.
+//! - [`sources`], [`flows`], [`schedules`], [`tasks`], [`workers`], [`worker_counts`], [`keys`]: one read model a
+//!   file: its tables, how events change them, its queries and its row types.
 //!
 //! A stream's history is no read model: it is read from the log itself.
 
@@ -19,6 +19,7 @@ mod find;
 pub mod flows;
 mod follow;
 mod idle;
+pub mod keys;
 pub mod projection;
 pub mod runner;
 pub mod schedules;
@@ -35,6 +36,7 @@ mod tests;
 pub use error::{ProjectionError, QueryError};
 pub use find::Found;
 pub use flows::{FlowFilter, FlowRow};
+pub use keys::{KeyFilter, KeyRow};
 pub use projection::Projection;
 pub use runner::{Halt, ProjectionHealth, Projections};
 pub use schedules::{

@@ -2,13 +2,14 @@
 //! event and nothing else: it cannot dispatch, and a rebuild repeats no effect.
 
 use rusqlite::Connection;
+use spark_events::domain::api_key::ApiKeyEvent;
 use spark_events::domain::flow::FlowEvent;
 use spark_events::domain::schedule::ScheduleEvent;
 use spark_events::domain::source::SourceEvent;
 use spark_events::domain::task::TaskEvent;
 use spark_events::domain::worker::WorkerEvent;
 use spark_events::{
-    CodecError, DomainEvent, FlowId, RecordedEvent, ScheduleId, SourceId, TaskId, Timestamp,
+    CodecError, DomainEvent, FlowId, KeyId, RecordedEvent, ScheduleId, SourceId, TaskId, Timestamp,
     WorkerId,
 };
 use uuid::Uuid;
@@ -61,6 +62,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(crate::tasks::Tasks::default()),
         Box::new(crate::workers::Workers),
         Box::new(crate::worker_counts::WorkerCounts::default()),
+        Box::new(crate::keys::Keys),
     ]
 }
 
@@ -126,6 +128,8 @@ pub enum Domain {
     Task(TaskEvent),
     /// Of a worker.
     Worker(WorkerEvent),
+    /// Of an API key.
+    Key(ApiKeyEvent),
 }
 
 /// An event of the log, read once for all projections.
@@ -156,6 +160,7 @@ pub(crate) fn decode(recorded: RecordedEvent) -> Decoded {
         FlowId::CATEGORY => read(&recorded, Domain::Flow),
         SourceId::CATEGORY => read(&recorded, Domain::Source),
         WorkerId::CATEGORY => read(&recorded, Domain::Worker),
+        KeyId::CATEGORY => read(&recorded, Domain::Key),
         _ => Content::Foreign,
     };
     Decoded { recorded, content }

@@ -1,6 +1,7 @@
 //! Tests of the crate as a whole: events in, rows out.
 
 mod finding;
+mod key_rows;
 mod lists;
 mod other_rows;
 mod paging;

@@ -186,6 +186,12 @@ impl FakeLangFlow {
         self.state.requests()
     }
 
+    /// The latest requests that had a `traceparent`, oldest first, as (path with query, header).
+    #[must_use]
+    pub fn traced(&self) -> Vec<(String, String)> {
+        self.state.traced()
+    }
+
     /// The id of a built-in flow. It is the same on every fake, as if one export had been
     /// imported everywhere.
     ///

@@ -9,7 +9,7 @@ use super::Index;
 
 const MAGIC: &[u8; 8] = b"SPKINDEX";
 /// Raised with every change of the fold or of the types behind it.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 const HEADER_BYTES: usize = 8 + 4 + 8;
 
 /// Reads the file; `None` when there is no good one.

@@ -66,6 +66,7 @@ impl TaskState {
         };
         let assignment = Box::new(Assignment {
             task_id: self.id,
+            trace: self.metadata.correlation_id,
             attempt: attempt.clone(),
             time: self.time_limit(spec),
             spec: (**spec).clone(),

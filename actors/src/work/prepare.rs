@@ -12,6 +12,7 @@ use spark_events::domain::http_request::HttpRequest;
 use spark_events::domain::source::{Capabilities, Probe};
 use spark_events::domain::task::{Attempt, TaskSpec, Trigger};
 use spark_events::payload;
+use uuid::Uuid;
 
 use super::{Call, CallTarget, HttpCall, TimeLimit, WorkOrder};
 use crate::catalog::SourceEntry;
@@ -23,6 +24,8 @@ use crate::task::{TaskMessage, stored_input};
 /// An attempt that was recorded as started, with what was known of it in that moment.
 pub(crate) struct Assignment {
     pub(crate) task_id: TaskId,
+    /// The correlation id of the task.
+    pub(crate) trace: Uuid,
     pub(crate) attempt: Attempt,
     pub(crate) spec: TaskSpec,
     pub(crate) flow: Arc<FlowSynced>,
@@ -47,7 +50,7 @@ pub(crate) async fn prepare(
     context: &Context,
     assignment: &Assignment,
 ) -> Result<WorkOrder, Failure> {
-    let Assignment { task_id, attempt, spec, flow, source, time, task: _ } = assignment;
+    let Assignment { task_id, trace, attempt, spec, flow, source, time, task: _ } = assignment;
     let client = source.client.as_ref().map_err(|why| {
         Failure::new(FailureClass::Gone, format!("source {}: {why}", spec.source_id))
     })?;
@@ -93,6 +96,7 @@ pub(crate) async fn prepare(
     Ok(WorkOrder {
         task_id: *task_id,
         attempt: attempt.number,
+        trace: Some(*trace),
         source: CallTarget {
             kind: source.source.kind.clone(),
             url: client.url().to_owned(),

@@ -9,6 +9,7 @@ fn order(call: Call) -> WorkOrder {
     WorkOrder {
         task_id: TaskId::random(),
         attempt: 2,
+        trace: None,
         source: CallTarget {
             kind: SourceKind::Langflow,
             url: "http://127.0.0.1:1".into(),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use spark_actors::{DispatchError, Rejection};
+use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
@@ -85,6 +86,8 @@ impl ApiError {
             Self::KeyMissing | Self::KeyWrong => {
                 "send the key in the X-API-Key header; the server keeps it in its data directory, file api-key"
             }
+            Self::KeyRevoked { .. } => "ask for a new one: automagik key create NAME --role ROLE",
+            Self::RoleTooLow { needed, .. } => return Some(role_command(*needed)),
             Self::BodyTooLarge => "send less; a run's input may have up to 1 MiB",
             Self::JsonMalformed { .. } => "send one JSON object, in UTF-8",
             Self::NotFound { suggestions, .. } if !suggestions.is_empty() => {
@@ -138,6 +141,14 @@ fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {
     Some(text.into())
 }
 
+fn role_command(needed: Role) -> Cow<'static, str> {
+    format!(
+        "send a key of this role; whoever has the role admin makes one: automagik key create NAME \
+         --role {needed}"
+    )
+    .into()
+}
+
 fn list_command(kind: &str) -> Cow<'static, str> {
     // What is missing may also be a thing at the source.
     if kind.ends_with("at the source") {
@@ -174,10 +185,12 @@ fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
         Rejection::Task(T::BadPriority(_)) => Some("priority"),
         Rejection::Task(T::BadQueueTimeout(_)) => Some("queue_timeout_ms"),
         Rejection::Task(T::BadTotalTimeout(_)) => Some("total_timeout_ms"),
+        Rejection::Key(ApiKeyRejection::BadName | ApiKeyRejection::LocalName) => Some("name"),
         Rejection::Task(_)
         | Rejection::Schedule(_)
         | Rejection::Source(_)
         | Rejection::Flow(_)
-        | Rejection::Worker(_) => None,
+        | Rejection::Worker(_)
+        | Rejection::Key(_) => None,
     }
 }

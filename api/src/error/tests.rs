@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use spark_events::WorkerId;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::recurrence::RecurrenceError;
 use spark_events::domain::retry::BadRetryPolicy;
@@ -35,6 +36,12 @@ fn requests() -> Vec<(ApiError, u16, &'static str)> {
         (E::KeyReused { id: TaskId::random() }, 422, "SPK-1011"),
         (E::KeyMissing, 401, "SPK-2001"),
         (E::KeyWrong, 401, "SPK-2002"),
+        (E::RoleTooLow { key: None, role: None, needed: Role::Admin }, 403, "SPK-2003"),
+        (
+            E::KeyRevoked { key: text(), at: Timestamp::UNIX_EPOCH, by: "user:local".into() },
+            401,
+            "SPK-2004",
+        ),
         (E::NotFound { kind: "flow", text: text(), suggestions: vec![] }, 404, "SPK-3001"),
         (E::Ambiguous { kind: "flow", text: text(), candidates: vec![] }, 409, "SPK-3002"),
         (E::Behind { position: Position(9), waited_ms: 1 }, 503, "SPK-5005"),

@@ -1,10 +1,11 @@
 //! Events as they happen: from which position, and which of them. Hands the rest to `live`.
 
-use spark_events::{Position, StreamName, limits};
+use spark_events::{KeyId, Position, StreamName, limits};
 use warp::http::Method;
 
 use super::history::Kind;
 use super::{Route, not_allowed};
+use crate::auth::roles;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::live::{self, Filter};
@@ -15,7 +16,8 @@ use crate::reply::Reply;
 const AFTER: &str = "after";
 /// What a client sends that was cut off and comes back.
 const LAST: &str = "Last-Event-ID";
-const KINDS: [Kind; 5] = [Kind::Task, Kind::Schedule, Kind::Flow, Kind::Source, Kind::Worker];
+const KINDS: [Kind; 6] =
+    [Kind::Task, Kind::Schedule, Kind::Flow, Kind::Source, Kind::Worker, Kind::Key];
 
 pub(crate) fn route(method: &Method) -> Result<Route<'static>, ApiError> {
     if method == Method::GET { Ok(Route::Events) } else { not_allowed(method, "GET, HEAD") }
@@ -54,7 +56,17 @@ async fn after(call: &Call<'_>) -> Result<Option<Position>, ApiError> {
 }
 
 async fn filter(call: &Call<'_>) -> Result<Filter, ApiError> {
-    let categories = call.query.choices("category", &live::categories(), |name| name)?;
+    let mut categories = call.query.choices("category", &live::categories(), |name| name)?;
+    // Who has which key is for those who may list them; see `auth::roles`.
+    if call.caller.may(roles::ADMIN).is_err() {
+        if categories.is_empty() {
+            categories.extend(live::categories());
+        }
+        categories.retain(|category| *category != KeyId::CATEGORY);
+        if categories.is_empty() {
+            call.caller.may(roles::ADMIN)?;
+        }
+    }
     let types = known_types(call)?;
     let mut streams = Vec::new();
     for text in call.query.text("stream").into_iter().flat_map(|value| value.split(',')) {

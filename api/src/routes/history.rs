@@ -37,6 +37,8 @@ pub enum Kind {
     Source,
     /// A worker.
     Worker,
+    /// An API key.
+    Key,
 }
 
 impl Kind {
@@ -49,6 +51,7 @@ impl Kind {
             Self::Flow => "flow",
             Self::Source => "source",
             Self::Worker => "worker",
+            Self::Key => "key",
         }
     }
 }
@@ -63,6 +66,7 @@ impl FromStr for Kind {
             "flow" | "flows" => Self::Flow,
             "source" | "sources" => Self::Source,
             "worker" | "workers" => Self::Worker,
+            "key" | "keys" => Self::Key,
             _ => return Err(()),
         })
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::json;
 use spark_actors::{DispatchError, SparkHealth};
-use spark_events::Timestamp;
+use spark_events::domain::api_key::Role;
 use spark_events::log::LogHealth;
+use spark_events::{KeyId, Timestamp};
 use warp::http::Method;
 
 use super::not_allowed;
@@ -26,14 +27,8 @@ pub enum ServiceRoute {
     Ready,
     /// Everything an operator asks first.
     Health,
-}
-
-impl ServiceRoute {
-    /// Whether it answers without an API key.
-    #[must_use]
-    pub fn is_open(self) -> bool {
-        self != Self::Root
-    }
+    /// Whose key this is.
+    WhoAmI,
 }
 
 pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRoute>, ApiError> {
@@ -42,18 +37,21 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
         ["livez"] => ServiceRoute::Live,
         ["readyz"] => ServiceRoute::Ready,
         ["health"] => ServiceRoute::Health,
+        ["whoami"] => ServiceRoute::WhoAmI,
         _ => return Ok(None),
     };
     if method == Method::GET { Ok(Some(found)) } else { not_allowed(method, "GET, HEAD") }
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 10] = [
+const LINKS: [(&str, &str); 12] = [
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
     ("tasks", "/tasks"),
     ("workers", "/workers"),
+    ("keys", "/keys"),
+    ("whoami", "/whoami"),
     ("events", "/events"),
     ("history", "/history/{kind}/{id}"),
     ("health", "/health"),
@@ -69,6 +67,16 @@ struct About {
     #[serde(serialize_with = "rfc3339")]
     server_time: Timestamp,
     links: BTreeMap<&'static str, String>,
+}
+
+/// The key that asks.
+#[derive(Serialize)]
+struct WhoAmI<'a> {
+    name: Option<&'a str>,
+    role: Option<Role>,
+    /// `None` for the key in the data directory.
+    id: Option<KeyId>,
+    actor: &'a str,
 }
 
 #[derive(Serialize)]
@@ -96,6 +104,15 @@ pub(crate) fn handle(route: ServiceRoute, call: &Call<'_>) -> Result<Reply, ApiE
             Some(reason) => Err(DispatchError::Unavailable { reason }.into()),
         },
         ServiceRoute::Health => health(call),
+        ServiceRoute::WhoAmI => {
+            call.query.only(&[])?;
+            Reply::ok(&WhoAmI {
+                name: call.caller.name.as_deref(),
+                role: call.caller.role,
+                id: call.caller.key,
+                actor: &call.caller.actor,
+            })
+        }
     }
 }
 

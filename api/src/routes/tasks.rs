@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use spark_actors::{Creation, DispatchError, Done, NewTask, RunOptions, Who};
 use spark_events::domain::task::{TaskStatus, Trigger};
+use spark_events::log::Direction;
 use spark_events::{FlowId, Position, ScheduleId, TaskId, Timestamp, limits};
 use spark_projections::{TaskDetail, TaskFilter};
 use warp::http::Method;
@@ -185,7 +186,8 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::task_id(app, &id).await?;
-            Reply::ok(&show(call, read::task(app, id).await?).await?)
+            let row = show(call, read::task(app, id).await?).await?;
+            Reply::ok(&shown::with(&row, "trace_id", &trace_of(call, id).await?)?)
         }
         TaskRoute::Wait(id) => {
             call.query.only(&["timeout_ms", "after_revision"])?;
@@ -254,6 +256,14 @@ pub(crate) async fn row_at(
     position: Option<Position>,
 ) -> Result<Box<RawValue>, ApiError> {
     show(call, read::task_at(call.app, id, position).await?).await
+}
+
+/// The trace that the runs of a task belong to, in hexadecimal digits: the correlation id of its
+/// first event.
+async fn trace_of(call: &Call<'_>, id: TaskId) -> Result<Option<String>, ApiError> {
+    let log = call.app.spark.log();
+    let first = log.read_stream(&id.stream(), None, Direction::Forward, 1).await?;
+    Ok(first.first().map(|event| event.metadata.correlation_id.simple().to_string()))
 }
 
 async fn show(call: &Call<'_>, task: TaskDetail) -> Result<Box<RawValue>, ApiError> {

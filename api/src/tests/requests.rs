@@ -31,7 +31,7 @@ async fn health_tells_of_all_parts() {
     assert_eq!(health["status"], "healthy", "{health}");
     assert_eq!(health["log"]["backend"], "memory");
     assert_eq!(health["actors"]["crashes"], 0);
-    assert_eq!(health["projections"].as_array().unwrap().len(), 5);
+    assert_eq!(health["projections"].as_array().unwrap().len(), 7);
     assert!(health["read_models"]["position"].as_u64() >= Some(3));
 }
 
@@ -47,6 +47,18 @@ async fn the_request_id_comes_back_and_stands_in_the_events() {
     let history = world.get(&format!("/history/task/{task}")).await.expect(200);
     assert_eq!(history["items"][0]["correlation_id"], json!(id));
 
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let place = format!("00-{trace}-00f067aa0ba902b7-01");
+    let in_trace = [headers[0], headers[1], ("traceparent", place.as_bytes())];
+    let task = world.send("POST", &path, &in_trace, b"{}").await.expect(201);
+    let task = task["id"].as_str().unwrap();
+    let history = world.get(&format!("/history/task/{task}")).await.expect(200);
+    let first = &history["items"][0];
+    assert_eq!(first["correlation_id"].as_str().unwrap().replace('-', ""), trace);
+    assert_eq!(first["causation_id"], json!(id));
+    let shown = world.get(&format!("/tasks/{task}")).await.expect(200);
+    assert_eq!(shown["trace_id"], json!(trace));
+
     let answer = world.send("GET", "/nonsense", &headers, b"").await;
     assert_eq!(answer.json["request_id"], json!(id));
 }
@@ -57,7 +69,7 @@ async fn what_is_not_understood_is_refused_with_its_name() {
     for (path, part) in [
         (
             "/tasks?order=id",
-            "allowed are status, flow, schedule, source, trigger, class, since, until, q, deleted, sort, limit, offset, cursor",
+            "allowed are status, flow, schedule, source, worker, trigger, class, since, until, q, deleted, sort, limit, offset, cursor",
         ),
         ("/tasks?limit=0", "from 1 to 100"),
         ("/tasks?limit=x", "from 1 to 100"),
@@ -67,7 +79,7 @@ async fn what_is_not_understood_is_refused_with_its_name() {
         ("/tasks?flow=%ff", "UTF-8"),
         ("/tasks?min_position=x", "position"),
         ("/schedules?status=active,gone", "is not one of active, paused"),
-        ("/workers?status=gone", "active, stopped, lost"),
+        ("/workers?status=gone", "active, paused, draining, stopping, stopped, lost"),
         ("/sources?deleted=maybe", "true or false"),
         ("/schedules/x/next?n=0", "from 1 to"),
     ] {

@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) app: Arc<App>,
     pub(crate) source: SourceId,
     pub(crate) flow: FlowId,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// An answer, its body read.
@@ -106,12 +106,17 @@ pub(crate) async fn world() -> World {
     let other = FlowId::of_remote(source, "other");
     append(&log, other.stream(), &flow(source, "other", "hourly")).await;
     let dir = tempfile::tempdir().unwrap();
+    World { app: app(&dir, log).await, source, flow: id, dir }
+}
+
+/// A Spark over a log, its read model caught up.
+async fn app(dir: &tempfile::TempDir, log: SharedLog) -> Arc<App> {
     let spark = Spark::start(SparkConfig {
         log: Arc::clone(&log),
-        clock,
+        clock: Arc::new(SystemClock),
         data_dir: dir.path().to_owned(),
         worker_slots: 4,
-        worker_lost_after: Duration::from_secs(30),
+        worker_lost_after: std::time::Duration::from_secs(30),
         probe_every: std::time::Duration::from_secs(60),
         hostname: "test".to_owned(),
     });
@@ -119,13 +124,21 @@ pub(crate) async fn world() -> World {
     let projections = Projections::start(dir.path().join("reads.db"), log).unwrap();
     let live = Live::new(Arc::clone(spark.log()));
     let app = App { spark, projections, live, keys: AuthKeys::local(KEY), version: "0.0.0" };
-    let world = World { app: Arc::new(app), source, flow: id, _dir: dir };
-    let head = world.app.spark.log().head().await.unwrap();
-    world.app.wait_for(head).await.unwrap();
-    world
+    let head = app.spark.log().head().await.unwrap();
+    app.wait_for(head).await.unwrap();
+    Arc::new(app)
 }
 
 impl World {
+    /// The same log under a new Spark.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { app: old, source, flow, dir } = self;
+        old.spark.shutdown().await;
+        let log = Arc::clone(old.spark.log());
+        drop(old);
+        World { app: app(&dir, log).await, source, flow, dir }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[("x-api-key", KEY.as_bytes())], b"").await
     }

@@ -61,7 +61,8 @@ impl Target {
         // The server's remedy is written for callers of the API: where it says nothing new, or
         // where the command line does it otherwise, ours stands.
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            // A key that is known and does not suffice is no question of where the key is.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_known(problem) => {
                 trouble = self.explain_auth(trouble)
             }
             _ if !near.is_empty() => {}
@@ -83,6 +84,12 @@ impl Target {
         };
         trouble.then("give the key: --api-key KEY, or AUTOMAGIK_API_KEY; `automagik up` keeps it in its data directory")
     }
+}
+
+/// Whether the server knows the key: its role does not suffice, or it was revoked.
+fn is_known(problem: Option<&Value>) -> bool {
+    let code = problem.and_then(|problem| problem.get("code")).and_then(Value::as_str);
+    matches!(code, Some("SPK-2003" | "SPK-2004"))
 }
 
 /// One entry of a problem's `errors`.

@@ -169,6 +169,10 @@ async fn a_wrong_key_says_where_the_right_one_is() {
     let with = refusal("403 Forbidden", &problem, Some("wrong")).await;
     assert_eq!(with.exit, Exit::Auth);
     assert!(with.next[0].contains("AUTOMAGIK_API_KEY") && !with.lines().concat().contains("wrong"));
+    let problem = json!({"detail": "the API key ci has the role viewer", "code": "SPK-2003",
+        "remedy": "send a key of this role"});
+    let known = refusal("403 Forbidden", &problem, Some("k")).await;
+    assert_eq!((known.exit, known.next), (Exit::Auth, vec!["send a key of this role".to_owned()]));
 }
 
 #[tokio::test]

@@ -26,6 +26,9 @@ enum Kind {
     /// A worker
     #[value(alias = "workers")]
     Worker,
+    /// An API key
+    #[value(alias = "keys")]
+    Key,
 }
 
 /// Name one stream.
@@ -35,7 +38,7 @@ enum Kind {
   automagik history task 0193a7b4-1c2d --time iso
   automagik history source dev -o jsonl")]
 pub(crate) struct History {
-    /// task, schedule, flow, source or worker
+    /// task, schedule, flow, source, worker or key
     #[arg(hide_possible_values = true)]
     kind: Kind,
     /// Its name, its id, or the start of its id
@@ -53,6 +56,7 @@ pub(crate) async fn run(history: History, context: &Context<'_>) -> Result<Exit>
         Kind::Flow => "flow",
         Kind::Source => "source",
         Kind::Worker => "worker",
+        Kind::Key => "key",
     };
     let path = ["history", kind, &history.id];
     let Context { client, out } = context;

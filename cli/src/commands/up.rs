@@ -30,7 +30,7 @@ mod banner;
 mod langflow;
 mod listen;
 mod lock;
-mod signals;
+pub(crate) mod signals;
 
 use banner::{Banner, LangFlowPlan};
 use langflow::Companion;
@@ -285,7 +285,7 @@ fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -
 }
 
 /// Logs go to standard error, tersely. `RUST_LOG` beats `AUTOMAGIK_LOG_LEVEL` beats our default.
-fn start_tracing(out: &Out) {
+pub(crate) fn start_tracing(out: &Out) {
     let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].into_iter().find_map(env);
     let own = "warn,automagik=info,spark_events=info,spark_actors=info,spark_projections=info,spark_api=info";
     let wished = named.unwrap_or_else(|| own.to_owned());
@@ -305,18 +305,18 @@ fn start_tracing(out: &Out) {
 }
 
 /// Every file that this process makes from now on is its owner's alone.
-fn private_files() {
+pub(crate) fn private_files() {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
 #[cfg(unix)]
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(not(unix))]
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unknown".to_owned())
 }
 

@@ -135,6 +135,7 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         .status("status", &stage(row))
         .maybe("start it", is_held(row).then(|| format!("automagik task run {}", short_id_of(row))))
         .add("asked for by", asked_for_by(row, look))
+        .maybe("trace", text(row, &["trace_id"]))
         .maybe("tries again", text(row, &["retry_of"]).map(|id| short_task_id(&id)))
         .maybe("tried again as", retried_as(row))
         .maybe("input", pick(row, &["input"]).map(payload))

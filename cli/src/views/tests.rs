@@ -116,8 +116,26 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
             {"id": "ChatInput-1", "kind": "ChatInput", "name": "Chat Input", "is_input": true, "tweakable": ["input_value", "sender"]},
             {"id": "ChatOutput-1", "kind": "ChatOutput", "name": "Chat Output", "is_output": true}]});
     let remote = json!({"id": SCHEDULE, "name": LONG, "description": "", "folder": "Starter", "synced_as": TASK});
-    let worker = json!({"id": TASK, "hostname": "laptop", "pid": 4711, "status": "active", "slots": 64,
-        "current_tasks": 3, "started_at": "2026-03-01T10:00:00Z"});
+    let built_in = json!({"id": TASK, "name": "built-in", "hostname": "bench", "pid": 4711,
+        "status": "active", "slots": 64, "labels": [], "built_in": true, "version": "0.1.0",
+        "current_tasks": 3, "attempts": 120, "completed": 110, "failed": 7,
+        "started_at": "2026-03-01T09:00:00Z"});
+    let worker = json!({"id": SCHEDULE, "name": "gpu-1", "hostname": "gpu-host-7.example",
+        "pid": 4712, "status": "draining", "reason": "an upgrade", "slots": 4,
+        "labels": ["big", "gpu"], "built_in": false, "version": "0.1.0", "protocol": 1,
+        "current_tasks": 1, "tasks": [TASK], "attempts": 12, "completed": 10, "failed": 1,
+        "started_at": "2026-03-01T09:00:00Z", "last_seen_at": "2026-03-01T11:59:58Z",
+        "silent_ms": 2_000});
+    let here = json!({"name": "gpu-1", "pid": 4712, "server": "http://127.0.0.1:8888",
+        "registered": true, "log": "/home/me/.automagik/worker-gpu-1.log"});
+    let everywhere = json!({"here": [here], "workers": [built_in.clone(), worker.clone()]});
+    let api_key = |name: &str, status: &str| {
+        let revoked = (status == "revoked").then_some("2026-03-01T11:59:00Z");
+        json!({"id": TASK, "name": name, "role": "operator", "status": status, "hint": "f00d",
+        "created_at": "2026-03-01T10:00:00Z", "created_by": "user:local", "revoked_at": revoked,
+        "last_used_at": revoked.map(|_| "2026-03-01T11:00:00Z"), "reason": revoked.map(|_| "gone"),
+        "revoked_by": revoked.map(|_| "user:local"), "revision": 2})
+    };
     let health = json!({"status": "degraded", "version": "0.1.0", "log": {"backend": "embedded", "trouble": null},
         "actors": {"open_tasks": 3, "running_tasks": 1, "active_schedules": 2, "crashes": 0},
         "projections": {"projections": [{"name": "tasks", "position": 7, "halted": {"position": 8, "reason": "no such column"}}]}});
@@ -142,7 +160,15 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
         ("flow list", flow::list(&list(vec![flow.clone()]), look)),
         ("flow list --remote", source::remote(&list(vec![remote]), look)),
         ("flow show", flow::show(&flow, look)),
-        ("worker list", worker::list(&list(vec![worker]), look)),
+        ("worker list", worker::list(&list(vec![built_in, worker.clone()]), look)),
+        ("worker show", worker::page(&worker, look)),
+        ("worker status", worker::status(&everywhere, look)),
+        (
+            "key list",
+            key::list(&list(vec![api_key("ci", "active"), api_key(LONG, "revoked")]), look),
+        ),
+        ("key show", key::show(&api_key("ci", "revoked"), look)),
+        ("key whoami", key::whoami(&json!({"name": "ci", "role": "viewer", "id": TASK}), look)),
         ("status", status::show(&health, "http://127.0.0.1:8888", look)),
         ("history", history::list(&list(events()), look)),
     ]

@@ -223,6 +223,12 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("worker.stopped", json!({})),
         ("worker.lost", json!({ "reason": "gone" })),
         (
+            "key.created",
+            json!({ "name": "ci", "role": "operator", "secret_hash": "ab", "hint": "f00d" }),
+        ),
+        ("key.used", json!({ "at": AT })),
+        ("key.revoked", json!({ "at": AT })),
+        (
             "alert.created",
             json!({
                 "spec": {
@@ -280,6 +286,7 @@ fn types() -> Vec<(&'static str, u16)> {
         SourceEvent::TYPES,
         FlowEvent::TYPES,
         WorkerEvent::TYPES,
+        ApiKeyEvent::TYPES,
         AlertEvent::TYPES,
     ]
     .concat()
@@ -301,6 +308,7 @@ fn round_trip(name: &str, version: u16, data: &[u8]) -> Value {
         "source" => again::<SourceEvent>,
         "flow" => again::<FlowEvent>,
         "worker" => again::<WorkerEvent>,
+        "key" => again::<ApiKeyEvent>,
         "alert" => again::<AlertEvent>,
         other => panic!("no aggregate {other}"),
     };

@@ -183,6 +183,7 @@ const RESERVED: &[&str] = &[
     "idempotency-key",
     "proxy-authorization",
     "te",
+    "traceparent",
     "trailer",
     "transfer-encoding",
     "upgrade",

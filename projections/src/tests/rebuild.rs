@@ -329,7 +329,8 @@ fn an_unknown_type_is_counted_and_passed_over() {
             ("schedules", 2),
             ("tasks", 1),
             ("workers", 0),
-            ("worker_counts", 1)
+            ("worker_counts", 1),
+            ("keys", 0)
         ]
     );
     assert!(health.iter().all(|health| health.halted.is_none()));

@@ -131,7 +131,8 @@ async fn connection(state: Arc<State>, stream: TcpStream) {
 async fn handle(state: Arc<State>, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (parts, body) = request.into_parts();
     let asked = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    state.note_request(parts.method.as_str(), asked);
+    let place = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
+    state.note_request(parts.method.as_str(), asked, place);
     let trouble = state.troubles.meet(asked);
     let body =
         Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(io::Error::other)?.to_bytes();

@@ -139,7 +139,7 @@ pub(super) struct State {
     pub(super) users: Users,
     pub(super) troubles: Troubles,
     pub(super) gate: Gate,
-    requests: Mutex<VecDeque<(String, String)>>,
+    requests: Mutex<VecDeque<(String, String, Option<String>)>>,
     counters: Mutex<HashMap<String, Arc<Counters>>>,
     ids: AtomicU64,
     seed: u64,
@@ -181,16 +181,27 @@ impl State {
         Arc::clone(all.entry(flow_name.to_owned()).or_default())
     }
 
-    pub(super) fn note_request(&self, method: &str, path: &str) {
+    pub(super) fn note_request(&self, method: &str, path: &str, place: Option<&str>) {
         let mut requests = lock(&self.requests);
         if requests.len() == REQUESTS_MAX {
             requests.pop_front();
         }
-        requests.push_back((method.to_owned(), path.to_owned()));
+        requests.push_back((method.to_owned(), path.to_owned(), place.map(str::to_owned)));
     }
 
     pub(super) fn requests(&self) -> Vec<(String, String)> {
-        lock(&self.requests).iter().cloned().collect()
+        lock(&self.requests)
+            .iter()
+            .map(|(method, path, _)| (method.clone(), path.clone()))
+            .collect()
+    }
+
+    pub(super) fn traced(&self) -> Vec<(String, String)> {
+        let requests = lock(&self.requests);
+        requests
+            .iter()
+            .filter_map(|(_, path, place)| Some((path.clone(), place.clone()?)))
+            .collect()
     }
 
     /// What a start after a crash finds.

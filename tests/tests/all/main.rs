@@ -18,3 +18,4 @@ mod scenarios;
 mod task_changes;
 mod tidy;
 mod timers;
+mod traces;

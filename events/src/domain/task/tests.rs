@@ -374,11 +374,10 @@ proptest! {
     }
 }
 
+#[track_caller]
 fn continues(task: &Task) -> Option<u32> {
-    match task {
-        Task::Running { attempt, .. } => attempt.continues,
-        other => panic!("{other:?}"),
-    }
+    let Task::Running { attempt, .. } = task else { panic!("{task:?}") };
+    attempt.continues
 }
 
 #[test]
@@ -418,10 +417,9 @@ fn a_background_job_outlives_its_worker_unless_the_worker_may_be_alive() {
     let attempt = |mode| {
         let start =
             TaskCommand::Start { attempt: 1, worker_id: worker(), mode, definition_hash: None };
-        match given([create(4), start]) {
-            Task::Running { attempt, .. } => attempt,
-            other => panic!("{other:?}"),
-        }
+        let task = given([create(4), start]);
+        let Task::Running { attempt, .. } = task else { panic!("{task:?}") };
+        attempt
     };
     let class = |mode, end| match attempt(mode).hand_over(end) {
         HandOver::TakeUpAgain => None,
