@@ -38,6 +38,14 @@ pub(crate) enum ShellError<R> {
     /// A rule said no.
     #[error(transparent)]
     Rejected(R),
+    /// The stream is at another revision than the caller has seen.
+    #[error("revision {} was expected, it is {} now", expected.0, present.0)]
+    Moved {
+        /// What the caller has seen.
+        expected: Revision,
+        /// What there is.
+        present: Revision,
+    },
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -140,8 +148,24 @@ impl<A: Aggregate> Shell<A> {
         metadata: &Metadata,
         patience: Patience,
     ) -> Result<Executed<A::Event>, ShellError<A::Rejection>> {
+        self.execute_at(None, command, metadata, patience).await
+    }
+
+    /// The same, on the condition that the stream is at a revision. It is looked at with each
+    /// decision, and the append expects the revision that was looked at.
+    ///
+    /// # Errors
+    /// As [`Self::execute`], and `Moved`.
+    pub(crate) async fn execute_at(
+        &mut self,
+        expects: Option<Revision>,
+        command: A::Command,
+        metadata: &Metadata,
+        patience: Patience,
+    ) -> Result<Executed<A::Event>, ShellError<A::Rejection>> {
         let mut conflicts = 0;
         loop {
+            self.check(expects)?;
             let now = self.clock.now();
             let events = self.state.decide(command.clone(), now).map_err(ShellError::Rejected)?;
             if events.is_empty() {
@@ -161,6 +185,20 @@ impl<A: Aggregate> Shell<A> {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Refuses where the stream is at another revision. What has no events yet is refused, or made,
+    /// by its rules.
+    ///
+    /// # Errors
+    /// `Moved`.
+    pub(crate) fn check(&self, expects: Option<Revision>) -> Result<(), ShellError<A::Rejection>> {
+        match expects.zip(self.revision) {
+            Some((expected, present)) if expected != present => {
+                Err(ShellError::Moved { expected, present })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -208,7 +246,7 @@ impl<A: Aggregate> Shell<A> {
 
 /// Pauses that double while the log is away.
 #[derive(Debug)]
-struct Backoff {
+pub(crate) struct Backoff {
     next_ms: u64,
 }
 
@@ -219,7 +257,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    async fn wait(&mut self, stream: &StreamName, error: &LogError) {
+    pub(crate) async fn wait(&mut self, stream: &StreamName, error: &LogError) {
         tracing::warn!(%stream, %error, wait_ms = self.next_ms, "waiting for the event log");
         tokio::time::sleep(Duration::from_millis(self.next_ms)).await;
         self.next_ms = (self.next_ms * 2).min(LOG_RETRY_MS_MAX);

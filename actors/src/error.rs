@@ -1,5 +1,6 @@
 //! What a caller of [`crate::Spark`] can be told instead of a result.
 
+use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::ApiKeyRejection;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::flow::FlowRejection;
@@ -8,7 +9,7 @@ use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
 use spark_events::domain::worker::{NotAdmitted, WorkerRejection};
 use spark_events::payload::PayloadError;
-use spark_events::{CodecError, LogError, WorkerId};
+use spark_events::{CodecError, LogError, Revision, WorkerId};
 
 use crate::aggregate::ShellError;
 
@@ -30,6 +31,9 @@ pub enum Rejection {
     /// A worker's rule.
     #[error(transparent)]
     Worker(#[from] WorkerRejection),
+    /// An alert's rule.
+    #[error(transparent)]
+    Alert(#[from] AlertRejection),
     /// An API key's rule.
     #[error(transparent)]
     Key(#[from] ApiKeyRejection),
@@ -44,7 +48,7 @@ pub enum DispatchError {
     /// The command is about something that does not exist; nothing was stored.
     #[error("no {kind} has the id or name {id:?}")]
     NotFound {
-        /// `source`, `flow`, `schedule`, `task`, `worker` or `key`.
+        /// `source`, `flow`, `schedule`, `task`, `worker`, `key`, `alert` or the like.
         kind: &'static str,
         /// What was asked for.
         id: String,
@@ -55,6 +59,22 @@ pub enum DispatchError {
     /// A value of the request cannot be used; nothing was stored.
     #[error("{0}")]
     Invalid(String),
+    /// The thing has changed since the caller looked at it; nothing was stored.
+    #[error(
+        "{kind} {id} has changed since: it is at revision {} now, and not at {}",
+        present.0,
+        expected.0
+    )]
+    Moved {
+        /// `source`, `flow`, `schedule`, `task`, `worker` or `key`.
+        kind: &'static str,
+        /// Which one.
+        id: String,
+        /// The revision that the caller has seen.
+        expected: Revision,
+        /// The revision that it has.
+        present: Revision,
+    },
     /// Too much is under way; nothing was stored, try again.
     #[error("too much is under way ({what}); try again in a moment")]
     Overloaded {
@@ -128,13 +148,17 @@ impl DispatchError {
         match error {
             ShellError::Log(error) => error.into(),
             ShellError::Codec(error) => error.into(),
+            ShellError::Moved { expected, present } => {
+                Self::Moved { kind, id: id.to_string(), expected, present }
+            }
             ShellError::Rejected(why) => match why.into() {
                 Rejection::Task(TaskRejection::Absent)
                 | Rejection::Schedule(ScheduleRejection::Absent)
                 | Rejection::Source(SourceRejection::Absent | SourceRejection::Removed)
                 | Rejection::Flow(FlowRejection::Absent)
                 | Rejection::Worker(WorkerRejection::Absent)
-                | Rejection::Key(ApiKeyRejection::Absent) => {
+                | Rejection::Key(ApiKeyRejection::Absent)
+                | Rejection::Alert(AlertRejection::Absent | AlertRejection::Deleted) => {
                     Self::NotFound { kind, id: id.to_string() }
                 }
                 why => Self::Rejected(why),

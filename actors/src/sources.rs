@@ -169,7 +169,8 @@ impl Spark {
         let mut position = change_source(context, id, SourceCommand::Update(patch), who).await?;
         if let Some(capabilities) = probed {
             let command = SourceCommand::RecordProbe(Probe::Up { capabilities });
-            position = change_source(context, id, command, who).await?.or(position);
+            let who = who.without_condition();
+            position = change_source(context, id, command, &who).await?.or(position);
         }
         self.limit_from_catalog(id);
         Ok(Done { value: (), position })
@@ -227,7 +228,8 @@ pub(crate) async fn change<A: Aggregate>(
 ) -> Result<(A, Option<Position>), crate::aggregate::ShellError<A::Rejection>> {
     let mut shell = Shell::<A>::new(context.log.clone(), context.clock.clone(), stream);
     shell.recover(Patience::FailFast).await?;
-    let executed = shell.execute(command, &who.metadata(), Patience::FailFast).await?;
+    let executed =
+        shell.execute_at(who.expects, command, &who.metadata(), Patience::FailFast).await?;
     Ok((shell.state().clone(), executed.position))
 }
 

@@ -21,7 +21,7 @@ use crate::dispatch::Queued;
 use crate::error::DispatchError;
 use crate::langflow::RunEnd;
 use crate::remote::Receipt;
-use crate::requests::{Done, TaskEnd};
+use crate::requests::{Done, TaskEnd, Terms};
 use crate::tasks::TasksMessage;
 use crate::workforce::Reach;
 
@@ -87,8 +87,8 @@ impl Actor for TaskActor {
         }
         match start {
             Start::Granted { worker } => state.begin(worker, myself).await?,
-            Start::Command { command, metadata, reply } => {
-                state.command(command, &metadata, reply).await;
+            Start::Command { command, terms, reply } => {
+                state.command(command, &terms, reply).await;
             }
             Start::AttemptFailed(failed) => state.record_failure(failed).await?,
             Start::Crashed(what) => {
@@ -112,10 +112,10 @@ impl Actor for TaskActor {
             TaskMessage::Granted { worker } => state.begin(worker, myself).await?,
             TaskMessage::Create { spec, metadata, reply } => {
                 let command = TaskCommand::Create(spec);
-                state.command(command, &metadata, reply).await;
+                state.command(command, &metadata.into(), reply).await;
             }
-            TaskMessage::Command { command, metadata, reply } => {
-                state.command(command, &metadata, reply).await;
+            TaskMessage::Command { command, terms, reply } => {
+                state.command(command, &terms, reply).await;
             }
             TaskMessage::Submitted { attempt, job_id, reply } => {
                 let recorded = state.execute(TaskCommand::RecordJob { attempt, job_id }).await?;
@@ -214,12 +214,7 @@ impl TaskState {
         }
     }
 
-    async fn command(
-        &mut self,
-        command: TaskCommand,
-        metadata: &Metadata,
-        reply: Option<TaskReply>,
-    ) {
+    async fn command(&mut self, command: TaskCommand, terms: &Terms, reply: Option<TaskReply>) {
         let patience = if reply.is_some() { Patience::FailFast } else { Patience::WaitOut };
         let runs_at = match self.shell.state() {
             Task::Running { attempt, .. } => self.context.workers.reach(attempt.worker_id),
@@ -227,7 +222,8 @@ impl TaskState {
         };
         // One that expires was taken out of the queue to be asked.
         let mut moved = matches!(command, TaskCommand::Expire);
-        let done = self.shell.execute(command, metadata, patience).await;
+        let Terms { metadata, expects } = terms;
+        let done = self.shell.execute_at(*expects, command, metadata, patience).await;
         if let Ok(executed) = &done {
             self.note(executed);
             moved |= !executed.events.is_empty();

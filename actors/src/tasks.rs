@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use crate::context::Shared;
 use crate::deadlines::Deadlines;
 use crate::dispatch::{Desk, Dispatcher, Queued};
-use crate::requests::TaskEnd;
+use crate::requests::{TaskEnd, Terms};
 use crate::supervision::Children;
 use crate::task::{
     AttemptFailed, Start, TaskActor, TaskArguments, TaskMessage, TaskReply, system_metadata,
@@ -26,7 +26,7 @@ pub(crate) enum TasksMessage {
     /// Make a task. Without a reply port nobody waits, and an outage of the log is waited out.
     Create { id: TaskId, spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
     /// Cancel, terminate, release or delete a task. Without a reply port nobody waits.
-    Command { id: TaskId, command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
+    Command { id: TaskId, command: TaskCommand, terms: Terms, reply: Option<TaskReply> },
     /// Stop a task, forced or not, for somebody who does not wait for the answer.
     Stop { id: TaskId, force: bool, metadata: Metadata },
     /// An open task wants a slot, unless it expires before.
@@ -101,12 +101,12 @@ impl Actor for TasksSupervisor {
                 }
                 None => state.spawn(&myself, id, Start::Create { spec, metadata, reply }).await,
             },
-            TasksMessage::Command { id, command, metadata, reply } => {
-                state.command(&myself, id, command, metadata, reply).await;
+            TasksMessage::Command { id, command, terms, reply } => {
+                state.command(&myself, id, command, terms, reply).await;
             }
             TasksMessage::Stop { id, force, metadata } => {
                 let command = if force { TaskCommand::Terminate } else { TaskCommand::Cancel };
-                state.command(&myself, id, command, metadata, None).await;
+                state.command(&myself, id, command, metadata.into(), None).await;
             }
             TasksMessage::Requeue { id, queued, expires_at } => {
                 let now = state.context.clock.now();
@@ -222,14 +222,14 @@ impl TasksState {
         myself: &ActorRef<TasksMessage>,
         id: TaskId,
         command: TaskCommand,
-        metadata: Metadata,
+        terms: Terms,
         reply: Option<TaskReply>,
     ) {
         match self.children.get(id) {
             Some(actor) => {
-                let _ = actor.cast(TaskMessage::Command { command, metadata, reply });
+                let _ = actor.cast(TaskMessage::Command { command, terms, reply });
             }
-            None => self.spawn(myself, id, Start::Command { command, metadata, reply }).await,
+            None => self.spawn(myself, id, Start::Command { command, terms, reply }).await,
         }
     }
 
@@ -248,7 +248,7 @@ impl TasksState {
     async fn expire(&mut self, myself: &ActorRef<TasksMessage>, now: Timestamp) {
         while let Some(id) = self.deadlines.take_due(now) {
             self.queue.remove(id);
-            self.command(myself, id, TaskCommand::Expire, system_metadata(), None).await;
+            self.command(myself, id, TaskCommand::Expire, system_metadata().into(), None).await;
         }
     }
 

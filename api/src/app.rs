@@ -15,6 +15,7 @@ use warp::reply::Response;
 use crate::auth::roles::need;
 use crate::auth::{self, AuthKeys};
 use crate::call::{Call, request_id};
+use crate::conditions;
 use crate::error::ApiError;
 use crate::live::Live;
 use crate::query::Query;
@@ -129,8 +130,9 @@ impl App {
         let query = Query::parse(query)?;
         let takes_body = ![Method::GET, Method::HEAD].contains(method);
         let body = if takes_body { read_body(body, bounds(&route)).await? } else { Bytes::new() };
-        let call = Call { app: self, caller, request_id: id, query, headers, body };
-        dispatch(route, &call).await
+        let expects = conditions::expected(&route, headers)?;
+        let call = Call { app: self, caller, request_id: id, query, headers, expects, body };
+        Ok(dispatch(route, &call).await?.unless_known(headers))
     }
 }
 
@@ -144,7 +146,7 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
         Route::Schedules(route) => Box::pin(routes::schedules::handle(route, call)).await,
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
-        Route::Events => Box::pin(routes::events::handle(call)).await,
+        Route::Events(_) => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
         Route::Keys(route) => Box::pin(routes::keys::handle(route, call)).await,
     }

@@ -6,10 +6,12 @@
 //! - [`routes`]: the routing table, and one file per resource with its bodies and handlers.
 //! - [`read`]: the only place that asks the read models: rows, lists, and names to ids.
 //! - [`call`], [`query`], [`body`], [`options`]: a request's parts, checked for shape.
+//! - `conditions.rs`: ETags, and requests on a condition.
 //! - [`shown`]: rows as callers see them.
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
 //! - [`live`]: events as they happen, for those who listen.
 //! - [`auth`]: API keys.
+//! - [`openapi`]: the document that describes all of it.
 //!
 //! No rule of the domain is here, and nothing is stored here.
 
@@ -17,8 +19,10 @@ pub mod app;
 pub mod auth;
 pub mod body;
 pub mod call;
+mod conditions;
 pub mod error;
 pub mod live;
+pub mod openapi;
 pub mod options;
 pub mod query;
 pub mod read;

@@ -2,6 +2,7 @@
 //! so attempts fail for want of a source, which is all that is needed here.
 
 mod commands;
+mod conditions;
 mod events;
 mod http;
 mod keys;

@@ -147,8 +147,8 @@ impl Spark {
         let _permit = self.admit()?;
         let mut tries = 0;
         loop {
-            let (command, metadata) = (command.clone(), who.metadata());
-            let reply = |reply| TasksMessage::Command { id, command, metadata, reply: Some(reply) };
+            let (command, terms) = (command.clone(), who.terms());
+            let reply = |reply| TasksMessage::Command { id, command, terms, reply: Some(reply) };
             match self.ask(&self.0.tree.tasks, reply).await {
                 // An incarnation ends with its attempt, and whatever waits in its mailbox with it.
                 // The next one is asked the same; what had happened after all is true already.

@@ -9,7 +9,7 @@ use crate::context::Shared;
 use crate::error::DispatchError;
 use crate::langflow::RunEnd;
 use crate::remote::Receipt;
-use crate::requests::Done;
+use crate::requests::{Done, Terms};
 use crate::tasks::TasksMessage;
 
 /// The answer to a command about a task.
@@ -25,7 +25,7 @@ pub(crate) enum Start {
     /// It was given a slot of this worker.
     Granted { worker: WorkerId },
     /// Somebody wants something of it.
-    Command { command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
+    Command { command: TaskCommand, terms: Terms, reply: Option<TaskReply> },
     /// The incarnation before this one ended with its attempt.
     AttemptFailed(AttemptFailed),
     /// The incarnation before this one crashed.
@@ -59,7 +59,7 @@ pub(crate) enum TaskMessage {
     /// It is to be made, although it may exist.
     Create { spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
     /// Somebody wants something of it.
-    Command { command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
+    Command { command: TaskCommand, terms: Terms, reply: Option<TaskReply> },
     /// The source took the attempt as a background job.
     Submitted { attempt: u32, job_id: String, reply: ReceiptPort },
     /// The attempt has ended.

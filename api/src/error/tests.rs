@@ -8,6 +8,8 @@ use spark_events::domain::recurrence::RecurrenceError;
 use spark_events::domain::retry::BadRetryPolicy;
 use spark_events::domain::task::TaskStatus;
 
+use spark_events::Revision;
+
 use super::*;
 
 fn rejected(rejection: impl Into<Rejection>) -> ApiError {
@@ -58,6 +60,12 @@ fn commands() -> Vec<(ApiError, u16, &'static str)> {
         (D::NotFound { kind: "task", id: text() }.into(), 404, "SPK-3001"),
         (D::Conflict(text()).into(), 409, "SPK-3003"),
         (D::Invalid(text()).into(), 422, "SPK-3005"),
+        (
+            D::Moved { kind: "task", id: text(), expected: Revision(1), present: Revision(2) }
+                .into(),
+            412,
+            "SPK-3006",
+        ),
         (D::Overloaded { what: "commands" }.into(), 503, "SPK-5003"),
         (D::Timeout { ms: 1 }.into(), 504, "SPK-5007"),
         (D::Unavailable { reason: text() }.into(), 503, "SPK-5002"),

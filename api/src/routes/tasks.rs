@@ -12,7 +12,7 @@ use spark_events::{FlowId, Position, ScheduleId, TaskId, Timestamp, limits};
 use spark_projections::{TaskDetail, TaskFilter};
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::body;
 use crate::call::Call;
 use crate::error::{ApiError, FieldError};
@@ -51,6 +51,21 @@ pub enum TaskRoute<'a> {
     /// What its components did.
     Log(Segment<'a>),
 }
+
+pub(super) mod openapi;
+
+operation_ids!(TaskRoute<'_> {
+    Self::List => "listTasks",
+    Self::Create => "createTask",
+    Self::Bulk => "changeTasks",
+    Self::Get(_) => "getTask",
+    Self::Wait(_) => "waitForTask",
+    Self::Cancel(_) => "cancelTask",
+    Self::Retry(_) => "retryTask",
+    Self::Release(_) => "releaseTask",
+    Self::Delete(_) => "deleteTask",
+    Self::Log(_) => "readTaskLog",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,
@@ -186,8 +201,11 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::task_id(app, &id).await?;
-            let row = show(call, read::task(app, id).await?).await?;
-            Reply::ok(&shown::with(&row, "trace_id", &trace_of(call, id).await?)?)
+            let task = read::task(app, id).await?;
+            let revision = task.task.revision;
+            let row = show(call, task).await?;
+            let row = shown::with(&row, "trace_id", &trace_of(call, id).await?)?;
+            Ok(Reply::ok(&row)?.of(revision))
         }
         TaskRoute::Wait(id) => {
             call.query.only(&["timeout_ms", "after_revision"])?;

@@ -1,14 +1,15 @@
 //! Workers: the processes that make the calls, and what can be asked of them. What they say
 //! themselves is in `workers/protocol.rs`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use spark_actors::WorkerWish;
 use spark_events::domain::task::TaskStatus;
 use spark_events::{TaskId, Timestamp, WorkerId, limits};
 use spark_projections::{Page, TaskFilter, WorkerFilter, WorkerRow};
+use utoipa::ToSchema;
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::app::App;
 use crate::call::Call;
 use crate::error::ApiError;
@@ -43,7 +44,23 @@ pub enum WorkerRoute<'a> {
     Leave(Segment<'a>),
 }
 
+pub(super) mod openapi;
+
+/// The statuses of workers.
 const STATUSES: [&str; 6] = ["active", "paused", "draining", "stopping", "stopped", "lost"];
+
+operation_ids!(WorkerRoute<'_> {
+    Self::List => "listWorkers",
+    Self::Get(_) => "getWorker",
+    Self::Pause(_) => "pauseWorker",
+    Self::Resume(_) => "resumeWorker",
+    Self::Drain(_) => "drainWorker",
+    Self::Stop(_) => "stopWorker",
+    Self::Register => "registerWorker",
+    Self::Poll(_) => "pollWorker",
+    Self::Reports(_) => "reportWorker",
+    Self::Leave(_) => "leaveWorker",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,
@@ -73,33 +90,45 @@ pub(crate) fn route<'a>(
 }
 
 /// A worker, with what memory knows of it while it is there.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Worker)]
 struct Shown {
+    /// The row.
+    #[schema(inline)]
     #[serde(flatten)]
     row: WorkerRow,
-    #[serde(flatten)]
-    pulse: Option<Pulse>,
+    /// Whether it would be given a task now.
+    accepting: bool,
+    /// When it was last heard; `null` for one that is gone.
+    #[serde(serialize_with = "rfc3339_opt")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_seen_at: Option<Timestamp>,
+    /// For how long it has not been heard; `null` for one that is gone.
+    silent_ms: Option<i64>,
     /// The tasks whose attempts it is making, at most a page of them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
     tasks: Option<Vec<TaskId>>,
 }
 
-#[derive(Debug, Serialize)]
-struct Pulse {
-    /// Whether it would be given a task now.
-    accepting: bool,
-    #[serde(serialize_with = "rfc3339")]
-    last_seen_at: Timestamp,
-    silent_ms: i64,
+fn rfc3339_opt<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => rfc3339(at, to),
+        None => to.serialize_none(),
+    }
 }
 
 fn shown(app: &App, row: WorkerRow) -> Shown {
-    let pulse = app.spark.worker_pulse(row.id).map(|pulse| Pulse {
-        accepting: pulse.accepting,
-        last_seen_at: pulse.seen_at,
-        silent_ms: (app.now() - pulse.seen_at).num_milliseconds().max(0),
-    });
-    Shown { row, pulse, tasks: None }
+    let pulse = app.spark.worker_pulse(row.id);
+    let last_seen_at = pulse.map(|pulse| pulse.seen_at);
+    let silence = |at: Timestamp| (app.now() - at).num_milliseconds().max(0);
+    Shown {
+        row,
+        accepting: pulse.is_some_and(|pulse| pulse.accepting),
+        last_seen_at,
+        silent_ms: last_seen_at.map(silence),
+        tasks: None,
+    }
 }
 
 pub(crate) async fn handle(route: WorkerRoute<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -111,7 +140,8 @@ pub(crate) async fn handle(route: WorkerRoute<'_>, call: &Call<'_>) -> Result<Re
             let id = read::worker_id(call.app, &id).await?;
             let mut worker = shown(call.app, read::worker(call.app, id).await?);
             worker.tasks = Some(tasks_of(call.app, id).await?);
-            Reply::ok(&worker)
+            let revision = worker.row.revision;
+            Ok(Reply::ok(&worker)?.of(revision))
         }
         WorkerRoute::Pause(id) => change(call, &id, WorkerWish::Pause).await,
         WorkerRoute::Resume(id) => change(call, &id, WorkerWish::Resume).await,

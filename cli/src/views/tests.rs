@@ -168,6 +168,11 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
             key::list(&list(vec![api_key("ci", "active"), api_key(LONG, "revoked")]), look),
         ),
         ("key show", key::show(&api_key("ci", "revoked"), look)),
+        ("key create", {
+            let mut made = api_key("ci", "active");
+            made["secret"] = json!(format!("sk-spark-{}", "0".repeat(64)));
+            key::show(&made, look)
+        }),
         ("key whoami", key::whoami(&json!({"name": "ci", "role": "viewer", "id": TASK}), look)),
         ("status", status::show(&health, "http://127.0.0.1:8888", look)),
         ("history", history::list(&list(events()), look)),

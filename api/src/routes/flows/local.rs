@@ -129,13 +129,14 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
 pub(super) async fn update(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
     call.query.only(&[])?;
     let mut body: UpdateBody = body::object(&call.body)?;
-    let who = call.who(body.reason.take())?;
+    let mut who = call.who(body.reason.take())?;
     let update = Update::try_from(body)?;
     let id = read::flow_id(call.app, id).await?;
     let spark = &call.app.spark;
     let mut position = None;
     if let Some(edit) = update.edit {
         position = spark.edit_flow(id, edit, &who).await?.position;
+        who = who.without_condition();
     }
     if let Some(runs_max) = update.runs_max {
         position = spark.limit_flow(id, runs_max, &who).await?.position.or(position);

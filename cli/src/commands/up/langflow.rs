@@ -291,6 +291,7 @@ fn comes_back(error: &DispatchError) -> bool {
         | DispatchError::NotAdmitted(_)
         | DispatchError::WorkerTaken { .. }
         | DispatchError::WorkerGone { .. }
+        | DispatchError::Moved { .. }
         | DispatchError::ShuttingDown
         | DispatchError::Internal(_) => false,
     }
