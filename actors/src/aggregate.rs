@@ -1,7 +1,8 @@
 //! The aggregate shell: recover, decide, append, adopt. Written once for every aggregate; it
 //! branches on no domain state and starts no effect.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use spark_events::codec::{CodecError, DomainEvent};
 use spark_events::limits::{
@@ -13,6 +14,8 @@ use spark_events::{
     SharedLog, StreamName, ids,
 };
 use uuid::Uuid;
+
+use crate::telemetry::{Happened, Telemetry, Watch};
 
 /// What to do while the log is unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,19 +66,34 @@ pub(crate) struct Shell<A: Aggregate> {
     revision: Option<Revision>,
     /// The correlation id of the first event, once that was seen.
     correlation: Option<Uuid>,
+    watch: Option<(Arc<Telemetry>, Watch<A>)>,
 }
 
 impl<A: Aggregate> Shell<A> {
     /// An aggregate that is believed to have no events yet. A wrong belief is found out by the
     /// first append, which then reads what is there.
     pub(crate) fn new(log: SharedLog, clock: SharedClock, stream: StreamName) -> Self {
-        Self { log, clock, stream, state: A::default(), revision: None, correlation: None }
+        Self {
+            log,
+            clock,
+            stream,
+            state: A::default(),
+            revision: None,
+            correlation: None,
+            watch: None,
+        }
     }
 
     /// An aggregate whose state is known up to a revision. Later events are found in the same way.
     pub(crate) fn known(mut self, state: A, revision: Revision) -> Self {
         self.state = state;
         self.revision = Some(revision);
+        self
+    }
+
+    /// Tells somebody of everything that becomes durable.
+    pub(crate) fn watched(mut self, telemetry: &Arc<Telemetry>, watch: Watch<A>) -> Self {
+        self.watch = Some((Arc::clone(telemetry), watch));
         self
     }
 
@@ -171,8 +189,14 @@ impl<A: Aggregate> Shell<A> {
             if events.is_empty() {
                 return Ok(Executed { events, position: None });
             }
+            let appended = Instant::now();
             match self.append(&events, metadata, patience).await {
                 Ok(position) => {
+                    if let Some((telemetry, watch)) = &self.watch {
+                        let (before, events) = (&self.state, events.as_slice());
+                        let log_took = appended.elapsed();
+                        watch(telemetry, &Happened { before, events, at: now, log_took });
+                    }
                     let state = std::mem::take(&mut self.state);
                     self.state = events.iter().fold(state, A::evolve);
                     return Ok(Executed { events, position: Some(position) });

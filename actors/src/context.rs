@@ -12,6 +12,7 @@ use crate::open_tasks::OpenTasks;
 use crate::requests::{TaskEnd, UnservedSource};
 use crate::schedules::SchedulesMessage;
 use crate::supervision::CrashCount;
+use crate::telemetry::Telemetry;
 use crate::workforce::Workforce;
 
 /// Handed to every actor.
@@ -28,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) active_schedules: AtomicU64,
     /// Who hears of the ends of the tasks of schedules; set once, when the tree starts.
     pub(crate) schedules: OnceLock<ActorRef<SchedulesMessage>>,
+    /// What watches and never acts.
+    pub(crate) telemetry: Arc<Telemetry>,
     /// The workers that are there.
     pub(crate) workers: Workforce,
 }

@@ -30,6 +30,15 @@ pub(crate) struct Queued {
     pub(crate) not_before: Timestamp,
 }
 
+/// How many tasks wait, and for what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Those that could start if there were a slot, by source.
+    pub ready: Vec<(SourceId, usize)>,
+    /// Those whose next attempt lies ahead.
+    pub later: usize,
+}
+
 /// How many tasks of a flow hold a slot, and how many may.
 #[derive(Debug, Default)]
 struct Gate {
@@ -238,6 +247,12 @@ impl Dispatcher {
     /// When the next task ripens, if one lies ahead.
     pub(crate) fn next_ripe_at(&self) -> Option<Timestamp> {
         self.later.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// How many tasks wait for a slot, by source, and how many of their time.
+    pub(crate) fn depths(&self) -> Depths {
+        let of_lane = |(source, lane): (&SourceId, &Lane)| (*source, lane.len());
+        Depths { ready: self.lanes.iter().map(of_lane).collect(), later: self.later.len() }
     }
 
     /// Tasks that hold a slot.

@@ -17,6 +17,7 @@
 //! - `client.rs`: the client of a source of any kind. `langflow.rs`: LangFlow's, one file per API
 //!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
 //!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
+//! - `telemetry.rs`: what is counted and measured while things happen.
 //! - `alerts.rs`: follows the log and sends messages about failures.
 //! - `keys.rs`: API keys and whose they are.
 //! - `index.rs`, `kept.rs`: what is open or scheduled, folded from the log for a quick start.
@@ -53,11 +54,13 @@ mod spark;
 mod supervision;
 mod task;
 mod tasks;
+mod telemetry;
 mod work;
 mod worker;
 mod workers;
 mod workforce;
 
+pub use dispatch::Depths;
 pub use error::{DispatchError, Rejection};
 pub use flows::{
     CreateFlow, DiffAsked, DiffSide, EditFlow, FlowVersion, PushFlow, Pushed, SyncFailure,
@@ -71,4 +74,5 @@ pub use requests::{
     UpdateSource, Who,
 };
 pub use spark::{Spark, SparkConfig, WorkerPulse, WorkerWish};
+pub use telemetry::Meters;
 pub use work::{Call, CallTarget, HttpCall, LimitOf, TimeLimit, WorkOrder, execute, guarded};

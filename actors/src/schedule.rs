@@ -32,6 +32,7 @@ use crate::requests::{Done, Terms};
 use crate::schedules::SchedulesMessage;
 use crate::task::scheduler_metadata;
 use crate::tasks::TasksMessage;
+use crate::telemetry;
 
 /// An actor whose next instant is further away than this is passivated.
 const STAY_MS: u64 = 5_000;
@@ -107,7 +108,7 @@ impl Actor for ScheduleActor {
         arguments: ScheduleArguments,
     ) -> Result<ScheduleState, ActorProcessingErr> {
         let ScheduleArguments { id, dormant, context, schedules, tasks } = arguments;
-        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream());
+        let shell = new_shell(&context, id);
         let (spec_revision, timer, handled) = (Revision(0), None, 0);
         Ok(ScheduleState {
             id,
@@ -158,9 +159,14 @@ impl Actor for ScheduleActor {
     }
 }
 
+fn new_shell(context: &Shared, id: ScheduleId) -> Shell<Schedule> {
+    Shell::new(context.log.clone(), context.clock.clone(), id.stream())
+        .watched(&context.telemetry, telemetry::of_schedule)
+}
+
 impl ScheduleState {
     fn fresh_shell(&self) -> Shell<Schedule> {
-        Shell::new(self.context.log.clone(), self.context.clock.clone(), self.id.stream())
+        new_shell(&self.context, self.id)
     }
 
     fn live(&self) -> Option<&Live> {

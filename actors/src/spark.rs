@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::alerts::Alerts;
 use crate::catalog::Catalog;
 use crate::context::{Context, Shared};
+use crate::dispatch::Depths;
 use crate::error::DispatchError;
 use crate::flows::DriftWatch;
 use crate::keys::KeyTable;
@@ -30,6 +31,7 @@ use crate::seal::Sealer;
 use crate::sources::Sources;
 use crate::supervision::CrashCount;
 use crate::tasks::TasksMessage;
+use crate::telemetry::Meters;
 use crate::workforce::Workforce;
 
 mod alerts;
@@ -100,6 +102,7 @@ impl Spark {
             active_schedules: AtomicU64::new(0),
             schedules: OnceLock::new(),
             workers: Workforce::default(),
+            telemetry: Arc::default(),
         });
         let (hostname, slots) = (config.hostname, config.worker_slots);
         let staff = Staff { hostname, slots, lost_after: config.worker_lost_after };
@@ -124,6 +127,18 @@ impl Spark {
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.0.context.clock
+    }
+
+    /// What is counted and measured.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.0.context.telemetry.meters
+    }
+
+    /// How many tasks wait for a slot. Bounded in time; `None` when the answer did not come.
+    pub async fn queue_depths(&self) -> Option<Depths> {
+        let answer = self.tasks().call(TasksMessage::Depths, Some(LOOK_AT_LOG_AFTER)).await;
+        answer.ok().and_then(|answer| answer.success_or(()).ok())
     }
 
     /// How Spark itself is doing. Nothing is read from disk.

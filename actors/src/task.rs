@@ -23,6 +23,7 @@ use crate::langflow::RunEnd;
 use crate::remote::Receipt;
 use crate::requests::{Done, TaskEnd, Terms};
 use crate::tasks::TasksMessage;
+use crate::telemetry;
 use crate::workforce::Reach;
 
 mod handing;
@@ -58,7 +59,8 @@ impl Actor for TaskActor {
         arguments: TaskArguments,
     ) -> Result<TaskState, ActorProcessingErr> {
         let TaskArguments { id, start, context, tasks } = arguments;
-        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream());
+        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream())
+            .watched(&context.telemetry, telemetry::of_task);
         let metadata = Metadata {
             correlation_id: id.0,
             causation_id: id.0,

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use crate::context::Shared;
 use crate::deadlines::Deadlines;
-use crate::dispatch::{Desk, Dispatcher, Queued};
+use crate::dispatch::{Depths, Desk, Dispatcher, Queued};
 use crate::requests::{TaskEnd, Terms};
 use crate::supervision::Children;
 use crate::task::{
@@ -50,6 +50,8 @@ pub(crate) enum TasksMessage {
     SetFlowLimit { flow: FlowId, runs_max: Option<u32> },
     /// The next waiting task is ripe.
     Ripe,
+    /// How many tasks wait.
+    Depths(RpcReplyPort<Depths>),
     /// Give no more slots.
     Quiesce(RpcReplyPort<()>),
 }
@@ -152,6 +154,9 @@ impl Actor for TasksSupervisor {
                 state.pump(&myself).await;
             }
             TasksMessage::Ripe => state.pump(&myself).await,
+            TasksMessage::Depths(reply) => {
+                let _ = reply.send(state.queue.depths());
+            }
             TasksMessage::Quiesce(reply) => {
                 state.quiescing = true;
                 let _ = reply.send(());

@@ -2,24 +2,27 @@
 //! handler, answer. Whatever happens on that way, there is an answer.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
 use spark_actors::Spark;
 use spark_events::{Position, Timestamp, limits};
 use spark_projections::{Projections, Reads};
+use warp::http::header::AUTHORIZATION;
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
-use crate::auth::roles::need;
+use crate::auth::roles::{Need, need};
 use crate::auth::{self, AuthKeys};
 use crate::call::{Call, request_id};
 use crate::conditions;
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::query::Query;
 use crate::reply::{Reply, error_response};
+use crate::routes::service::ServiceRoute;
 use crate::routes::{self, Route};
 
 /// The server's parts.
@@ -30,6 +33,8 @@ pub struct App {
     pub projections: Projections,
     /// Events as they happen, for those who listen.
     pub live: Live,
+    /// How the process is doing, in numbers.
+    pub metrics: Metrics,
     /// Who may call.
     pub keys: AuthKeys,
     /// The program's version.
@@ -61,7 +66,6 @@ pub struct Incoming<B> {
 #[derive(Clone, Copy)]
 struct Head<'a> {
     method: &'a Method,
-    path: &'a str,
     query: &'a str,
     headers: &'a HeaderMap,
     id: &'a str,
@@ -98,9 +102,11 @@ impl App {
     {
         let id = request_id(&incoming.headers);
         let Incoming { method, path, query, headers, body } = incoming;
-        let head = Head { method: &method, path: &path, query: &query, headers: &headers, id: &id };
-        let handled = AssertUnwindSafe(self.handle(head, body)).catch_unwind().await;
-        match handled.unwrap_or(Err(ApiError::Crashed)) {
+        let head = Head { method: &method, query: &query, headers: &headers, id: &id };
+        let (begun, route) = (Instant::now(), routes::route(&method, &path));
+        let operation = route.as_ref().map_or("(unknown)", Route::operation_id);
+        let handled = AssertUnwindSafe(self.handle(head, route, body)).catch_unwind().await;
+        let response = match handled.unwrap_or(Err(ApiError::Crashed)) {
             Ok(reply) => reply.into_response(&id),
             Err(error) => {
                 if error.is_ours() {
@@ -110,21 +116,31 @@ impl App {
                 }
                 error_response(&error, &id)
             }
-        }
+        };
+        let status = response.status().as_u16();
+        self.spark.meters().api_request(operation, status, begun.elapsed());
+        response
     }
 
-    async fn handle<B, D, E>(&self, head: Head<'_>, body: B) -> Result<Reply, ApiError>
+    async fn handle<B, D, E>(
+        &self,
+        head: Head<'_>,
+        route: Result<Route<'_>, ApiError>,
+        body: B,
+    ) -> Result<Reply, ApiError>
     where
         B: Stream<Item = Result<D, E>>,
         D: Buf,
         E: std::fmt::Display,
     {
-        let Head { method, path, query, headers, id } = head;
-        let route = routes::route(method, path);
+        let Head { method, query, headers, id } = head;
         // Whoever has no key does not learn which paths there are.
+        let need = |route: &Route<'_>| match route {
+            Route::Service(ServiceRoute::Metrics) if self.metrics.is_open() => Need::Nobody,
+            route => need(route),
+        };
         let needed = route.as_ref().ok().map(need);
-        let key = headers.get("x-api-key").map(|key| key.as_bytes());
-        let caller = auth::caller(self, needed, key, id).await?;
+        let caller = auth::caller(self, needed, given_key(headers), id).await?;
         let route = route?;
         caller.may(need(&route))?;
         let query = Query::parse(query)?;
@@ -136,19 +152,31 @@ impl App {
     }
 }
 
+/// The key that a caller sent: `X-API-Key`, or `Authorization: Bearer` for those who can send
+/// nothing else.
+fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
+    if let Some(key) = headers.get("x-api-key") {
+        return Some(key.as_bytes());
+    }
+    let (scheme, key) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
+}
+
 /// The futures of the handlers are large, so each is boxed here rather than held by every
 /// connection at the size of the largest.
 async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
     match route {
-        Route::Service(route) => routes::service::handle(route, call),
+        Route::Service(route) => Box::pin(routes::service::handle(route, call)).await,
         Route::Sources(route) => Box::pin(routes::sources::handle(route, call)).await,
         Route::Flows(route) => Box::pin(routes::flows::handle(route, call)).await,
         Route::Schedules(route) => Box::pin(routes::schedules::handle(route, call)).await,
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
+        Route::Log(route) => Box::pin(routes::log::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
         Route::Events(_) => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
         Route::Keys(route) => Box::pin(routes::keys::handle(route, call)).await,
+        Route::Alerts(route) => Box::pin(routes::alerts::handle(route, call)).await,
     }
 }
 

@@ -9,6 +9,7 @@ use warp::http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
 use crate::error::ApiError;
 use crate::routes::Route;
+use crate::routes::alerts::AlertRoute as A;
 use crate::routes::flows::FlowRoute as F;
 use crate::routes::keys::KeyRoute as K;
 use crate::routes::schedules::ScheduleRoute as S;
@@ -83,7 +84,13 @@ pub(crate) fn changes_one(route: &Route<'_>) -> bool {
         ),
         Route::Tasks(route) => matches!(route, T::Cancel(_) | T::Release(_) | T::Delete(_)),
         Route::Keys(route) => matches!(route, K::Revoke(_)),
-        Route::Service(_) | Route::History(_) | Route::Events(_) | Route::Workers(_) => false,
+        // Each delivery is an event of its alert, so that a revision says nothing of its settings.
+        Route::Alerts(_) => false,
+        Route::Service(_)
+        | Route::History(_)
+        | Route::Events(_)
+        | Route::Log(_)
+        | Route::Workers(_) => false,
     }
 }
 
@@ -96,7 +103,8 @@ pub(crate) fn is_row(route: &Route<'_>) -> bool {
         Route::Tasks(route) => matches!(route, T::Get(_)),
         Route::Keys(route) => matches!(route, K::Get(_)),
         Route::Workers(route) => matches!(route, W::Get(_)),
-        Route::Service(_) | Route::History(_) | Route::Events(_) => false,
+        Route::Alerts(route) => matches!(route, A::Get(_)),
+        Route::Service(_) | Route::History(_) | Route::Events(_) | Route::Log(_) => false,
     }
 }
 

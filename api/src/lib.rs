@@ -10,6 +10,7 @@
 //! - [`shown`]: rows as callers see them.
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
 //! - [`live`]: events as they happen, for those who listen.
+//! - [`metrics`]: how the process is doing, in numbers.
 //! - [`auth`]: API keys.
 //! - [`openapi`]: the document that describes all of it.
 //!
@@ -22,6 +23,7 @@ pub mod call;
 mod conditions;
 pub mod error;
 pub mod live;
+pub mod metrics;
 pub mod openapi;
 pub mod options;
 pub mod query;
@@ -35,6 +37,7 @@ pub mod shown;
 pub use app::App;
 pub use auth::AuthKeys;
 pub use live::Live;
+pub use metrics::Metrics;
 pub use server::run;
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    completions, config, flow, history, key, schedule, source, status, task, up, why, worker,
+    completions, config, db, flow, history, key, log, schedule, source, status, task, up, why,
+    worker,
 };
 use crate::exit::Trouble;
 use crate::home::Home;
@@ -127,6 +128,12 @@ pub(crate) enum Command {
     /// Processes that make the calls
     #[command(subcommand, alias = "workers", after_help = worker::EXAMPLES)]
     Worker(worker::Worker),
+    /// The events of everything, in one order
+    #[command(subcommand, after_help = log::EXAMPLES)]
+    Log(log::Log),
+    /// The files of the data directory: backup, restore, upgrade
+    #[command(subcommand, alias = "database", after_help = db::EXAMPLES)]
+    Db(db::Db),
     /// Who else may talk to the server, and what they may do
     #[command(subcommand, alias = "keys", after_help = key::EXAMPLES)]
     Key(key::Key),

@@ -198,6 +198,35 @@ pub const TYPES: [&[(&str, u16)]; 7] = [
     AlertEvent::TYPES,
 ];
 
+/// Whether an event of one aggregate can be read.
+type Reader = fn(&RecordedEvent) -> Result<(), CodecError>;
+
+/// Reads an event of any aggregate, to see whether it can be read. One row of [`TYPES`] each.
+const READERS: [Reader; TYPES.len()] = [
+    reads::<TaskEvent>,
+    reads::<ScheduleEvent>,
+    reads::<SourceEvent>,
+    reads::<FlowEvent>,
+    reads::<WorkerEvent>,
+    reads::<ApiKeyEvent>,
+    reads::<AlertEvent>,
+];
+
+fn reads<E: DomainEvent>(event: &RecordedEvent) -> Result<(), CodecError> {
+    E::from_recorded(event).map(drop)
+}
+
+/// Whether an event of the log can be read, whichever aggregate it belongs to.
+///
+/// # Errors
+/// Any [`CodecError`].
+pub fn check(event: &RecordedEvent) -> Result<(), CodecError> {
+    let mut rows = TYPES.iter().zip(READERS);
+    let row = rows.find(|(types, _)| types.iter().any(|(name, _)| *name == &*event.event_type));
+    let (_, read) = row.ok_or_else(|| CodecError::UnknownType(event.event_type.to_string()))?;
+    read(event)
+}
+
 fn to_json<T: Serialize>(event_type: &'static str, data: &T) -> Result<Bytes, CodecError> {
     serde_json::to_vec(data)
         .map(Bytes::from)

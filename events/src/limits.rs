@@ -311,6 +311,8 @@ pub const ALERT_SECRET_KEEP_MS_MAX: u64 = 30 * 24 * 3_600_000;
 pub const ALERT_TOLERANCE_S: u64 = 300;
 /// Deliveries kept in the read models for each alert, the newest ones; the history has them all.
 pub const ALERT_DELIVERIES_KEPT_MAX: usize = 200;
+/// Attempts that are shown of a delivery, the newest ones.
+pub const ALERT_ATTEMPTS_SHOWN_MAX: usize = 20;
 
 /// Rows of one page.
 pub const PAGE_MAX: usize = 100;
@@ -391,6 +393,12 @@ pub const LISTENER_PIECE_BYTES_MAX: usize = 64 * 1024;
 /// The shortest time between two pieces for the same listener. What happens in between is sent
 /// together.
 pub const LISTENER_PAUSE_MS: u64 = 50;
+/// What each listener adds to that time, so that a crowd of them costs no more pieces than this
+/// allows: 4,000 a second.
+pub const LISTENER_PAUSE_EACH_US: u64 = 250;
+/// How many times as long as the reading of a page took the next listener who is behind waits for
+/// its turn.
+pub const LISTENER_READ_REST: u32 = 3;
 /// How long a listener hears nothing before it is told that the connection lives.
 pub const LISTENER_HEARTBEAT_MS: u64 = 15_000;
 /// Events that a listener who is behind reads at once.
@@ -407,6 +415,16 @@ pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
 pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// Events of one page of the whole log.
+pub const LOG_PAGE_MAX: usize = 1_000;
+/// Bytes of events after which such a page takes no further one.
+pub const LOG_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Events that one such page looks at to find those that are wanted.
+pub const LOG_SCAN_EVENTS_MAX: usize = 50_000;
+/// How far clocks that are set back may have put an event's time behind its place in the log.
+pub const LOG_CLOCK_SLACK_MS: u64 = 3_600_000;
+/// Faults of a log that a check names one by one.
+pub const LOG_FINDINGS_MAX: usize = 100;
 /// How long a worker waits for an answer, beyond what it asked the server to wait itself.
 pub const WORKER_ANSWER_MS_MAX: u64 = 5_000;
 /// The first pause of a worker before it asks again a server that was away.

@@ -19,9 +19,11 @@ mod spark {
     pub(crate) mod figures;
     pub(crate) mod http;
     pub(crate) mod latency;
+    pub(crate) mod listeners;
     pub(crate) mod lists;
     pub(crate) mod machine;
     pub(crate) mod many;
+    pub(crate) mod metrics;
     pub(crate) mod planning;
     pub(crate) mod process;
     pub(crate) mod rebuild;
@@ -30,12 +32,15 @@ mod spark {
     pub(crate) mod world;
 }
 
-use spark::{due, latency, lists, machine, many, planning, process, rebuild, start, throughput};
+use spark::{
+    due, latency, listeners, lists, machine, many, metrics, planning, process, rebuild, start,
+    throughput,
+};
 
 type Benchmark = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// In the order in which they run: `rebuild` reads what `throughput` left.
-const BENCHMARKS: [(&str, Benchmark); 8] = [
+const BENCHMARKS: [(&str, Benchmark); 10] = [
     ("planning", || Box::pin(planning::run())),
     ("start", || Box::pin(start::run())),
     ("latency", || Box::pin(latency::run())),
@@ -43,6 +48,8 @@ const BENCHMARKS: [(&str, Benchmark); 8] = [
     ("rebuild", || Box::pin(rebuild::run())),
     ("due", || Box::pin(due::run())),
     ("schedules", || Box::pin(many::run())),
+    ("listeners", || Box::pin(listeners::run())),
+    ("metrics", || Box::pin(metrics::run())),
     ("lists", || Box::pin(lists::run())),
 ];
 

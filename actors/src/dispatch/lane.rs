@@ -85,6 +85,11 @@ impl Lane {
         self.heads.first().copied()
     }
 
+    /// How many tasks wait in it.
+    pub(super) fn len(&self) -> usize {
+        self.flows.values().map(|queue| queue.places.len()).sum()
+    }
+
     /// Whether somebody may start now.
     pub(super) fn can_start(&self) -> bool {
         self.running < self.runs_max && !self.heads.is_empty()

@@ -172,12 +172,17 @@ fn list_command(kind: &str) -> Cow<'static, str> {
     if kind.ends_with("at the source") {
         return "see what the source has: automagik flow list --remote".into();
     }
+    if kind == "delivery" {
+        return "see which there are: automagik alert deliveries ALERT".into();
+    }
     if kind == "version of the flow" {
         return "see which there are: automagik flow versions FLOW; what the source has now is the \
                 version `remote`"
             .into();
     }
-    format!("list what exists: automagik {kind} list").into()
+    // An event is found in the log, and by its position.
+    let group = if kind == "event" { "log" } else { kind };
+    format!("list what exists: automagik {group} list").into()
 }
 
 /// The field of the request that a rule spoke about, where it is one.

@@ -57,7 +57,8 @@ impl Filter {
         Self { categories, types, streams, actor: actor.map(Into::into) }
     }
 
-    pub(super) fn wants(&self, event: &RecordedEvent) -> bool {
+    /// Whether an event is one of them.
+    pub(crate) fn wants(&self, event: &RecordedEvent) -> bool {
         let category = event.stream.category();
         let within = |all: &[&str], one: &str| all.is_empty() || all.contains(&one);
         category != spark_events::payload::CATEGORY

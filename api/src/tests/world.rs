@@ -18,7 +18,7 @@ use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::Incoming;
 use crate::openapi::tests::conform;
-use crate::{App, AuthKeys, Live};
+use crate::{App, AuthKeys, Live, Metrics};
 
 pub(crate) const KEY: &str = "test-key";
 
@@ -124,7 +124,9 @@ async fn app(dir: &tempfile::TempDir, log: SharedLog) -> Arc<App> {
     let spark = spark.await.unwrap();
     let projections = Projections::start(dir.path().join("reads.db"), log).unwrap();
     let live = Live::new(Arc::clone(spark.log()));
-    let app = App { spark, projections, live, keys: AuthKeys::local(KEY), version: "0.0.0" };
+    let metrics = Metrics::new(Vec::new(), false, "0.0.0");
+    let keys = AuthKeys::local(KEY);
+    let app = App { spark, projections, live, metrics, keys, version: "0.0.0" };
     let head = app.spark.log().head().await.unwrap();
     app.wait_for(head).await.unwrap();
     Arc::new(app)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use spark_actors::{Spark, SparkConfig};
-use spark_api::{App, AuthKeys, Live};
+use spark_api::{App, AuthKeys, Live, Metrics};
 use spark_events::limits::{
     LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_LOST_AFTER_MS_MAX,
     WORKER_LOST_AFTER_MS_MIN, WORKER_SLOTS_DEFAULT, WORKER_SLOTS_MAX,
@@ -29,7 +29,7 @@ use crate::output::Out;
 mod banner;
 mod langflow;
 mod listen;
-mod lock;
+pub(crate) mod lock;
 pub(crate) mod signals;
 
 use banner::{Banner, LangFlowPlan};
@@ -87,6 +87,10 @@ pub(crate) struct Up {
     #[arg(long, value_name = "EVERY", env = "AUTOMAGIK_PROBE_EVERY", hide_env_values = true,
           value_parser = probe_every, default_value = "1m", hide_default_value = true)]
     probe_every: Duration,
+    /// Let everybody read /metrics, without a key
+    #[arg(long, env = "AUTOMAGIK_OPEN_METRICS", hide_env_values = true,
+          value_parser = clap::builder::FalseyValueParser::new())]
+    open_metrics: bool,
 }
 
 /// A time, or never.
@@ -236,6 +240,11 @@ async fn start(
         spark: spark.clone(),
         projections: projections.clone(),
         live: Live::new(Arc::clone(&log)),
+        metrics: Metrics::new(
+            vec![("log", home.events()), ("read_models", home.reads())],
+            up.open_metrics,
+            env!("CARGO_PKG_VERSION"),
+        ),
         keys: AuthKeys::local(&key),
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -273,7 +282,12 @@ async fn stop(server: Server, out: &Out) {
     }
 }
 
-fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Trouble {
+/// A file that the server cannot be started with.
+pub(crate) fn unusable(
+    what: &str,
+    path: &std::path::Path,
+    error: &dyn std::error::Error,
+) -> Trouble {
     let mut trouble =
         Trouble::new(Exit::Failed, format!("cannot open the {what} {}", path.display()));
     let mut cause = Some(error);

@@ -63,7 +63,8 @@ fn below(event: &Value, look: &Look) -> Vec<String> {
     lines.map(|line| crate::output::text::one_line(&line)).collect()
 }
 
-fn paint_of(kind: &str) -> Paint {
+/// The colour of an event of this type.
+pub(super) fn paint_of(kind: &str) -> Paint {
     let end = kind.rsplit('.').next().unwrap_or(kind);
     match end {
         "completed" | "resumed" | "released" | "fired" | "backfilled" => Paint::Good,

@@ -56,6 +56,9 @@ pub(crate) const ENDPOINTS: &[&str] = &[
     "POST /tasks/a/cancel operator",
     "POST /tasks/a/retry operator",
     "POST /tasks/a/run operator",
+    "GET /log viewer",
+    "GET /log/head viewer",
+    "GET /log/1 viewer",
     "GET /history/task/a viewer",
     "GET /history/schedule/a viewer",
     "GET /history/flow/a viewer",
@@ -77,6 +80,15 @@ pub(crate) const ENDPOINTS: &[&str] = &[
     "POST /keys admin",
     "GET /keys/a admin",
     "DELETE /keys/a admin",
+    "GET /alerts viewer",
+    "POST /alerts admin",
+    "GET /alerts/a viewer",
+    "PATCH /alerts/a admin",
+    "DELETE /alerts/a admin",
+    "POST /alerts/a/test admin",
+    "POST /alerts/a/rotate-secret admin",
+    "GET /alerts/a/deliveries viewer",
+    "POST /alerts/a/deliveries/b/retry admin",
 ];
 
 /// The parts of a line of the table.

@@ -3,7 +3,6 @@
 
 use serde::Deserialize;
 use spark_events::domain::failure::FailureClass;
-use spark_events::domain::recurrence::parse_every;
 use spark_events::domain::task::TaskStatus;
 use spark_events::{Timestamp, limits};
 use spark_projections::{TaskFilter, TaskSort};
@@ -14,7 +13,7 @@ use crate::query::{Query, invalid};
 use crate::read;
 
 /// Every class of failure.
-const CLASSES: [FailureClass; 15] = [
+pub(super) const CLASSES: [FailureClass; 15] = [
     FailureClass::Unreachable,
     FailureClass::Auth,
     FailureClass::RateLimit,
@@ -39,8 +38,9 @@ pub(super) const KEYS: [&str; 15] = [
 ];
 
 /// The filter as a caller writes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Filter)]
 pub struct FilterBody {
     /// A list, or a text with commas.
     pub status: Option<Several>,
@@ -63,11 +63,12 @@ pub struct FilterBody {
     /// Words that stand in its texts.
     pub q: Option<String>,
     /// Deleted ones too.
+    #[serde(default)]
     pub deleted: bool,
 }
 
 /// One text with commas, or several texts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(untagged, expecting = "expected a text with commas, or a list of texts")]
 pub enum Several {
     /// `failed,cancelled`
@@ -116,17 +117,7 @@ impl Place {
     }
 
     fn instant(self, key: &str, text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
-        if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text.trim()) {
-            return Ok(at.to_utc());
-        }
-        let ago = parse_every(text).ok().and_then(|ms| i64::try_from(ms).ok());
-        let at = ago.and_then(|ms| now.checked_sub_signed(chrono::TimeDelta::milliseconds(ms)));
-        at.ok_or_else(|| {
-            let message = format!(
-                "{text:?} is neither an instant such as 2026-01-31T09:00:00Z nor a time back such as 30m, 1h or 7d"
-            );
-            self.wrong(key, &message)
-        })
+        crate::query::instant_of(text, now).map_err(|message| self.wrong(key, &message))
     }
 }
 
