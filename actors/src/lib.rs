@@ -74,5 +74,5 @@ pub use requests::{
     UpdateSource, Who,
 };
 pub use spark::{Spark, SparkConfig, WorkerPulse, WorkerWish};
-pub use telemetry::Meters;
+pub use telemetry::{BadOtlp, Meters, OtlpConfig};
 pub use work::{Call, CallTarget, HttpCall, LimitOf, TimeLimit, WorkOrder, execute, guarded};
