@@ -4,6 +4,7 @@ use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::ApiKeyRejection;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::flow::FlowRejection;
+use spark_events::domain::request::RequestRejection;
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
@@ -37,6 +38,9 @@ pub enum Rejection {
     /// An API key's rule.
     #[error(transparent)]
     Key(#[from] ApiKeyRejection),
+    /// The rule of requests under an idempotency key.
+    #[error(transparent)]
+    Request(#[from] RequestRejection),
 }
 
 /// Why a command did not happen, or may not have happened.

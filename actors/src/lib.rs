@@ -19,11 +19,13 @@
 //!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
 //! - `telemetry.rs`: what is counted and measured while things happen.
 //! - `alerts.rs`: follows the log and sends messages about failures.
+//! - `answers.rs`: requests under an idempotency key.
 //! - `keys.rs`: API keys and whose they are.
 //! - `index.rs`, `kept.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
 mod alerts;
+mod answers;
 mod catalog;
 mod client;
 mod connection;

@@ -14,7 +14,9 @@ use spark_events::domain::schedule::{OnDrift, SchedulePatch};
 use spark_events::domain::source::SourceKind;
 use spark_events::domain::task::TaskStatus;
 use spark_events::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use spark_events::{AlertId, FlowId, Metadata, Position, Revision, ScheduleId, SourceId, TaskId};
+use spark_events::{
+    AlertId, FlowId, Metadata, Position, RequestId, Revision, ScheduleId, SourceId, TaskId,
+};
 use uuid::Uuid;
 
 use crate::langflow::Secret;
@@ -221,6 +223,11 @@ impl IdempotencyKey {
         let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len());
         let legal = fits && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if legal { Ok(Self(text.to_owned())) } else { Err(BadKey) }
+    }
+
+    /// What else this actor asks for under the key.
+    pub(crate) fn request_id(&self, actor: &str) -> RequestId {
+        RequestId::of_key(actor, &self.0)
     }
 
     /// The task that this actor makes under the key.

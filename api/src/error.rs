@@ -10,6 +10,7 @@ use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::failure::FailureClass;
 use spark_events::domain::flow::FlowRejection;
+use spark_events::domain::request::RequestRejection;
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
@@ -299,6 +300,8 @@ table! {
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "SPK-1010" "The endpoint does not take this method";
     /// The idempotency key was used for another request.
     KEY_REUSED = UNPROCESSABLE_ENTITY "SPK-1011" "The idempotency key was used for another request";
+    /// The same request is under way, or nobody knows what became of it.
+    REQUEST_UNDER_WAY = CONFLICT "SPK-1013" "The same request is under way or broke off";
     /// No API key was sent.
     KEY_MISSING = UNAUTHORIZED "SPK-2001" "The API key is missing";
     /// The API key is not one of ours.
@@ -378,7 +381,7 @@ fn dispatch_row(error: &DispatchError) -> Row {
 }
 
 fn rejection_row(rejection: &Rejection) -> Row {
-    use {AlertRejection as A, ApiKeyRejection as K, WorkerRejection as W};
+    use {AlertRejection as A, ApiKeyRejection as K, RequestRejection as Q, WorkerRejection as W};
     use {FlowRejection as F, ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
     match rejection {
         Rejection::Task(T::Absent | T::Deleted)
@@ -394,7 +397,10 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
         | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn)
         | Rejection::Key(K::Exists)
-        | Rejection::Alert(A::Exists) => Row::CONFLICT,
+        | Rejection::Alert(A::Exists)
+        | Rejection::Request(Q::NotBegun) => Row::CONFLICT,
+        Rejection::Request(Q::UnderWay) => Row::REQUEST_UNDER_WAY,
+        Rejection::Request(Q::Reused) => Row::KEY_REUSED,
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
         )

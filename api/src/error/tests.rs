@@ -105,6 +105,9 @@ fn rejections() -> Vec<(ApiError, u16, &'static str)> {
         (rejected(O::BadName), 422, "SPK-3005"),
         (rejected(O::BadRunsMax(0)), 422, "SPK-3005"),
         (rejected(FlowRejection::Absent), 404, "SPK-3001"),
+        (rejected(RequestRejection::UnderWay), 409, "SPK-1013"),
+        (rejected(RequestRejection::Reused), 422, "SPK-1011"),
+        (rejected(RequestRejection::NotBegun), 409, "SPK-3003"),
         (rejected(WorkerRejection::Absent), 404, "SPK-3001"),
         (rejected(WorkerRejection::Exists), 409, "SPK-3003"),
     ]
