@@ -34,6 +34,7 @@ use crate::tasks::TasksMessage;
 use crate::telemetry::Meters;
 
 mod alerts;
+mod projections;
 mod schedules;
 mod tasks;
 

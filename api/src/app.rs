@@ -171,6 +171,7 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
         Route::Flows(route) => Box::pin(routes::flows::handle(route, call)).await,
         Route::Schedules(route) => Box::pin(routes::schedules::handle(route, call)).await,
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
+        Route::Projections(route) => Box::pin(routes::projections::handle(route, call)).await,
         Route::Log(route) => Box::pin(routes::log::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
         Route::Events(_) => Box::pin(routes::events::handle(call)).await,

@@ -382,6 +382,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
         | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn)
         | Rejection::Key(K::Exists)
+        | Rejection::Projection(_)
         | Rejection::Alert(A::Exists) => Row::CONFLICT,
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),

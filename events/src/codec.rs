@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::domain::alert::AlertEvent;
 use crate::domain::api_key::ApiKeyEvent;
 use crate::domain::flow::FlowEvent;
+use crate::domain::projection::ProjectionEvent;
 use crate::domain::schedule::ScheduleEvent;
 use crate::domain::source::SourceEvent;
 use crate::domain::task::TaskEvent;
@@ -179,6 +180,10 @@ event_types!(AlertEvent {
     Deleted => "alert.deleted" v 1,
 });
 
+event_types!(ProjectionEvent {
+    Skipped => "projection.skipped" v 1,
+});
+
 /// The name on disk of a task's first event, for readers that leave most events unread.
 pub const TASK_CREATED: &str = "task.created";
 /// The name on disk of the event that completes a task.
@@ -188,7 +193,7 @@ pub const TASK_FAILED: &str = "task.failed";
 
 /// Every name on disk with its newest schema version, by aggregate. Only the chunks of payloads
 /// are not among them; they belong to [`crate::payload`].
-pub const TYPES: [&[(&str, u16)]; 7] = [
+pub const TYPES: [&[(&str, u16)]; 8] = [
     TaskEvent::TYPES,
     ScheduleEvent::TYPES,
     SourceEvent::TYPES,
@@ -196,6 +201,7 @@ pub const TYPES: [&[(&str, u16)]; 7] = [
     WorkerEvent::TYPES,
     ApiKeyEvent::TYPES,
     AlertEvent::TYPES,
+    ProjectionEvent::TYPES,
 ];
 
 /// Whether an event of one aggregate can be read.
@@ -210,6 +216,7 @@ const READERS: [Reader; TYPES.len()] = [
     reads::<WorkerEvent>,
     reads::<ApiKeyEvent>,
     reads::<AlertEvent>,
+    reads::<ProjectionEvent>,
 ];
 
 fn reads<E: DomainEvent>(event: &RecordedEvent) -> Result<(), CodecError> {

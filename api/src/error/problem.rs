@@ -210,6 +210,7 @@ fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
         | Rejection::Flow(_)
         | Rejection::Worker(_)
         | Rejection::Key(_)
+        | Rejection::Projection(_)
         | Rejection::Alert(_) => None,
     }
 }
