@@ -21,6 +21,7 @@ use utoipa::openapi::{
 use crate::routes;
 
 pub mod errors;
+pub(crate) mod examples;
 pub mod operation;
 pub mod schemas;
 

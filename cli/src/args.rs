@@ -10,8 +10,8 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    completions, config, db, flow, history, key, log, projection, schedule, source, status, task,
-    up, why, worker,
+    alert, completions, config, db, flow, history, key, log, projection, schedule, source, status,
+    task, up, why, worker,
 };
 use crate::exit::Trouble;
 use crate::home::Home;
@@ -140,6 +140,9 @@ pub(crate) enum Command {
     /// Who else may talk to the server, and what they may do
     #[command(subcommand, alias = "keys", after_help = key::EXAMPLES)]
     Key(key::Key),
+    /// Where messages about failures are sent, and about which ones
+    #[command(subcommand, alias = "alerts", after_help = alert::EXAMPLES)]
+    Alert(alert::Alert),
     /// How the server is doing
     #[command(alias = "health", after_help = status::EXAMPLES)]
     Status,

@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::exit::Exit;
 use crate::output::Out;
 
+pub(crate) mod alert;
 pub(crate) mod common;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -51,6 +52,7 @@ pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
         Command::Worker(worker) => worker::run(worker, &parsed.global, out).await,
         Command::Key(key) => key::run(key, &context()?).await,
         Command::Projection(one) => projection::run(one, &context()?).await,
+        Command::Alert(alert) => alert::run(alert, &context()?).await,
         Command::Db(db) => db::run(db, &parsed.global, out).await,
         Command::Log(log) => log::run(log, &parsed.global, out).await,
         Command::Status => status::run(&context()?).await,

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+pub(crate) mod alert;
 pub(crate) mod bulk;
 pub(crate) mod config;
 pub(crate) mod db;

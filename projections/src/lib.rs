@@ -47,5 +47,5 @@ pub use schedules::{
 };
 pub use sources::{SourceFilter, SourceRow};
 pub use store::{Listing, Page, Reads};
-pub use tasks::{AttemptRow, TaskCounts, TaskDetail, TaskFilter, TaskRow, TaskSort};
+pub use tasks::{AttemptRow, ComponentRow, TaskCounts, TaskDetail, TaskFilter, TaskRow, TaskSort};
 pub use workers::{WorkerFilter, WorkerRow};

@@ -67,8 +67,8 @@ fn below(event: &Value, look: &Look) -> Vec<String> {
 pub(super) fn paint_of(kind: &str) -> Paint {
     let end = kind.rsplit('.').next().unwrap_or(kind);
     match end {
-        "completed" | "resumed" | "released" | "fired" | "backfilled" => Paint::Good,
-        "failed" | "attempt_failed" | "lost" => Paint::Bad,
+        "completed" | "resumed" | "released" | "fired" | "backfilled" | "delivered" => Paint::Good,
+        "failed" | "attempt_failed" | "delivery_failed" | "lost" => Paint::Bad,
         "skipped" | "buffered" | "trigger_dropped" | "paused" | "retry_scheduled"
         | "cancel_requested" => Paint::Watch,
         _ => Paint::Plain,

@@ -8,6 +8,7 @@
 
 mod actors;
 mod alerts;
+mod alerts_binary;
 mod fake_behaviour;
 mod fake_fidelity;
 mod files;

@@ -13,7 +13,7 @@ use crate::query::{Query, invalid};
 use crate::read;
 
 /// Every class of failure.
-const CLASSES: [FailureClass; 15] = [
+pub(super) const CLASSES: [FailureClass; 15] = [
     FailureClass::Unreachable,
     FailureClass::Auth,
     FailureClass::RateLimit,
@@ -38,8 +38,9 @@ pub(super) const KEYS: [&str; 14] = [
 ];
 
 /// The filter as a caller writes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Filter)]
 pub struct FilterBody {
     /// A list, or a text with commas.
     pub status: Option<Several>,
@@ -60,11 +61,12 @@ pub struct FilterBody {
     /// Words that stand in its texts.
     pub q: Option<String>,
     /// Deleted ones too.
+    #[serde(default)]
     pub deleted: bool,
 }
 
 /// One text with commas, or several texts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(untagged, expecting = "expected a text with commas, or a list of texts")]
 pub enum Several {
     /// `failed,cancelled`
