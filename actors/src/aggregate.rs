@@ -64,8 +64,8 @@ pub(crate) struct Shell<A: Aggregate> {
     stream: StreamName,
     state: A,
     revision: Option<Revision>,
-    /// The correlation id of the first event, once that was seen.
-    correlation: Option<Uuid>,
+    /// Correlation and causation of the first event, once that was seen.
+    began: Option<(Uuid, Uuid)>,
     watch: Option<(Arc<Telemetry>, Watch<A>)>,
 }
 
@@ -73,15 +73,7 @@ impl<A: Aggregate> Shell<A> {
     /// An aggregate that is believed to have no events yet. A wrong belief is found out by the
     /// first append, which then reads what is there.
     pub(crate) fn new(log: SharedLog, clock: SharedClock, stream: StreamName) -> Self {
-        Self {
-            log,
-            clock,
-            stream,
-            state: A::default(),
-            revision: None,
-            correlation: None,
-            watch: None,
-        }
+        Self { log, clock, stream, state: A::default(), revision: None, began: None, watch: None }
     }
 
     /// An aggregate whose state is known up to a revision. Later events are found in the same way.
@@ -110,7 +102,7 @@ impl<A: Aggregate> Shell<A> {
     /// What the stream began with: the correlation id of its first event. `None` where this shell
     /// has not seen it.
     pub(crate) fn correlation(&self) -> Option<Uuid> {
-        self.correlation
+        self.began.map(|(correlation, _)| correlation)
     }
 
     /// Reads what the stream holds beyond the known revision. A missing stream is no error.
@@ -145,7 +137,8 @@ impl<A: Aggregate> Shell<A> {
                 self.state = std::mem::take(&mut self.state).evolve(&event);
                 self.revision = Some(recorded.revision);
                 if recorded.revision == Revision(0) {
-                    self.correlation = Some(recorded.metadata.correlation_id);
+                    let first = &recorded.metadata;
+                    self.began = Some((first.correlation_id, first.causation_id));
                 }
             }
             if complete {
@@ -194,8 +187,10 @@ impl<A: Aggregate> Shell<A> {
                 Ok(position) => {
                     if let Some((telemetry, watch)) = &self.watch {
                         let (before, events) = (&self.state, events.as_slice());
+                        let (stream, began) = (&self.stream, self.began);
                         let log_took = appended.elapsed();
-                        watch(telemetry, &Happened { before, events, at: now, log_took });
+                        let at = now;
+                        watch(telemetry, &Happened { stream, began, before, events, at, log_took });
                     }
                     let state = std::mem::take(&mut self.state);
                     self.state = events.iter().fold(state, A::evolve);
@@ -260,7 +255,7 @@ impl<A: Aggregate> Shell<A> {
             };
             let appended = attempt?;
             if self.revision.is_none() {
-                self.correlation = Some(metadata.correlation_id);
+                self.began = Some((metadata.correlation_id, metadata.causation_id));
             }
             self.revision = Some(appended.revision);
             return Ok(appended.position);

@@ -71,5 +71,5 @@ pub use requests::{
     Who,
 };
 pub use spark::{Spark, SparkConfig};
-pub use telemetry::Meters;
+pub use telemetry::{BadOtlp, Meters, OtlpConfig};
 pub use work::{Call, CallTarget, HttpCall, LimitOf, TimeLimit, WorkOrder, execute, guarded};

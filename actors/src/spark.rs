@@ -8,13 +8,17 @@ use std::time::Duration;
 use ractor::{ActorRef, Message, RpcReplyPort};
 use spark_events::codec::DomainEvent;
 use spark_events::domain::task::Task;
+use spark_events::domain::trace::TraceParent;
 use spark_events::limits::{
     ATTEMPT_TIMEOUT_MS_DEFAULT, COMMAND_TIMEOUT_MS, COMMANDS_IN_FLIGHT_MAX, TASK_INPUT_BYTES_MAX,
 };
 use spark_events::log::Direction;
 use spark_events::payload::{self, Payload};
-use spark_events::{Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId, WorkerId};
+use spark_events::{
+    Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId, Timestamp, WorkerId,
+};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
 
 use crate::alerts::Alerts;
 use crate::catalog::Catalog;
@@ -31,7 +35,7 @@ use crate::seal::Sealer;
 use crate::sources::Sources;
 use crate::supervision::CrashCount;
 use crate::tasks::TasksMessage;
-use crate::telemetry::Meters;
+use crate::telemetry::{Meters, OtlpConfig};
 
 mod alerts;
 mod projections;
@@ -124,6 +128,32 @@ impl Spark {
         &self.0.context.telemetry.meters
     }
 
+    /// Sends spans to a collector from now on, until the shutdown.
+    pub fn export_traces(&self, config: OtlpConfig) {
+        let http = self.0.context.catalog.http().clone();
+        self.0.context.telemetry.traces.start(config, http);
+    }
+
+    /// Whether somebody collects spans.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.0.context.telemetry.traces.are_wanted()
+    }
+
+    /// Tells of a request that asked for a change: its operation, from when to when it took, and
+    /// the status of its answer. `parent` is its caller's place, where it named one.
+    pub fn trace_request(
+        &self,
+        operation: &'static str,
+        request_id: Uuid,
+        parent: Option<TraceParent>,
+        times: (Timestamp, Timestamp),
+        status: u16,
+    ) {
+        let ids = (parent.map_or(request_id, |parent| parent.trace), request_id);
+        self.0.context.telemetry.request(operation, ids, parent, times, status);
+    }
+
     /// How many tasks wait for a slot. Bounded in time; `None` when the answer did not come.
     pub async fn queue_depths(&self) -> Option<Depths> {
         let answer = self.tasks().call(TasksMessage::Depths, Some(LOOK_AT_LOG_AFTER)).await;
@@ -153,6 +183,7 @@ impl Spark {
             self.0.drift.stop();
             self.0.tree.stop(&self.0.context).await;
             self.0.alerts.stop().await;
+            self.0.context.telemetry.traces.stop().await;
         }
     }
 

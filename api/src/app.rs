@@ -5,17 +5,19 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
+use chrono::TimeDelta;
 use futures_util::{FutureExt, Stream, StreamExt};
 use spark_actors::Spark;
 use spark_events::{Position, Timestamp, limits};
 use spark_projections::{Projections, Reads};
+use tracing::Instrument;
 use warp::http::header::AUTHORIZATION;
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
 use crate::auth::roles::{Need, need};
 use crate::auth::{self, AuthKeys};
-use crate::call::{Call, request_id};
+use crate::call::{Call, correlation, request_id, trace_parent};
 use crate::conditions;
 use crate::error::ApiError;
 use crate::live::Live;
@@ -105,7 +107,9 @@ impl App {
         let head = Head { method: &method, query: &query, headers: &headers, id: &id };
         let (begun, route) = (Instant::now(), routes::route(&method, &path));
         let operation = route.as_ref().map_or("(unknown)", Route::operation_id);
-        let handled = AssertUnwindSafe(self.handle(head, route, body)).catch_unwind().await;
+        let span = tracing::info_span!("request", request_id = %id, operation);
+        let handled = AssertUnwindSafe(self.handle(head, route, body)).catch_unwind();
+        let handled = handled.instrument(span).await;
         let response = match handled.unwrap_or(Err(ApiError::Crashed)) {
             Ok(reply) => reply.into_response(&id),
             Err(error) => {
@@ -118,7 +122,14 @@ impl App {
             }
         };
         let status = response.status().as_u16();
-        self.spark.meters().api_request(operation, status, begun.elapsed());
+        let took = begun.elapsed();
+        self.spark.meters().api_request(operation, status, took);
+        if self.spark.is_traced() && ![Method::GET, Method::HEAD].contains(&method) {
+            let now = self.now();
+            let times = (now - TimeDelta::from_std(took).unwrap_or_default(), now);
+            let (request, place) = (correlation(&id), trace_parent(&headers));
+            self.spark.trace_request(operation, request, place, times, status);
+        }
         response
     }
 

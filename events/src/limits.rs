@@ -401,6 +401,17 @@ pub const LISTENER_READS_MAX: usize = 1;
 /// Values of one filter of a listener.
 pub const LISTENER_VALUES_MAX: usize = 32;
 
+/// Spans that wait to be sent to a collector; a further one is lost.
+pub const TRACE_SPANS_WAITING_MAX: usize = 8_192;
+/// Spans that are sent together.
+pub const TRACE_BATCH_SPANS_MAX: usize = 512;
+/// How long a span waits for others at most.
+pub const TRACE_DELAY_MS_MAX: u64 = 1_000;
+/// How long a collector may take to take spans.
+pub const TRACE_SEND_MS_MAX: u64 = 10_000;
+/// How long the last spans may take at shutdown.
+pub const TRACE_FLUSH_MS_MAX: u64 = 2_000;
+
 /// How long the event log may take to close at shutdown.
 pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 /// How long the CLI tries to connect to the server.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use spark_actors::{Spark, SparkConfig};
+use spark_actors::{OtlpConfig, Spark, SparkConfig};
 use spark_api::{App, AuthKeys, Live, Metrics};
 use spark_events::limits::{
     LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_SLOTS_DEFAULT,
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::args::{Global, env};
 use crate::exit::{Exit, Trouble};
 use crate::home::{Home, ServerFile};
+use crate::logs::LogOptions;
 use crate::output::Out;
 
 mod banner;
@@ -81,6 +82,8 @@ pub(crate) struct Up {
     #[arg(long, env = "AUTOMAGIK_OPEN_METRICS", hide_env_values = true,
           value_parser = clap::builder::FalseyValueParser::new())]
     open_metrics: bool,
+    #[command(flatten)]
+    logs: LogOptions,
 }
 
 /// A time, or never.
@@ -142,7 +145,7 @@ struct Server {
 /// Starts the server, and ends it in order when it is told to.
 pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let begun = Instant::now();
-    start_tracing(out);
+    up.logs.start(out);
     private_files();
     let home = global.home();
     home.create()?;
@@ -154,6 +157,11 @@ pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let given_key = global.given_key();
     let drift_every = up.drift_every;
     let server = start(up, home, lock, listener, given_key.clone()).await?;
+    match OtlpConfig::from_env(env, env!("CARGO_PKG_VERSION")) {
+        Ok(Some(traces)) => server.spark.export_traces(traces),
+        Ok(None) => {}
+        Err(error) => out.note(&error.to_string()),
+    }
     if let Some(DriftEvery(every)) = drift_every {
         server.spark.set_drift_every(every);
     }
@@ -274,26 +282,6 @@ pub(crate) fn unusable(
         cause = inner.source();
     }
     trouble
-}
-
-/// Logs go to standard error, tersely. `RUST_LOG` beats `AUTOMAGIK_LOG_LEVEL` beats our default.
-pub(crate) fn start_tracing(out: &Out) {
-    let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].into_iter().find_map(env);
-    let own = "warn,automagik=info,spark_events=info,spark_actors=info,spark_projections=info,spark_api=info";
-    let wished = named.unwrap_or_else(|| own.to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(&wished);
-    if filter.is_err() {
-        out.note(&format!("the log level {wished:?} cannot be read; taking the usual one"));
-    }
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(own));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(out.stderr_color())
-        .compact()
-        .finish();
-    // Set already only in tests that start two servers in one process.
-    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// Every file that this process makes from now on is its owner's alone.
