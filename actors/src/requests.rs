@@ -14,7 +14,9 @@ use spark_events::domain::schedule::{OnDrift, SchedulePatch};
 use spark_events::domain::source::SourceKind;
 use spark_events::domain::task::TaskStatus;
 use spark_events::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use spark_events::{AlertId, FlowId, Metadata, Position, Revision, ScheduleId, SourceId, TaskId};
+use spark_events::{
+    AlertId, FlowId, Metadata, Position, RequestId, Revision, ScheduleId, SourceId, TaskId,
+};
 use uuid::Uuid;
 
 use crate::langflow::Secret;
@@ -223,6 +225,11 @@ impl IdempotencyKey {
         if legal { Ok(Self(text.to_owned())) } else { Err(BadKey) }
     }
 
+    /// What else this actor asks for under the key.
+    pub(crate) fn request_id(&self, actor: &str) -> RequestId {
+        RequestId::of_key(actor, &self.0)
+    }
+
     /// The task that this actor makes under the key.
     #[must_use]
     pub fn task_id(&self, actor: &str) -> TaskId {
@@ -367,6 +374,15 @@ pub struct RemoteListing {
     pub drifted: bool,
 }
 
+/// A source whose tasks wait for a worker.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct UnservedSource {
+    /// Its name.
+    pub name: String,
+    /// What a worker must have to make its calls; empty where no worker takes work at all.
+    pub worker_labels: Labels,
+}
+
 /// How Spark itself is doing.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct SparkHealth {
@@ -380,6 +396,12 @@ pub struct SparkHealth {
     pub active_schedules: u64,
     /// Flows whose source is known to have something else than was synced.
     pub drifted_flows: u64,
+    /// Workers that are there.
+    pub workers: u64,
+    /// Those of them that take work now.
+    pub accepting_workers: u64,
+    /// Sources whose tasks no worker would take now.
+    pub unserved_sources: Vec<UnservedSource>,
     /// Actors that crashed (panicked) since the start.
     pub crashes: u64,
     /// What the last crash said.

@@ -23,6 +23,7 @@ use crate::error::ApiError;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::query::Query;
+use crate::repeats;
 use crate::reply::{Reply, error_response};
 use crate::routes::service::ServiceRoute;
 use crate::routes::{self, Route};
@@ -68,6 +69,7 @@ pub struct Incoming<B> {
 #[derive(Clone, Copy)]
 struct Head<'a> {
     method: &'a Method,
+    path: &'a str,
     query: &'a str,
     headers: &'a HeaderMap,
     id: &'a str,
@@ -104,7 +106,7 @@ impl App {
     {
         let id = request_id(&incoming.headers);
         let Incoming { method, path, query, headers, body } = incoming;
-        let head = Head { method: &method, query: &query, headers: &headers, id: &id };
+        let head = Head { method: &method, path: &path, query: &query, headers: &headers, id: &id };
         let (begun, route) = (Instant::now(), routes::route(&method, &path));
         let operation = route.as_ref().map_or("(unknown)", Route::operation_id);
         let span = tracing::info_span!("request", request_id = %id, operation);
@@ -144,7 +146,7 @@ impl App {
         D: Buf,
         E: std::fmt::Display,
     {
-        let Head { method, query, headers, id } = head;
+        let Head { method, path, query, headers, id } = head;
         // Whoever has no key does not learn which paths there are.
         let need = |route: &Route<'_>| match route {
             Route::Service(ServiceRoute::Metrics) if self.metrics.is_open() => Need::Nobody,
@@ -154,12 +156,14 @@ impl App {
         let caller = auth::caller(self, needed, given_key(headers), id).await?;
         let route = route?;
         caller.may(need(&route))?;
-        let query = Query::parse(query)?;
+        let parsed = Query::parse(query)?;
         let takes_body = ![Method::GET, Method::HEAD].contains(method);
-        let body = if takes_body { read_body(body).await? } else { Bytes::new() };
+        let body = if takes_body { read_body(body, bounds(&route)).await? } else { Bytes::new() };
         let expects = conditions::expected(&route, headers)?;
-        let call = Call { app: self, caller, request_id: id, query, headers, expects, body };
-        Ok(dispatch(route, &call).await?.unless_known(headers))
+        let call =
+            Call { app: self, caller, request_id: id, query: parsed, headers, expects, body };
+        let reply = repeats::once(method, path, query, route, &call).await?;
+        Ok(reply.unless_known(headers))
     }
 }
 
@@ -175,7 +179,7 @@ fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
 
 /// The futures of the handlers are large, so each is boxed here rather than held by every
 /// connection at the size of the largest.
-async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(crate) async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
     match route {
         Route::Service(route) => Box::pin(routes::service::handle(route, call)).await,
         Route::Sources(route) => Box::pin(routes::sources::handle(route, call)).await,
@@ -192,9 +196,28 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
     }
 }
 
+/// The most bytes that a body may have, and the longest that it may take to arrive.
+#[derive(Clone, Copy)]
+struct Bounds {
+    bytes: u64,
+    ms: u64,
+}
+
+fn bounds(route: &Route<'_>) -> Bounds {
+    match route {
+        // They bring the results of runs.
+        Route::Workers(routes::workers::WorkerRoute::Reports(_)) => Bounds {
+            bytes: limits::WORKER_REPORTS_BYTES_MAX,
+            ms: limits::WORKER_REPORTS_BODY_MS_MAX,
+        },
+        _ => Bounds { bytes: limits::REQUEST_BODY_BYTES_MAX, ms: limits::REQUEST_BODY_MS_MAX },
+    }
+}
+
 /// Reads the body, bounded in size and time.
 async fn read_body<D: Buf, E: std::fmt::Display>(
     body: impl Stream<Item = Result<D, E>>,
+    bounds: Bounds,
 ) -> Result<Bytes, ApiError> {
     let mut body = std::pin::pin!(body);
     let read = async {
@@ -204,11 +227,11 @@ async fn read_body<D: Buf, E: std::fmt::Display>(
         };
         let first = first.copy_to_bytes(first.remaining());
         let Some(mut piece) = next(&mut body).await? else {
-            return checked(first);
+            return checked(first, bounds);
         };
         let mut all = BytesMut::from(&first[..]);
         loop {
-            if (all.len() + piece.remaining()) as u64 > limits::REQUEST_BODY_BYTES_MAX {
+            if (all.len() + piece.remaining()) as u64 > bounds.bytes {
                 return Err(ApiError::BodyTooLarge);
             }
             while piece.has_remaining() {
@@ -223,14 +246,14 @@ async fn read_body<D: Buf, E: std::fmt::Display>(
             }
         }
     };
-    match tokio::time::timeout(Duration::from_millis(limits::REQUEST_BODY_MS_MAX), read).await {
+    match tokio::time::timeout(Duration::from_millis(bounds.ms), read).await {
         Ok(body) => body,
         Err(_) => Err(ApiError::BodyTimeout),
     }
 }
 
-fn checked(body: Bytes) -> Result<Bytes, ApiError> {
-    if body.len() as u64 > limits::REQUEST_BODY_BYTES_MAX {
+fn checked(body: Bytes, bounds: Bounds) -> Result<Bytes, ApiError> {
+    if body.len() as u64 > bounds.bytes {
         return Err(ApiError::BodyTooLarge);
     }
     Ok(body)

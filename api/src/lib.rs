@@ -7,6 +7,7 @@
 //! - [`read`]: the only place that asks the read models: rows, lists, and names to ids.
 //! - [`call`], [`query`], [`body`], [`options`]: a request's parts, checked for shape.
 //! - `conditions.rs`: ETags, and requests on a condition.
+//! - `repeats.rs`: requests under an idempotency key.
 //! - [`shown`]: rows as callers see them.
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
 //! - [`live`]: events as they happen, for those who listen.
@@ -29,6 +30,7 @@ pub mod options;
 pub mod query;
 pub mod read;
 mod recorded;
+mod repeats;
 pub mod reply;
 pub mod routes;
 pub mod server;

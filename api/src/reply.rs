@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Serialize, Serializer};
+use spark_events::domain::request::RequestAnswered;
 use spark_events::{Position, Revision, Timestamp};
 use warp::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
@@ -19,9 +20,12 @@ use warp::reply::{Reply as _, Response};
 
 use crate::conditions;
 use crate::error::ApiError;
+use crate::repeats;
 
 /// The position that a write reached.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static("x-spark-position");
+/// Says that an answer was given before.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The request's id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -120,6 +124,12 @@ impl Reply {
         Ok(Self::whole(StatusCode::OK, Content::Json(json)))
     }
 
+    /// 200 with JSON that is written already.
+    #[must_use]
+    pub fn json(json: Bytes) -> Self {
+        Self::whole(StatusCode::OK, Content::Json(json.into()))
+    }
+
     /// 200 with events as they happen. The stream is asked for its next piece only when the
     /// connection has room, and dropped when the caller goes away.
     #[must_use]
@@ -196,6 +206,27 @@ impl Reply {
             self.etag = Some(conditions::tag(revision, json));
         }
         self
+    }
+
+    /// What is remembered of it, for whoever asks for the same again.
+    #[must_use]
+    pub fn remembered(&self) -> RequestAnswered {
+        let answer = match &self.content {
+            Content::Json(json) => repeats::kept(json),
+            Content::File(..) | Content::Empty | Content::Events(_) => None,
+        };
+        RequestAnswered { status: self.status.as_u16(), answer, position: self.position }
+    }
+
+    /// The answer to what was asked for before.
+    ///
+    /// # Errors
+    /// As [`Reply::ok`].
+    pub fn again(answered: RequestAnswered) -> Result<Self, ApiError> {
+        let (status, position) = (answered.status, answered.position);
+        let reply = Self::ok(&repeats::told(answered))?.at(position);
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        Ok(Self { status, ..reply }.with_header(REPLAYED, HeaderValue::from_static("true")))
     }
 
     /// 304 instead, where the caller has this answer already.

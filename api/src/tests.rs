@@ -10,6 +10,7 @@ mod keys;
 mod lists;
 mod log;
 mod metrics;
+mod repeats;
 mod requests;
 mod schedules;
 mod task_changes;

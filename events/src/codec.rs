@@ -11,6 +11,7 @@ use crate::domain::alert::AlertEvent;
 use crate::domain::api_key::ApiKeyEvent;
 use crate::domain::flow::FlowEvent;
 use crate::domain::projection::ProjectionEvent;
+use crate::domain::request::RequestEvent;
 use crate::domain::schedule::ScheduleEvent;
 use crate::domain::source::SourceEvent;
 use crate::domain::task::TaskEvent;
@@ -184,6 +185,12 @@ event_types!(ProjectionEvent {
     Skipped => "projection.skipped" v 1,
 });
 
+event_types!(RequestEvent {
+    Begun => "request.begun" v 1,
+    Answered => "request.answered" v 1,
+    Refused => "request.refused" v 1,
+});
+
 /// The name on disk of a task's first event, for readers that leave most events unread.
 pub const TASK_CREATED: &str = "task.created";
 /// The name on disk of the event that completes a task.
@@ -193,13 +200,14 @@ pub const TASK_FAILED: &str = "task.failed";
 
 /// Every name on disk with its newest schema version, by aggregate. Only the chunks of payloads
 /// are not among them; they belong to [`crate::payload`].
-pub const TYPES: [&[(&str, u16)]; 8] = [
+pub const TYPES: [&[(&str, u16)]; 9] = [
     TaskEvent::TYPES,
     ScheduleEvent::TYPES,
     SourceEvent::TYPES,
     FlowEvent::TYPES,
     WorkerEvent::TYPES,
     ApiKeyEvent::TYPES,
+    RequestEvent::TYPES,
     AlertEvent::TYPES,
     ProjectionEvent::TYPES,
 ];
@@ -215,6 +223,7 @@ const READERS: [Reader; TYPES.len()] = [
     reads::<FlowEvent>,
     reads::<WorkerEvent>,
     reads::<ApiKeyEvent>,
+    reads::<RequestEvent>,
     reads::<AlertEvent>,
     reads::<ProjectionEvent>,
 ];

@@ -15,6 +15,7 @@ pub mod labels;
 pub mod overlap;
 pub mod projection;
 pub mod recurrence;
+pub mod request;
 pub mod retry;
 pub mod schedule;
 pub mod source;

@@ -1,6 +1,10 @@
 //! Every bound in one file. Sizes in bytes, durations in milliseconds, as the names say. Past a
 //! bound there is always a typed error, never a silent cut.
 
+mod callers;
+
+pub use callers::*;
+
 /// The longest name of a stream.
 pub const STREAM_NAME_BYTES_MAX: usize = 200;
 /// The largest single event (its JSON). KurrentDB refuses more than 1 MiB per append by default.
@@ -136,8 +140,6 @@ pub const TASK_TIMEOUT_MS_MIN: u64 = 1_000;
 pub const TASK_TIMEOUT_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// The highest priority of a task; the lowest is the same below zero.
 pub const PRIORITY_MAX: i32 = 100;
-/// The longest `Idempotency-Key`.
-pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// The shortest interval of a schedule.
 pub const INTERVAL_MS_MIN: u64 = 1_000;
@@ -233,6 +235,14 @@ pub const WORKER_POLL_MS_MAX: u64 = 10_000;
 pub const WORKER_POLL_GAP_MS_MAX: u64 = 2_000;
 /// Deliveries to a worker that one answer carries; what is left goes with the next.
 pub const WORKER_DELIVERIES_MAX: usize = 256;
+/// Bytes of JSON after which such an answer takes no further delivery.
+pub const WORKER_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a worker's request waits for its reports to be durable; what is not is said again.
+pub const WORKER_RECEIPT_MS_MAX: u64 = 10_000;
+/// The largest body with which a worker brings its reports: the largest result, with room.
+pub const WORKER_REPORTS_BYTES_MAX: u64 = RESPONSE_BYTES_MAX as u64 + 8 * 1024 * 1024;
+/// How long such a body may take to arrive.
+pub const WORKER_REPORTS_BODY_MS_MAX: u64 = 60_000;
 /// Reports that one request of a worker may bring.
 pub const WORKER_REPORTS_MAX: usize = 1_024;
 /// The first and the longest pause while the log is unavailable.
@@ -352,27 +362,6 @@ pub const FIND_NAMES_MAX: usize = 10_000;
 pub const FIND_PREFIX_DIGITS_MIN: usize = 4;
 /// Outcomes of due instants kept with a schedule's row, the newest ones.
 pub const OUTCOMES_KEPT_MAX: usize = 10;
-/// Connections that the API serves at once; a further one waits to be accepted. A connection has at
-/// most one request under way, so this bounds requests too.
-pub const CONNECTIONS_MAX: usize = 4_096;
-/// How long a connection may stay silent between requests, or take for a request's head.
-pub const CONNECTION_IDLE_MS_MAX: u64 = 75_000;
-/// The largest head (request line and header fields) of an API request.
-pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long the body of an API request may take to arrive.
-pub const REQUEST_BODY_MS_MAX: u64 = 30_000;
-/// How long open API requests may take to end at shutdown.
-pub const API_DRAIN_MS_MAX: u64 = 10_000;
-/// The longest `X-Request-Id` that is taken from a caller.
-pub const REQUEST_ID_BYTES_MAX: usize = 128;
-/// How often the use of an API key is recorded at most.
-pub const KEY_USE_EVERY_MS: u64 = 3_600_000;
-/// API keys that are taken at once; a further one is refused.
-pub const KEYS_MAX: usize = 1_000;
-/// Revoked API keys whose holders are told so; older ones are told that their key is wrong.
-pub const KEYS_REVOKED_KEPT_MAX: usize = 10_000;
-/// Characters of an API key's secret by which its holder can tell it.
-pub const KEY_HINT_CHARS: usize = 4;
 /// How long one API request may wait for a task to end; the CLI asks again.
 pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 

@@ -50,9 +50,9 @@ pub struct AlertRow {
     pub previous_secret_until: Option<Timestamp>,
     /// Messages that wait to be delivered.
     pub waiting: u64,
-    /// Messages that were delivered.
+    /// Messages that were delivered, tests left out.
     pub delivered: u64,
-    /// Messages that were given up.
+    /// Messages that were given up, tests left out.
     pub failed: u64,
     /// When a message was delivered last.
     #[serde(serialize_with = "rfc3339_opt::serialize")]

@@ -28,6 +28,8 @@ pub enum Need {
 }
 
 const VIEWER: Need = Need::Role(Role::Viewer);
+/// That of a worker, which is handed the keys of the sources that it calls.
+const WORKER: Need = Need::Role(Role::Worker);
 const OPERATOR: Need = Need::Role(Role::Operator);
 /// What a caller needs to whom nothing is hidden.
 pub const ADMIN: Need = Need::Role(Role::Admin);
@@ -101,6 +103,8 @@ pub fn need(route: &Route<'_>) -> Need {
         },
         Route::Workers(route) => match route {
             W::List | W::Get(_) => VIEWER,
+            W::Pause(_) | W::Resume(_) | W::Drain(_) | W::Stop(_) => OPERATOR,
+            W::Register | W::Poll(_) | W::Reports(_) | W::Leave(_) => WORKER,
         },
         Route::Keys(route) => match route {
             K::List | K::Create | K::Get(_) | K::Revoke(_) => ADMIN,

@@ -118,11 +118,13 @@ pub(super) fn delivered(
         "UPDATE alerts_messages SET status = 'delivered', next_at = NULL WHERE id = ?1",
     )?
     .execute([blob(e.message_id)])?;
-    // One that was delivered before is counted already, one that had been given up no more so.
-    let (first, again) = match was.as_deref() {
-        Some("delivered") => (0, 0),
-        Some("failed") => (1, 1),
-        _ => (1, 0),
+    // A test is not counted. One that was delivered before is counted already, and one that had been
+    // given up is so no more.
+    let (first, again) = match was {
+        Some(Before { is_test: true, .. }) => (0, 0),
+        Some(before) if before.status == "delivered" => (0, 0),
+        Some(before) if before.status == "failed" => (1, 1),
+        Some(_) | None => (1, 0),
     };
     tx.prepare_cached(
         "UPDATE alerts SET delivered = delivered + ?2, failed = failed - ?3,
@@ -140,7 +142,8 @@ pub(super) fn failed(
 ) -> Result<(), ProjectionError> {
     let attempt = attempt_of(event, e.attempt, &e.answer, Some(&e.error));
     let was = attempted(tx, e.message_id, attempt)?;
-    let given_up = was.as_deref() == Some("waiting") && e.next_at.is_none();
+    let given_up = e.next_at.is_none() && was.as_ref().is_some_and(|was| was.status == "waiting");
+    let counts = given_up && was.is_some_and(|was| !was.is_test);
     tx.prepare_cached(
         "UPDATE alerts_messages SET next_at = ?2,
              status = CASE WHEN ?3 THEN 'failed' ELSE status END
@@ -151,7 +154,7 @@ pub(super) fn failed(
         "UPDATE alerts SET failed = failed + ?2, last_failed_at = ?3, last_error = ?4
          WHERE id = ?1",
     )?
-    .execute(params![blob(event.id), given_up, event.at(), e.error])?;
+    .execute(params![blob(event.id), counts, event.at(), e.error])?;
     Ok(())
 }
 
@@ -182,25 +185,33 @@ fn attempt_of(
     }
 }
 
-/// Adds an attempt; the status of the message before it, `None` where it is not kept any more.
+/// A message before an attempt.
+struct Before {
+    status: String,
+    is_test: bool,
+}
+
+/// Adds an attempt; the message before it, `None` where it is not kept any more.
 fn attempted(
     tx: &Connection,
     message: Uuid,
     attempt: AttemptOf,
-) -> Result<Option<String>, ProjectionError> {
+) -> Result<Option<Before>, ProjectionError> {
     let found = tx
-        .prepare_cached("SELECT status, attempts FROM alerts_messages WHERE id = ?1")?
+        .prepare_cached("SELECT status, kind, attempts FROM alerts_messages WHERE id = ?1")?
         .query_row([blob(message)], |row| {
-            Ok((row.get::<_, String>(0)?, row.json::<Vec<AttemptOf>, _>(1)?))
+            let is_test = row.json::<AlertKind, _>(1)? == AlertKind::Test;
+            let before = Before { status: row.get(0)?, is_test };
+            Ok((before, row.json::<Vec<AttemptOf>, _>(2)?))
         })
         .optional()?;
-    let Some((status, mut attempts)) = found else { return Ok(None) };
+    let Some((before, mut attempts)) = found else { return Ok(None) };
     attempts.push(attempt);
     let beyond = attempts.len().saturating_sub(ALERT_ATTEMPTS_SHOWN_MAX);
     attempts.drain(..beyond);
     tx.prepare_cached("UPDATE alerts_messages SET attempts = ?2 WHERE id = ?1")?
         .execute(params![blob(message), json(&attempts)?])?;
-    Ok(Some(status))
+    Ok(Some(before))
 }
 
 const SELECT: &str = "SELECT seq, id, alert_id, kind, title, things, status, raised_at, next_at,

@@ -133,6 +133,13 @@ async fn a_delivery_has_its_attempts_and_its_end() {
     story.add(ALERT.stream(), delivered(2, None));
     let row = Model::of(&story).reads().alert(ALERT).await.unwrap().unwrap();
     assert_eq!((row.delivered, row.failed), (3, 0));
+    // A test is in the list, and counted nowhere.
+    let AlertEvent::Raised(mut test) = raised(4) else { panic!() };
+    test.kind = AlertKind::Test;
+    story.add(ALERT.stream(), AlertEvent::Raised(test));
+    story.add(ALERT.stream(), failed(4, None, None));
+    let row = Model::of(&story).reads().alert(ALERT).await.unwrap().unwrap();
+    assert_eq!((row.waiting, row.delivered, row.failed), (0, 3, 0));
     let text = message(2).to_string();
     assert_eq!(model.reads().find_delivery(&text).await.unwrap(), Found::One(message(2)));
 }

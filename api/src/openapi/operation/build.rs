@@ -15,6 +15,7 @@ use crate::auth::roles::{Need, need};
 use crate::conditions;
 use crate::error::Row;
 use crate::openapi::{API_KEY, BASE, errors, is_tag, schemas};
+use crate::repeats;
 use crate::routes::{Route, route};
 
 /// What may be wrong with an API key.
@@ -59,6 +60,17 @@ impl Operation {
                     schemas::text(1, None),
                 )
                 .fails(&[Row::MOVED]);
+        }
+        if self.method_name() == "POST" && self.with_route(repeats::is_remembered) == Some(true) {
+            self = self
+                .header(
+                    "Idempotency-Key",
+                    "The same key and the same request happen once within 24 hours, however often \
+                     they are sent; a repeated one is answered as before, without any secret.",
+                    schemas::idempotency_key(),
+                )
+                .fails(&[Row::KEY_REUSED, Row::REQUEST_UNDER_WAY])
+                .fails(&[Row::LOG_UNAVAILABLE, Row::SHUTTING_DOWN, Row::OVERLOADED]);
         }
         if self.with_route(conditions::is_row) == Some(true) {
             let refuses_headers = self.errors.contains(&Row::HEADER_INVALID);

@@ -41,7 +41,7 @@ pub(super) fn run(home: &Home, clear: &Clear, out: &Out) -> Result<Exit> {
 /// What there is of them. The log goes last: what breaks off before leaves everything.
 fn files(home: &Home) -> Vec<PathBuf> {
     let mut files = Home::with_companions(&home.reads());
-    files.push(home.dir().join("index.bin"));
+    files.extend(["index.bin", "alerts.bin"].map(|name| home.dir().join(name)));
     files.extend(home.seal_keys());
     files.extend(Home::with_companions(&home.events()).into_iter().rev());
     files.retain(|file| file.exists());

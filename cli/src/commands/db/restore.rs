@@ -82,7 +82,7 @@ fn copy(from: &Path, to: &Path, manifest: &Manifest) -> Result<()> {
 fn aside(home: &Home, folder: &Path) -> Result<Option<PathBuf>> {
     // What is made from the log is only thrown away.
     let mut derived = Home::with_companions(&home.reads());
-    derived.push(home.dir().join("index.bin"));
+    derived.extend(["index.bin", "alerts.bin"].map(|name| home.dir().join(name)));
     for file in derived {
         if let Err(error) = std::fs::remove_file(&file)
             && error.kind() != std::io::ErrorKind::NotFound

@@ -84,10 +84,10 @@ impl AlertKind {
     /// The type of its messages, as Standard Webhooks has it: words with a full stop between.
     #[must_use]
     pub fn message_type(self) -> String {
-        match self {
-            Self::Test => "alert.test".to_owned(),
-            other => other.as_str().replacen('_', ".", 1),
+        if self == Self::Test {
+            return "alert.test".to_owned();
         }
+        self.as_str().replacen('_', ".", 1)
     }
 
     /// Whether it is about a flow, so that choosing a flow can choose it.
