@@ -4,13 +4,14 @@ use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::ApiKeyRejection;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::flow::FlowRejection;
+use spark_events::domain::projection::ProjectionRejection;
 use spark_events::domain::request::RequestRejection;
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
-use spark_events::domain::worker::WorkerRejection;
+use spark_events::domain::worker::{NotAdmitted, WorkerRejection};
 use spark_events::payload::PayloadError;
-use spark_events::{CodecError, LogError, Revision};
+use spark_events::{CodecError, LogError, Revision, WorkerId};
 
 use crate::aggregate::ShellError;
 
@@ -35,6 +36,9 @@ pub enum Rejection {
     /// An alert's rule.
     #[error(transparent)]
     Alert(#[from] AlertRejection),
+    /// A projection's rule.
+    #[error(transparent)]
+    Projection(#[from] ProjectionRejection),
     /// An API key's rule.
     #[error(transparent)]
     Key(#[from] ApiKeyRejection),
@@ -104,6 +108,35 @@ pub enum DispatchError {
         source_name: String,
         /// What went wrong there.
         failure: Box<Failure>,
+    },
+    /// A worker may not come: another protocol, another time.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// A worker's id or name is that of another one that is there.
+    #[error(
+        "the {what} {text:?} is that of a worker that is there already: host {hostname}, process \
+         {pid}, heard {silent_s} s ago; stop that one, or give this one another name: --name NAME"
+    )]
+    WorkerTaken {
+        /// `id` or `name`.
+        what: &'static str,
+        /// The id or name.
+        text: String,
+        /// The host of the one that is there.
+        hostname: String,
+        /// Its process.
+        pid: u32,
+        /// For how long it has not been heard.
+        silent_s: u64,
+    },
+    /// The worker is gone: it was lost, stopped or replaced, or was never here.
+    #[error(
+        "worker {id} is gone here (lost, stopped or replaced); drop what it runs, without stopping \
+         it at the source, and register anew"
+    )]
+    WorkerGone {
+        /// Its id.
+        id: WorkerId,
     },
     /// The server is stopping.
     #[error("the server is stopping; try again when it runs again")]

@@ -44,6 +44,7 @@ mod keys;
 pub mod langflow;
 mod open_tasks;
 pub mod remote;
+mod remote_worker;
 mod requests;
 mod reseal;
 mod root;
@@ -58,6 +59,8 @@ mod tasks;
 mod telemetry;
 mod work;
 mod worker;
+mod workers;
+mod workforce;
 
 pub use dispatch::Depths;
 pub use error::{DispatchError, Rejection};
@@ -69,9 +72,9 @@ pub use keys::{KnownKey, NewKey, Revocation};
 pub use requests::{
     AddRequest, AddSource, BadKey, Creation, Delivery, Done, EditSchedule, IdempotencyKey,
     KeyChange, NewAlert, NewAlertSecret, NewSchedule, NewTask, RemoteListing, Resealed, RetryTask,
-    RunOptions, RunVersion, SparkHealth, SyncFlow, TaskEnd, Triggered, UpdateAlert, UpdateSource,
-    Who,
+    RunOptions, RunVersion, SparkHealth, SyncFlow, TaskEnd, Triggered, UnservedSource, UpdateAlert,
+    UpdateSource, Who,
 };
-pub use spark::{Spark, SparkConfig};
+pub use spark::{Spark, SparkConfig, WorkerPulse, WorkerWish};
 pub use telemetry::{BadOtlp, Meters, OtlpConfig};
 pub use work::{Call, CallTarget, HttpCall, LimitOf, TimeLimit, WorkOrder, execute, guarded};

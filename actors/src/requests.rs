@@ -374,6 +374,15 @@ pub struct RemoteListing {
     pub drifted: bool,
 }
 
+/// A source whose tasks wait for a worker.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct UnservedSource {
+    /// Its name.
+    pub name: String,
+    /// What a worker must have to make its calls; empty where no worker takes work at all.
+    pub worker_labels: Labels,
+}
+
 /// How Spark itself is doing.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct SparkHealth {
@@ -387,6 +396,12 @@ pub struct SparkHealth {
     pub active_schedules: u64,
     /// Flows whose source is known to have something else than was synced.
     pub drifted_flows: u64,
+    /// Workers that are there.
+    pub workers: u64,
+    /// Those of them that take work now.
+    pub accepting_workers: u64,
+    /// Sources whose tasks no worker would take now.
+    pub unserved_sources: Vec<UnservedSource>,
     /// Actors that crashed (panicked) since the start.
     pub crashes: u64,
     /// What the last crash said.

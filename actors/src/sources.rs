@@ -63,8 +63,10 @@ impl Sources {
         self.naming.lock().await
     }
 
-    fn limit(&self, source: SourceId, runs_max: u32) {
-        let _ = self.tasks.cast(TasksMessage::SetLimit { source, runs_max });
+    /// Tells the queue what it needs to know of a source.
+    fn tell(&self, source: SourceId, entry: &SourceAdded) {
+        let (runs_max, labels) = (entry.runs_max, entry.worker_labels.clone());
+        let _ = self.tasks.cast(TasksMessage::SetSource { source, runs_max, labels });
     }
 }
 
@@ -212,7 +214,7 @@ impl Spark {
 
     fn limit_from_catalog(&self, id: SourceId) {
         if let Ok(entry) = self.source_keeper().context.catalog.source(id) {
-            self.source_keeper().limit(id, entry.source.runs_max);
+            self.source_keeper().tell(id, &entry.source);
         }
     }
 }

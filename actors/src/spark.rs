@@ -14,9 +14,7 @@ use spark_events::limits::{
 };
 use spark_events::log::Direction;
 use spark_events::payload::{self, Payload};
-use spark_events::{
-    Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId, Timestamp, WorkerId,
-};
+use spark_events::{Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
@@ -30,19 +28,27 @@ use crate::keys::KeyTable;
 use crate::langflow::{http_client, message_client};
 use crate::open_tasks::OpenTasks;
 use crate::requests::{RunOptions, SparkHealth, TaskEnd, Who};
-use crate::root::{BuiltIn, Tree};
+use crate::root::{Staff, Tree};
 use crate::seal::Sealer;
 use crate::sources::Sources;
 use crate::supervision::CrashCount;
 use crate::tasks::TasksMessage;
 use crate::telemetry::{Meters, OtlpConfig};
+use crate::workforce::Workforce;
 
 mod alerts;
+mod projections;
 mod schedules;
 mod tasks;
+mod workers;
+
+pub use workers::{WorkerPulse, WorkerWish};
 
 /// How long an actor may be silent before it is asked whether the log is the reason.
 const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
+
+/// What is said where an actor ended before it answered.
+const ENDED_FIRST: &str = "the actor ended before it answered";
 
 /// What a Spark is started with.
 pub struct SparkConfig {
@@ -52,8 +58,12 @@ pub struct SparkConfig {
     pub clock: SharedClock,
     /// Where the sealing key and the start-up index are kept.
     pub data_dir: PathBuf,
-    /// Runs at once of the built-in worker.
+    /// Runs at once of the built-in worker; 0 for none.
     pub worker_slots: u32,
+    /// The silence after which a worker in another process is lost; from
+    /// [`spark_events::limits::WORKER_LOST_AFTER_MS_MIN`] to
+    /// [`spark_events::limits::WORKER_LOST_AFTER_MS_MAX`].
+    pub worker_lost_after: Duration,
     /// How often every source is probed.
     pub probe_every: Duration,
     /// This machine's name, for the worker's record.
@@ -94,12 +104,13 @@ impl Spark {
             running_tasks: AtomicU64::new(0),
             active_schedules: AtomicU64::new(0),
             schedules: OnceLock::new(),
+            workers: Workforce::default(),
             telemetry: Arc::default(),
-            worker_id: WorkerId::random(),
         });
-        let built_in = BuiltIn { hostname: config.hostname, slots: config.worker_slots };
+        let (hostname, slots) = (config.hostname, config.worker_slots);
+        let staff = Staff { hostname, slots, lost_after: config.worker_lost_after };
         let index_path = config.data_dir.join("index.bin");
-        let tree = Tree::start(&context, built_in, index_path).await?;
+        let tree = Tree::start(&context, staff, index_path).await?;
         let sources = Sources::start(context.clone(), tree.tasks.clone(), config.probe_every);
         let drift = DriftWatch::start(context.clone());
         let sender = message_client().map_err(|e| internal(&e))?;
@@ -163,12 +174,16 @@ impl Spark {
     #[must_use]
     pub fn health(&self) -> SparkHealth {
         let context = &self.0.context;
+        let (workers, accepting) = context.workers.counts();
         SparkHealth {
             log_trouble: context.log.health().trouble,
             open_tasks: context.open_tasks.count() as u64,
             running_tasks: context.running_tasks.load(Ordering::Relaxed),
             active_schedules: context.active_schedules.load(Ordering::Relaxed),
             drifted_flows: context.catalog.drifted_flows() as u64,
+            workers: workers as u64,
+            accepting_workers: accepting as u64,
+            unserved_sources: context.unserved_sources(),
             crashes: context.crashes.count(),
             last_crash: context.crashes.last(),
         }
@@ -314,9 +329,7 @@ impl Spark {
                 tokio::time::timeout(rest, receiver).await.map_err(late)?
             }
         };
-        answered.unwrap_or_else(|_| {
-            Err(DispatchError::Internal("the actor ended before it answered".into()))
-        })
+        answered.unwrap_or_else(|_| Err(DispatchError::Internal(ENDED_FIRST.into())))
     }
 }
 

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use spark_events::clock::ms_between;
-use spark_events::domain::task::{TaskCommand, TaskSpec};
+use spark_events::domain::labels::Labels;
+use spark_events::domain::task::{TaskCommand, TaskSpec, WorkerEnd};
 use spark_events::limits::{LIVE_TASK_ACTORS_MAX, TIMER_AHEAD_MS_MAX};
-use spark_events::{FlowId, Metadata, SourceId, TaskId, Timestamp};
+use spark_events::{FlowId, Metadata, SourceId, TaskId, Timestamp, WorkerId};
 use tokio::task::AbortHandle;
 
 use crate::context::Shared;
 use crate::deadlines::Deadlines;
-use crate::dispatch::{Depths, Dispatcher, Queued};
+use crate::dispatch::{Depths, Desk, Dispatcher, Queued};
 use crate::requests::{TaskEnd, Terms};
 use crate::supervision::Children;
 use crate::task::{
     AttemptFailed, Start, TaskActor, TaskArguments, TaskMessage, TaskReply, system_metadata,
 };
-use crate::worker::WorkerMessage;
 
 /// What the supervisor is told.
 pub(crate) enum TasksMessage {
@@ -35,12 +35,17 @@ pub(crate) enum TasksMessage {
     Parked { id: TaskId },
     /// A task has ended, or never came to be.
     Closed { id: TaskId, end: Option<TaskEnd> },
-    /// A task had an attempt under way when the process died.
-    Boot { id: TaskId },
+    /// A task had an attempt under way when the process died; `at` which worker of another process,
+    /// where that is there, so that it may be making the call still.
+    Boot { id: TaskId, at: Option<(WorkerId, Queued)> },
     /// A crashed task is to be started again.
     Respawn { id: TaskId, what: String },
-    /// A source's limit of runs at once.
-    SetLimit { source: SourceId, runs_max: u32 },
+    /// A source's limit of runs at once, and what a worker must have to make its calls.
+    SetSource { source: SourceId, runs_max: u32, labels: Labels },
+    /// What is known of a worker.
+    SetWorker { id: WorkerId, desk: Desk },
+    /// A worker is gone, and this is how it left what it had.
+    DropWorker { id: WorkerId, end: WorkerEnd },
     /// A flow's limit of runs at once; `None` for no limit of its own.
     SetFlowLimit { flow: FlowId, runs_max: Option<u32> },
     /// The next waiting task is ripe.
@@ -53,13 +58,10 @@ pub(crate) enum TasksMessage {
 
 pub(crate) struct TasksArguments {
     pub(crate) context: Shared,
-    pub(crate) worker: ActorRef<WorkerMessage>,
-    pub(crate) slots: u32,
 }
 
 pub(crate) struct TasksState {
     context: Shared,
-    worker: ActorRef<WorkerMessage>,
     children: Children<TaskId, TaskMessage>,
     queue: Dispatcher,
     deadlines: Deadlines,
@@ -79,12 +81,12 @@ impl Actor for TasksSupervisor {
         _: ActorRef<TasksMessage>,
         arguments: TasksArguments,
     ) -> Result<TasksState, ActorProcessingErr> {
-        let TasksArguments { context, worker, slots } = arguments;
-        let queue = Dispatcher::new(slots);
+        let TasksArguments { context } = arguments;
+        let queue = Dispatcher::new();
         let children = Children::default();
         let deadlines = Deadlines::default();
         let (timer, quiescing) = (None, false);
-        Ok(TasksState { context, worker, children, queue, deadlines, timer, quiescing })
+        Ok(TasksState { context, children, queue, deadlines, timer, quiescing })
     }
 
     async fn handle(
@@ -126,14 +128,25 @@ impl Actor for TasksSupervisor {
                 state.children.passivate(id);
                 state.pump(&myself).await;
             }
-            TasksMessage::Boot { id } => state.spawn(&myself, id, Start::Boot).await,
+            TasksMessage::Boot { id, at } => {
+                if let Some((worker, queued)) = at {
+                    state.queue.adopt(id, queued, worker);
+                }
+                state.spawn(&myself, id, Start::Boot).await;
+            }
             TasksMessage::Respawn { id, what } => {
                 if state.children.get(id).is_none() {
                     state.spawn(&myself, id, Start::Crashed(what)).await;
                 }
             }
-            TasksMessage::SetLimit { source, runs_max } => {
+            TasksMessage::SetWorker { id, desk } => {
+                state.queue.set_worker(id, desk);
+                state.pump(&myself).await;
+            }
+            TasksMessage::DropWorker { id, end } => state.drop_worker(id, end),
+            TasksMessage::SetSource { source, runs_max, labels } => {
                 state.queue.set_limit(source, runs_max);
+                state.queue.set_labels(source, labels);
                 state.pump(&myself).await;
             }
             TasksMessage::SetFlowLimit { flow, runs_max } => {
@@ -173,13 +186,8 @@ impl Actor for TasksSupervisor {
 
 impl TasksState {
     async fn spawn(&mut self, myself: &ActorRef<TasksMessage>, id: TaskId, start: Start) {
-        let arguments = TaskArguments {
-            id,
-            start,
-            context: self.context.clone(),
-            tasks: myself.clone(),
-            worker: self.worker.clone(),
-        };
+        let arguments =
+            TaskArguments { id, start, context: self.context.clone(), tasks: myself.clone() };
         // `pre_start` does no I/O, so awaiting the spawn holds nothing up.
         match Actor::spawn_linked(None, TaskActor, arguments, myself.get_cell()).await {
             Ok((actor, _)) => self.children.insert(id, actor),
@@ -230,6 +238,16 @@ impl TasksState {
         }
     }
 
+    /// A worker is gone: each of its tasks hears of it and decides what follows.
+    fn drop_worker(&mut self, worker: WorkerId, end: WorkerEnd) {
+        for id in self.queue.tasks_of(worker) {
+            if let Some(actor) = self.children.get(id) {
+                let _ = actor.cast(TaskMessage::WorkerGone { worker, end });
+            }
+        }
+        self.queue.drop_worker(worker);
+    }
+
     /// Ends the tasks that waited for too long. Each leaves the queue first, so that it cannot be
     /// given a slot meanwhile; should it not have expired after all, it comes back by itself.
     async fn expire(&mut self, myself: &ActorRef<TasksMessage>, now: Timestamp) {
@@ -247,13 +265,13 @@ impl TasksState {
         }
         let now = self.context.clock.now();
         self.expire(myself, now).await;
-        while let Some(id) = self.queue.grant(now) {
+        while let Some((id, worker)) = self.queue.grant(now) {
             self.deadlines.clear(id);
             match self.children.get(id) {
                 Some(actor) => {
-                    let _ = actor.cast(TaskMessage::Granted);
+                    let _ = actor.cast(TaskMessage::Granted { worker });
                 }
-                None => self.spawn(myself, id, Start::Granted).await,
+                None => self.spawn(myself, id, Start::Granted { worker }).await,
             }
         }
         self.context.running_tasks.store(self.queue.running() as u64, Ordering::Relaxed);

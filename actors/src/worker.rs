@@ -124,7 +124,11 @@ impl WorkerState {
                 context.crashes.record(format!("run of task {task_id}: {}", failure.message));
             }
             // A task actor that has gone meanwhile was replaced by one that knows better.
-            let _ = assignment.task.cast(TaskMessage::Ended { attempt, end: Box::new(end) });
+            let _ = assignment.task.cast(TaskMessage::Ended {
+                attempt,
+                end: Box::new(end),
+                reply: None,
+            });
             let _ = myself.cast(WorkerMessage::Ended { task_id, attempt });
         })
         .abort_handle();

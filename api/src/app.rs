@@ -181,7 +181,7 @@ impl App {
         caller.may(need(&route))?;
         let parsed = Query::parse(query)?;
         let takes_body = ![Method::GET, Method::HEAD].contains(method);
-        let body = if takes_body { read_body(body).await? } else { Bytes::new() };
+        let body = if takes_body { read_body(body, bounds(&route)).await? } else { Bytes::new() };
         let expects = conditions::expected(&route, headers)?;
         let call =
             Call { app: self, caller, request_id: id, query: parsed, headers, expects, body };
@@ -209,6 +209,7 @@ pub(crate) async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply,
         Route::Flows(route) => Box::pin(routes::flows::handle(route, call)).await,
         Route::Schedules(route) => Box::pin(routes::schedules::handle(route, call)).await,
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
+        Route::Projections(route) => Box::pin(routes::projections::handle(route, call)).await,
         Route::Log(route) => Box::pin(routes::log::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
         Route::Events(_) => Box::pin(routes::events::handle(call)).await,
@@ -218,9 +219,28 @@ pub(crate) async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply,
     }
 }
 
+/// The most bytes that a body may have, and the longest that it may take to arrive.
+#[derive(Clone, Copy)]
+struct Bounds {
+    bytes: u64,
+    ms: u64,
+}
+
+fn bounds(route: &Route<'_>) -> Bounds {
+    match route {
+        // They bring the results of runs.
+        Route::Workers(routes::workers::WorkerRoute::Reports(_)) => Bounds {
+            bytes: limits::WORKER_REPORTS_BYTES_MAX,
+            ms: limits::WORKER_REPORTS_BODY_MS_MAX,
+        },
+        _ => Bounds { bytes: limits::REQUEST_BODY_BYTES_MAX, ms: limits::REQUEST_BODY_MS_MAX },
+    }
+}
+
 /// Reads the body, bounded in size and time.
 async fn read_body<D: Buf, E: std::fmt::Display>(
     body: impl Stream<Item = Result<D, E>>,
+    bounds: Bounds,
 ) -> Result<Bytes, ApiError> {
     let mut body = std::pin::pin!(body);
     let read = async {
@@ -230,11 +250,11 @@ async fn read_body<D: Buf, E: std::fmt::Display>(
         };
         let first = first.copy_to_bytes(first.remaining());
         let Some(mut piece) = next(&mut body).await? else {
-            return checked(first);
+            return checked(first, bounds);
         };
         let mut all = BytesMut::from(&first[..]);
         loop {
-            if (all.len() + piece.remaining()) as u64 > limits::REQUEST_BODY_BYTES_MAX {
+            if (all.len() + piece.remaining()) as u64 > bounds.bytes {
                 return Err(ApiError::BodyTooLarge);
             }
             while piece.has_remaining() {
@@ -249,14 +269,14 @@ async fn read_body<D: Buf, E: std::fmt::Display>(
             }
         }
     };
-    match tokio::time::timeout(Duration::from_millis(limits::REQUEST_BODY_MS_MAX), read).await {
+    match tokio::time::timeout(Duration::from_millis(bounds.ms), read).await {
         Ok(body) => body,
         Err(_) => Err(ApiError::BodyTimeout),
     }
 }
 
-fn checked(body: Bytes) -> Result<Bytes, ApiError> {
-    if body.len() as u64 > limits::REQUEST_BODY_BYTES_MAX {
+fn checked(body: Bytes, bounds: Bounds) -> Result<Bytes, ApiError> {
+    if body.len() as u64 > bounds.bytes {
         return Err(ApiError::BodyTooLarge);
     }
     Ok(body)

@@ -14,7 +14,7 @@ use spark_events::domain::request::RequestRejection;
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
-use spark_events::domain::worker::WorkerRejection;
+use spark_events::domain::worker::{NotAdmitted, WorkerRejection};
 use spark_events::{LogError, Position, TaskId, Timestamp, limits};
 use warp::http::StatusCode;
 
@@ -364,6 +364,14 @@ table! {
     COMMAND_TIMEOUT = GATEWAY_TIMEOUT "SPK-5007" "The command got no answer in time";
     /// All places of listeners are taken.
     TOO_MANY_LISTENERS = SERVICE_UNAVAILABLE "SPK-5008" "Too many clients listen";
+    /// A worker's id or name is that of another one that is there.
+    WORKER_TAKEN = CONFLICT "SPK-6001" "The worker's name or id is in use";
+    /// A worker speaks another version of the protocol.
+    WORKER_PROTOCOL = UNPROCESSABLE_ENTITY "SPK-6002" "The worker speaks another protocol";
+    /// A worker's clock is too far off.
+    WORKER_CLOCK = UNPROCESSABLE_ENTITY "SPK-6003" "The worker's clock is wrong";
+    /// The worker is gone here.
+    WORKER_GONE = GONE "SPK-6004" "The worker is gone here";
 }
 
 fn dispatch_row(error: &DispatchError) -> Row {
@@ -377,6 +385,10 @@ fn dispatch_row(error: &DispatchError) -> Row {
         DispatchError::Timeout { .. } => Row::COMMAND_TIMEOUT,
         DispatchError::Unavailable { .. } => Row::LOG_UNAVAILABLE,
         DispatchError::Source { failure, .. } => failure_row(failure.class),
+        DispatchError::WorkerTaken { .. } => Row::WORKER_TAKEN,
+        DispatchError::NotAdmitted(NotAdmitted::Protocol { .. }) => Row::WORKER_PROTOCOL,
+        DispatchError::NotAdmitted(NotAdmitted::Clock { .. }) => Row::WORKER_CLOCK,
+        DispatchError::WorkerGone { .. } => Row::WORKER_GONE,
         DispatchError::ShuttingDown => Row::SHUTTING_DOWN,
         DispatchError::Internal(_) => Row::INTERNAL,
     }
@@ -399,8 +411,9 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
         | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn)
         | Rejection::Key(K::Exists)
-        | Rejection::Alert(A::Exists)
-        | Rejection::Request(Q::NotBegun) => Row::CONFLICT,
+        | Rejection::Projection(_)
+        | Rejection::Alert(A::Exists) => Row::CONFLICT,
+        Rejection::Alert(A::Exists) | Rejection::Request(Q::NotBegun) => Row::CONFLICT,
         Rejection::Request(Q::UnderWay) => Row::REQUEST_UNDER_WAY,
         Rejection::Request(Q::Reused) => Row::KEY_REUSED,
         Rejection::Task(

@@ -124,6 +124,12 @@ impl Reply {
         Ok(Self::whole(StatusCode::OK, Content::Json(json)))
     }
 
+    /// 200 with JSON that is written already.
+    #[must_use]
+    pub fn json(json: Bytes) -> Self {
+        Self::whole(StatusCode::OK, Content::Json(json.into()))
+    }
+
     /// 200 with events as they happen. The stream is asked for its next piece only when the
     /// connection has room, and dropped when the caller goes away.
     #[must_use]

@@ -235,6 +235,14 @@ pub const WORKER_POLL_MS_MAX: u64 = 10_000;
 pub const WORKER_POLL_GAP_MS_MAX: u64 = 2_000;
 /// Deliveries to a worker that one answer carries; what is left goes with the next.
 pub const WORKER_DELIVERIES_MAX: usize = 256;
+/// Bytes of JSON after which such an answer takes no further delivery.
+pub const WORKER_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a worker's request waits for its reports to be durable; what is not is said again.
+pub const WORKER_RECEIPT_MS_MAX: u64 = 10_000;
+/// The largest body with which a worker brings its reports: the largest result, with room.
+pub const WORKER_REPORTS_BYTES_MAX: u64 = RESPONSE_BYTES_MAX as u64 + 8 * 1024 * 1024;
+/// How long such a body may take to arrive.
+pub const WORKER_REPORTS_BODY_MS_MAX: u64 = 60_000;
 /// Reports that one request of a worker may bring.
 pub const WORKER_REPORTS_MAX: usize = 1_024;
 /// The first and the longest pause while the log is unavailable.
@@ -399,6 +407,8 @@ pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
 pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// Events that one projection may be told to pass over.
+pub const PROJECTION_SKIPS_MAX: usize = 1_000;
 /// Events of one page of the whole log.
 pub const LOG_PAGE_MAX: usize = 1_000;
 /// Bytes of events after which such a page takes no further one.

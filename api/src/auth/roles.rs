@@ -9,6 +9,7 @@ use crate::routes::flows::FlowRoute as F;
 use crate::routes::history::Kind;
 use crate::routes::keys::KeyRoute as K;
 use crate::routes::log::LogRoute as L;
+use crate::routes::projections::ProjectionRoute as P;
 use crate::routes::schedules::ScheduleRoute as S;
 use crate::routes::service::ServiceRoute as V;
 use crate::routes::sources::SourceRoute as O;
@@ -27,6 +28,8 @@ pub enum Need {
 }
 
 const VIEWER: Need = Need::Role(Role::Viewer);
+/// That of a worker, which is handed the keys of the sources that it calls.
+const WORKER: Need = Need::Role(Role::Worker);
 const OPERATOR: Need = Need::Role(Role::Operator);
 /// What a caller needs to whom nothing is hidden.
 pub const ADMIN: Need = Need::Role(Role::Admin);
@@ -91,11 +94,17 @@ pub fn need(route: &Route<'_>) -> Need {
         },
         // Here and in the next, events of API keys are left out for whoever may not list them.
         Route::Events(_) => VIEWER,
+        Route::Projections(route) => match route {
+            P::List => VIEWER,
+            P::Rebuild(_) | P::Retry(_) | P::Skip(_) => ADMIN,
+        },
         Route::Log(route) => match route {
             L::List | L::Head | L::Get(_) => VIEWER,
         },
         Route::Workers(route) => match route {
             W::List | W::Get(_) => VIEWER,
+            W::Pause(_) | W::Resume(_) | W::Drain(_) | W::Stop(_) => OPERATOR,
+            W::Register | W::Poll(_) | W::Reports(_) | W::Leave(_) => WORKER,
         },
         Route::Keys(route) => match route {
             K::List | K::Create | K::Get(_) | K::Revoke(_) => ADMIN,

@@ -10,6 +10,7 @@ use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
+use spark_events::domain::worker::NotAdmitted;
 
 use super::{ApiError, Candidate, FieldError, Row};
 
@@ -142,6 +143,14 @@ fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {
             "make room on the disk or free the log's file; the server goes on by itself"
         }
         DispatchError::Overloaded { .. } => "send fewer requests at once, and try again",
+        DispatchError::WorkerTaken { .. } => {
+            "stop the other worker, or give this one another name: automagik worker start --name NAME"
+        }
+        DispatchError::NotAdmitted(NotAdmitted::Protocol { .. }) => {
+            "install the same version of automagik on both hosts"
+        }
+        DispatchError::NotAdmitted(NotAdmitted::Clock { .. }) => "let both hosts keep time by NTP",
+        DispatchError::WorkerGone { .. } => "register anew; a worker does so by itself",
         DispatchError::Moved { .. } => "read it again, and repeat the change where it still fits",
         DispatchError::ShuttingDown => "try again when the server runs again",
         DispatchError::Timeout { .. } => "look whether it happened before you repeat it",
@@ -213,6 +222,7 @@ fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
         | Rejection::Flow(_)
         | Rejection::Worker(_)
         | Rejection::Key(_)
+        | Rejection::Projection(_)
         | Rejection::Request(_)
         | Rejection::Alert(_) => None,
     }

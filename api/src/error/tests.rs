@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use spark_events::WorkerId;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::recurrence::RecurrenceError;
 use spark_events::domain::retry::BadRetryPolicy;
@@ -126,11 +127,30 @@ fn failures() -> Vec<(ApiError, u16, &'static str)> {
     ]
 }
 
+fn workers() -> Vec<(ApiError, u16, &'static str)> {
+    let taken = DispatchError::WorkerTaken {
+        what: "name",
+        text: "gpu-1".into(),
+        hostname: "box".into(),
+        pid: 7,
+        silent_s: 2,
+    };
+    let protocol = NotAdmitted::Protocol { worker: 2, server: 1, server_version: "0.1".into() };
+    let clock = NotAdmitted::Clock { off_ms: 3_600_000 };
+    let gone = DispatchError::WorkerGone { id: WorkerId(uuid::Uuid::nil()) };
+    vec![
+        (taken.into(), 409, "SPK-6001"),
+        (DispatchError::from(protocol).into(), 422, "SPK-6002"),
+        (DispatchError::from(clock).into(), 422, "SPK-6003"),
+        (gone.into(), 410, "SPK-6004"),
+    ]
+}
+
 #[test]
 fn every_error_has_its_status_and_code() {
     let mut seen = HashSet::new();
     for (error, status, code) in
-        [requests(), commands(), rejections(), failures()].into_iter().flatten()
+        [requests(), commands(), rejections(), failures(), workers()].into_iter().flatten()
     {
         let problem = error.problem("request-1");
         assert_eq!((problem.status, problem.code), (status, code), "{error}");

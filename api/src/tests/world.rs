@@ -122,6 +122,7 @@ async fn app(dir: &tempfile::TempDir, log: SharedLog, access: Access) -> Arc<App
         clock: Arc::new(SystemClock),
         data_dir: dir.path().to_owned(),
         worker_slots: 4,
+        worker_lost_after: std::time::Duration::from_secs(30),
         probe_every: std::time::Duration::from_secs(60),
         hostname: "test".to_owned(),
     });

@@ -10,7 +10,8 @@ use clap::Args;
 use spark_actors::{OtlpConfig, Spark, SparkConfig};
 use spark_api::{Access, App, AuthKeys, Cors, Live, Metrics, RateLimit, Rates};
 use spark_events::limits::{
-    LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_SLOTS_DEFAULT,
+    LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_LOST_AFTER_MS_MAX,
+    WORKER_LOST_AFTER_MS_MIN, WORKER_SLOTS_DEFAULT, WORKER_SLOTS_MAX,
 };
 use spark_events::log::embedded::EmbeddedLog;
 use spark_events::{SharedClock, SharedLog, SystemClock};
@@ -67,8 +68,17 @@ pub(crate) struct Up {
     langflow_api_key: Option<String>,
     /// Runs at once, over all sources
     #[arg(long, value_name = "N", default_value_t = WORKER_SLOTS_DEFAULT,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKER_SLOTS_MAX)))]
     slots: u32,
+    /// Make no calls in this process; tasks wait for workers:
+    /// automagik worker start
+    #[arg(long, conflicts_with = "slots")]
+    no_worker: bool,
+    /// The silence after which a worker in another process is lost
+    /// [default: 30s]
+    #[arg(long, value_name = "TIME", env = "AUTOMAGIK_WORKER_LOST_AFTER", hide_env_values = true,
+          value_parser = worker_lost_after, default_value = "30s", hide_default_value = true)]
+    worker_lost_after: Duration,
     /// How often synced flows are compared with what their sources have, or
     /// never [default: 5m]
     #[arg(long, value_name = "TIME", env = "AUTOMAGIK_DRIFT_EVERY", hide_env_values = true,
@@ -103,6 +113,17 @@ fn parse_drift_every(text: &str) -> Result<DriftEvery, String> {
         return Ok(DriftEvery(None));
     }
     crate::args::parse_duration(text).map(|every| DriftEvery(Some(every)))
+}
+
+/// The silence after which a worker is lost.
+fn worker_lost_after(text: &str) -> Result<Duration, String> {
+    let silence = humantime::parse_duration(text.trim()).map_err(|error| error.to_string())?;
+    let bounds = Duration::from_millis(WORKER_LOST_AFTER_MS_MIN)
+        ..=Duration::from_millis(WORKER_LOST_AFTER_MS_MAX);
+    if !bounds.contains(&silence) {
+        return Err("it must be from 2s to 10m".to_owned());
+    }
+    Ok(silence)
 }
 
 /// A pause between two probes of a source.
@@ -220,7 +241,8 @@ async fn start(
         log: Arc::clone(&log),
         clock,
         data_dir: home.dir().to_owned(),
-        worker_slots: up.slots,
+        worker_slots: if up.no_worker { 0 } else { up.slots },
+        worker_lost_after: up.worker_lost_after,
         probe_every: up.probe_every,
         hostname: hostname(),
     };

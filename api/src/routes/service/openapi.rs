@@ -87,6 +87,9 @@ fn health() -> serde_json::Value {
             "drifted_flows": 0,
             "crashes": 0,
             "last_crash": null,
+            "workers": 1,
+            "accepting_workers": 1,
+            "unserved_sources": [],
         },
     })
 }

@@ -32,9 +32,9 @@ pub(super) const CLASSES: [FailureClass; 15] = [
 ];
 
 /// The keys of a list's query, those of paging among them.
-pub(super) const KEYS: [&str; 14] = [
-    "status", "flow", "schedule", "source", "trigger", "class", "since", "until", "q", "deleted",
-    "sort", "limit", "offset", "cursor",
+pub(super) const KEYS: [&str; 15] = [
+    "status", "flow", "schedule", "source", "worker", "trigger", "class", "since", "until", "q",
+    "deleted", "sort", "limit", "offset", "cursor",
 ];
 
 /// The filter as a caller writes it.
@@ -50,6 +50,8 @@ pub struct FilterBody {
     pub schedule: Option<String>,
     /// The source's id, a prefix of it, its name or its URL.
     pub source: Option<String>,
+    /// The worker of the last attempt: its id, a prefix of it, or its name.
+    pub worker: Option<String>,
     /// Why the task was made.
     pub trigger: Option<String>,
     /// The class of the last failure.
@@ -128,6 +130,7 @@ impl FilterBody {
             flow: text("flow"),
             schedule: text("schedule"),
             source: text("source"),
+            worker: text("worker"),
             trigger: text("trigger"),
             class: text("class"),
             since: text("since"),
@@ -151,6 +154,8 @@ impl FilterBody {
             read::given(schedule.as_ref().map(|text| read::schedule_id(app, text))).await?;
         filter.source_id =
             read::given(source.as_ref().map(|text| read::source_id(app, text))).await?;
+        let worker = self.worker.as_ref();
+        filter.worker_id = read::given(worker.map(|text| read::worker_id(app, text))).await?;
         Ok(filter)
     }
 
