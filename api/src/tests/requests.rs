@@ -179,12 +179,42 @@ async fn a_read_waits_for_the_position_it_names() {
 }
 
 #[tokio::test]
-async fn a_position_that_does_not_come_is_not_waited_for_for_ever() {
+async fn a_position_that_the_log_has_not_reached_is_refused_at_once() {
     let world = world().await;
-    tokio::time::pause();
+    let key = ("x-api-key", KEY.as_bytes());
     let answer = world.get("/tasks?min_position=99999999").await;
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    assert_eq!(answer.code(503), "SPK-5005");
+    let detail = answer.json["detail"].as_str().unwrap();
+    assert!(detail.contains("beyond the end of the log"), "{detail}");
+    assert_eq!(answer.code(422), "SPK-1003");
+    let header = [key, ("x-spark-min-position", &b"99999999"[..])];
+    assert_eq!(world.send("GET", "/tasks", &header, b"").await.code(422), "SPK-1004");
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_used_is_refused_beside_what_outweighs_it() {
+    let world = world().await;
+    let key = ("x-api-key", KEY.as_bytes());
+    let position = [key, ("x-spark-min-position", &b"{}"[..])];
+    let answer = world.send("GET", "/tasks?min_position=0", &position, b"").await;
+    assert_eq!(answer.code(422), "SPK-1004");
+    let long = vec![b'x'; limits::REASON_BYTES_MAX + 1];
+    let reason = [key, ("x-spark-reason", long.as_slice())];
+    let answer = world.send("POST", "/sources/reseal", &reason, br#"{"reason": "why"}"#).await;
+    assert_eq!(answer.code(422), "SPK-1004");
+    // Every path takes the key, so every path checks it.
+    assert_eq!(world.get("/whoami?min_position=x").await.code(422), "SPK-1003");
+}
+
+#[tokio::test]
+async fn open_paths_tell_everybody_what_they_take() {
+    let world = world().await;
+    for path in ["/livez", "/health", "/openapi.json", "/docs", "/redoc"] {
+        let answer = world.send("TRACE", path, &[], b"").await;
+        assert_eq!(answer.header("allow"), Some("GET, HEAD"), "{path}");
+        assert_eq!(answer.code(405), "SPK-1010", "{path}");
+    }
+    assert_eq!(world.send("GET", "/docs/nonsense.js", &[], b"").await.code(404), "SPK-1008");
+    assert_eq!(world.send("TRACE", "/tasks", &[], b"").await.code(401), "SPK-2001");
 }
 
 #[tokio::test]
