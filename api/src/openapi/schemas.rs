@@ -175,10 +175,19 @@ pub(crate) fn bound_integers(document: &mut Value) {
     match document {
         Value::Array(items) => items.iter_mut().for_each(bound_integers),
         Value::Object(fields) => {
+            // The formats of whole numbers without a sign are not as the OpenAPI registry has them.
+            let unsigned = match fields.get("format").and_then(Value::as_str) {
+                Some("u-int8") => Some(("uint8", json!(u8::MAX))),
+                Some("u-int16") => Some(("uint16", json!(u16::MAX))),
+                Some("u-int32") => Some(("uint32", json!(u32::MAX))),
+                Some("u-int64") => Some(("uint64", json!(u64::MAX))),
+                _ => None,
+            };
+            if let Some((format, most)) = unsigned {
+                fields.insert("format".to_owned(), format.into());
+                fields.entry("maximum").or_insert(most);
+            }
             let bounds = match fields.get("format").and_then(Value::as_str) {
-                Some("uint16") => Some((json!(0), json!(u16::MAX))),
-                Some("uint32") => Some((json!(0), json!(u32::MAX))),
-                Some("uint64") => Some((json!(0), json!(u64::MAX))),
                 Some("int32") => Some((json!(i32::MIN), json!(i32::MAX))),
                 Some("int64") => Some((json!(i64::MIN), json!(i64::MAX))),
                 _ => None,
