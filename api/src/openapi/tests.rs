@@ -194,8 +194,8 @@ fn whole_numbers_have_the_bounds_of_their_types() {
             assert!(!format.starts_with("u-"), "{place} has the format {format}");
         }
     });
-    let slots = &document["components"]["schemas"]["WorkerRow"]["properties"]["slots"];
-    assert_eq!((&slots["minimum"], &slots["maximum"]), (&0.into(), &u32::MAX.into()));
+    let most = &document["components"]["schemas"]["NewSource"]["properties"]["runs_max"];
+    assert_eq!((&most["minimum"], &most["maximum"]), (&0.into(), &u32::MAX.into()));
 }
 
 #[test]

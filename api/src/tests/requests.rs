@@ -50,13 +50,16 @@ async fn the_request_id_comes_back_and_stands_in_the_events() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let place = format!("00-{trace}-00f067aa0ba902b7-01");
     let in_trace = [headers[0], headers[1], ("traceparent", place.as_bytes())];
-    let task = world.send("POST", &path, &in_trace, b"{}").await.expect(201);
+    let answer = world.send("POST", &path, &in_trace, b"{}").await;
+    let position = answer.header("x-spark-position").unwrap().to_owned();
+    let task = answer.expect(201);
     let task = task["id"].as_str().unwrap();
     let history = world.get(&format!("/history/task/{task}")).await.expect(200);
     let first = &history["items"][0];
     assert_eq!(first["correlation_id"].as_str().unwrap().replace('-', ""), trace);
     assert_eq!(first["causation_id"], json!(id));
-    let shown = world.get(&format!("/tasks/{task}")).await.expect(200);
+    let shown = format!("/tasks/{task}?min_position={position}");
+    let shown = world.get(&shown).await.expect(200);
     assert_eq!(shown["trace_id"], json!(trace));
 
     let answer = world.send("GET", "/nonsense", &headers, b"").await;
