@@ -19,3 +19,4 @@ mod task_changes;
 mod tidy;
 mod timers;
 mod traces;
+mod workers;
