@@ -158,13 +158,14 @@ impl Link {
         if said > AGAIN_AFTER.len() || due.is_some_and(|due| since.elapsed() < *due) {
             return;
         }
-        let why = trouble.why.join("; ");
-        let for_s = since.elapsed().as_secs();
+        let why: String = trouble.why.iter().map(|why| format!(" ({why})")).collect();
+        let what = &trouble.what;
         if said == 0 {
-            let next = trouble.next.join("; ");
-            tracing::warn!(why, next, "{}; trying until it answers", trouble.what);
+            let next: String = trouble.next.iter().map(|next| format!("; {next}")).collect();
+            tracing::warn!("{what}{why}; trying until it answers{next}");
         } else {
-            tracing::warn!(why, for_s, "{}; still trying", trouble.what);
+            let seconds = since.elapsed().as_secs();
+            tracing::warn!("{what}{why}; still trying after {seconds} s");
         }
         *away = Some((since, said + 1));
     }
