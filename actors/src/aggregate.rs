@@ -208,7 +208,7 @@ impl<A: Aggregate> Shell<A> {
 
 /// Pauses that double while the log is away.
 #[derive(Debug)]
-struct Backoff {
+pub(crate) struct Backoff {
     next_ms: u64,
 }
 
@@ -219,7 +219,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    async fn wait(&mut self, stream: &StreamName, error: &LogError) {
+    pub(crate) async fn wait(&mut self, stream: &StreamName, error: &LogError) {
         tracing::warn!(%stream, %error, wait_ms = self.next_ms, "waiting for the event log");
         tokio::time::sleep(Duration::from_millis(self.next_ms)).await;
         self.next_ms = (self.next_ms * 2).min(LOG_RETRY_MS_MAX);

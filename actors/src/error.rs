@@ -1,5 +1,6 @@
 //! What a caller of [`crate::Spark`] can be told instead of a result.
 
+use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::ApiKeyRejection;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::flow::FlowRejection;
@@ -30,6 +31,9 @@ pub enum Rejection {
     /// A worker's rule.
     #[error(transparent)]
     Worker(#[from] WorkerRejection),
+    /// An alert's rule.
+    #[error(transparent)]
+    Alert(#[from] AlertRejection),
     /// An API key's rule.
     #[error(transparent)]
     Key(#[from] ApiKeyRejection),
@@ -44,7 +48,7 @@ pub enum DispatchError {
     /// The command is about something that does not exist; nothing was stored.
     #[error("no {kind} has the id or name {id:?}")]
     NotFound {
-        /// `source`, `flow`, `schedule`, `task`, `worker` or `key`.
+        /// `source`, `flow`, `schedule`, `task`, `worker`, `key`, `alert` or the like.
         kind: &'static str,
         /// What was asked for.
         id: String,
@@ -105,7 +109,8 @@ impl DispatchError {
                 | Rejection::Source(SourceRejection::Absent | SourceRejection::Removed)
                 | Rejection::Flow(FlowRejection::Absent)
                 | Rejection::Worker(WorkerRejection::Absent)
-                | Rejection::Key(ApiKeyRejection::Absent) => {
+                | Rejection::Key(ApiKeyRejection::Absent)
+                | Rejection::Alert(AlertRejection::Absent | AlertRejection::Deleted) => {
                     Self::NotFound { kind, id: id.to_string() }
                 }
                 why => Self::Rejected(why),

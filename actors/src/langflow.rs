@@ -34,6 +34,7 @@ mod traces;
 
 pub(crate) use catalog::FlowUpload;
 pub use catalog::{RemoteDefinition, RemoteFlow};
+pub(crate) use http::message_client;
 pub use http::{HttpClientError, http_client};
 
 /// A text that is never printed: an API key.

@@ -17,10 +17,12 @@
 //! - `client.rs`: the client of a source of any kind. `langflow.rs`: LangFlow's, one file per API
 //!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
 //!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
+//! - `alerts.rs`: follows the log and sends messages about failures.
 //! - `keys.rs`: API keys and whose they are.
-//! - `index.rs`: what is open or scheduled, folded from the log for a quick start.
+//! - `index.rs`, `kept.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
+mod alerts;
 mod catalog;
 mod client;
 mod connection;
@@ -34,6 +36,7 @@ mod flows;
 mod http_flows;
 mod http_source;
 mod index;
+mod kept;
 mod keys;
 pub mod langflow;
 mod open_tasks;
@@ -59,9 +62,10 @@ pub use flows::{
 };
 pub use keys::{KnownKey, NewKey, Revocation};
 pub use requests::{
-    AddRequest, AddSource, BadKey, Creation, Done, EditSchedule, IdempotencyKey, KeyChange,
-    NewSchedule, NewTask, RemoteListing, Resealed, RetryTask, RunOptions, RunVersion, SparkHealth,
-    SyncFlow, TaskEnd, Triggered, UpdateSource, Who,
+    AddRequest, AddSource, BadKey, Creation, Delivery, Done, EditSchedule, IdempotencyKey,
+    KeyChange, NewAlert, NewAlertSecret, NewSchedule, NewTask, RemoteListing, Resealed, RetryTask,
+    RunOptions, RunVersion, SparkHealth, SyncFlow, TaskEnd, Triggered, UpdateAlert, UpdateSource,
+    Who,
 };
 pub use spark::{Spark, SparkConfig};
 pub use work::{Call, CallTarget, HttpCall, LimitOf, TimeLimit, WorkOrder, execute, guarded};

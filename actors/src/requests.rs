@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use spark_events::domain::alert::{AlertKind, Attempted, Only};
 use spark_events::domain::http_request::HttpRequest;
 use spark_events::domain::labels::Labels;
 use spark_events::domain::overlap::Overlap;
@@ -13,7 +14,7 @@ use spark_events::domain::schedule::{OnDrift, SchedulePatch};
 use spark_events::domain::source::SourceKind;
 use spark_events::domain::task::TaskStatus;
 use spark_events::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use spark_events::{FlowId, Metadata, Position, TaskId};
+use spark_events::{AlertId, FlowId, Metadata, Position, ScheduleId, SourceId, TaskId};
 use uuid::Uuid;
 
 use crate::langflow::Secret;
@@ -120,7 +121,7 @@ pub enum KeyChange {
 }
 
 /// What sealing all keys anew came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Resealed {
     /// How many keys were sealed anew.
     pub resealed: u64,
@@ -322,7 +323,7 @@ pub struct TaskEnd {
 }
 
 /// A flow as the source lists it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct RemoteListing {
     /// The flow's id at the source.
     pub id: String,
@@ -339,7 +340,7 @@ pub struct RemoteListing {
 }
 
 /// How Spark itself is doing.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct SparkHealth {
     /// Why the log takes no writes, while that lasts.
     pub log_trouble: Option<String>,
@@ -355,4 +356,83 @@ pub struct SparkHealth {
     pub crashes: u64,
     /// What the last crash said.
     pub last_crash: Option<String>,
+}
+
+/// Make an alert.
+#[derive(Debug, Clone, Default)]
+pub struct NewAlert {
+    /// Its name; the URL's host when absent.
+    pub name: Option<String>,
+    /// Where messages are sent.
+    pub url: String,
+    /// About what; [`AlertKind::usual`] when absent.
+    pub kinds: Option<Vec<AlertKind>>,
+    /// About this flow only.
+    pub flow_id: Option<FlowId>,
+    /// About this schedule only.
+    pub schedule_id: Option<ScheduleId>,
+    /// About this source, and what runs there, only.
+    pub source_id: Option<SourceId>,
+}
+
+/// Change an alert. `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateAlert {
+    /// New name.
+    pub name: Option<String>,
+    /// New URL.
+    pub url: Option<String>,
+    /// New kinds, all of them.
+    pub kinds: Option<Vec<AlertKind>>,
+    /// New flow.
+    pub flow_id: Option<Only<FlowId>>,
+    /// New schedule.
+    pub schedule_id: Option<Only<ScheduleId>>,
+    /// New source.
+    pub source_id: Option<Only<SourceId>>,
+    /// Whether it tells of anything.
+    pub enabled: Option<bool>,
+}
+
+/// An alert with its secret, which is shown once. Has no `Debug`, because of it.
+#[derive(Clone)]
+pub struct NewAlertSecret {
+    /// The alert.
+    pub id: AlertId,
+    /// The secret that its messages are signed with.
+    pub secret: String,
+}
+
+/// What came of a message that was sent at once.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Delivery {
+    /// The message, as the receiver sees it in `webhook-id`.
+    pub message_id: Uuid,
+    /// Whether the receiver took it.
+    pub delivered: bool,
+    /// The status that it answered with.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// The start of its answer.
+    pub answer: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// What can be done about that.
+    pub remedy: Option<&'static str>,
+}
+
+impl Delivery {
+    pub(crate) fn of(attempted: &Attempted) -> Self {
+        let Attempted { message_id, answer, error, .. } = attempted;
+        Self {
+            message_id: *message_id,
+            delivered: error.is_none(),
+            status: answer.status,
+            duration_ms: answer.duration_ms,
+            answer: answer.body.clone(),
+            error: error.clone(),
+            remedy: error.as_ref().map(|_| answer.remedy()),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! A new sealing key, and every source's API key sealed anew with it. The key before it is kept in
+//! A new sealing key, and every source's API key and every alert's secret sealed anew with it. The key before it is kept in
 //! a file of its own until all of them are: a process that dies in the middle loses none, and
 //! asking again goes on where it ended.
 
@@ -8,13 +8,13 @@ use spark_events::domain::source::{SealedKey, SourceAdded, SourceCommand, Source
 use crate::context::Shared;
 use crate::error::DispatchError;
 use crate::requests::{Done, Resealed, Who};
-use crate::seal::Sealer;
+use crate::seal::{Purpose, Sealer};
 use crate::sources::change_source;
 use crate::spark::Spark;
 
 impl Spark {
-    /// Replaces the sealing key and seals every source's API key anew. Sources keep working
-    /// throughout. What the new key makes unreadable is only what events of the past hold.
+    /// Replaces the sealing key and seals every source's API key and every alert's secret anew. Both
+    /// keep working throughout. What the new key makes unreadable is only what events of the past hold.
     ///
     /// # Errors
     /// `Internal` when the key's file cannot be written; `Unavailable`, `ShuttingDown`. Asking again
@@ -40,6 +40,10 @@ impl Spark {
                 }
             }
         }
+        let alerts = self.alerts().reseal(who).await?;
+        done.value.resealed += alerts.value.resealed;
+        done.value.unreadable.extend(alerts.value.unreadable);
+        done.position = alerts.position.or(done.position);
         done.value.unreadable.sort();
         sealer.end_rotation().map_err(file)?;
         Ok(done)
@@ -60,7 +64,7 @@ async fn reseal(
     who: &Who,
 ) -> Result<Outcome, DispatchError> {
     let Some(sealed) = source.api_key else { return Ok(Outcome::Untouched) };
-    if sealer.is_current(&sealed) {
+    if sealer.is_current(Purpose::SourceKey, &sealed) {
         return Ok(Outcome::Untouched);
     }
     let Some(key) = sealer.open_key(&sealed) else {

@@ -1,4 +1,5 @@
-//! Seals source API keys before they enter an event, and opens them in memory. The sealing key
+//! Seals source API keys and signing secrets before they enter an event, and opens them in memory.
+//! The sealing key
 //! is a 0600 file in the data directory, made at first start. While it is being replaced, the key
 //! before it lies beside it and opens what is not sealed anew yet.
 
@@ -18,8 +19,24 @@ use crate::langflow::Secret;
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
-/// Bound to every sealed key, so that the bytes of another use cannot be passed off as one.
-const PURPOSE: &[u8] = b"spark source api key v1";
+
+/// What is sealed. Bound to it, so that the bytes of one use cannot be passed off as another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The API key of a source.
+    SourceKey,
+    /// The secret that the messages of an alert are signed with.
+    AlertSecret,
+}
+
+impl Purpose {
+    fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::SourceKey => b"spark source api key v1",
+            Self::AlertSecret => b"spark alert signing secret v1",
+        }
+    }
+}
 
 /// Seals and opens source API keys.
 pub(crate) struct Sealer {
@@ -102,8 +119,20 @@ impl Sealer {
     /// # Errors
     /// `Internal` when the cipher refuses, which it does for no key of a sane length.
     pub(crate) fn seal(&self, key: &Secret) -> Result<SealedKey, DispatchError> {
+        self.seal_for(Purpose::SourceKey, key)
+    }
+
+    /// As [`Self::seal`], for another use.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub(crate) fn seal_for(
+        &self,
+        purpose: Purpose,
+        key: &Secret,
+    ) -> Result<SealedKey, DispatchError> {
         let nonce = Nonce::<XChaCha20Poly1305>::generate();
-        let payload = Payload { msg: key.expose().as_bytes(), aad: PURPOSE };
+        let payload = Payload { msg: key.expose().as_bytes(), aad: purpose.bytes() };
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let sealed = keys
             .current
@@ -115,23 +144,34 @@ impl Sealer {
     /// Opens a sealed API key; `None` when it was sealed with another sealing key.
     #[must_use]
     pub(crate) fn open_key(&self, sealed: &SealedKey) -> Option<Secret> {
+        self.open_for(Purpose::SourceKey, sealed)
+    }
+
+    /// As [`Self::open_key`], for another use.
+    #[must_use]
+    pub(crate) fn open_for(&self, purpose: Purpose, sealed: &SealedKey) -> Option<Secret> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let previous = || keys.previous.as_ref().and_then(|key| opened(key, sealed));
-        opened(&keys.current, sealed).or_else(previous)
+        let previous = || keys.previous.as_ref().and_then(|key| opened(key, purpose, sealed));
+        opened(&keys.current, purpose, sealed).or_else(previous)
     }
 
     /// Whether it is sealed with the current key.
-    pub(crate) fn is_current(&self, sealed: &SealedKey) -> bool {
+    pub(crate) fn is_current(&self, purpose: Purpose, sealed: &SealedKey) -> bool {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        opened(&keys.current, sealed).is_some()
+        opened(&keys.current, purpose, sealed).is_some()
     }
 }
 
-fn opened(cipher: &XChaCha20Poly1305, sealed: &SealedKey) -> Option<Secret> {
+/// Random bytes for a new secret, from the same place as the sealing keys.
+pub(crate) fn random_bytes() -> [u8; KEY_BYTES] {
+    Key::<XChaCha20Poly1305>::generate().into()
+}
+
+fn opened(cipher: &XChaCha20Poly1305, purpose: Purpose, sealed: &SealedKey) -> Option<Secret> {
     let bytes = BASE64.decode(&sealed.0).ok()?;
     let (nonce, msg) = bytes.split_at_checked(NONCE_BYTES)?;
     let nonce = Nonce::<XChaCha20Poly1305>::try_from(nonce).ok()?;
-    let plain = cipher.decrypt(&nonce, Payload { msg, aad: PURPOSE }).ok()?;
+    let plain = cipher.decrypt(&nonce, Payload { msg, aad: purpose.bytes() }).ok()?;
     String::from_utf8(plain).ok().map(Secret::new)
 }
 
@@ -199,6 +239,7 @@ mod tests {
         let other = Sealer::open(&dir.path().join("b")).unwrap();
         assert!(other.open_key(&sealed).is_none());
         assert!(again.open_key(&SealedKey("AAAA".into())).is_none());
+        assert!(again.open_for(Purpose::AlertSecret, &sealed).is_none(), "sealed for another use");
     }
 
     #[test]
@@ -209,7 +250,7 @@ mod tests {
         let old = sealer.seal(&Secret::new("sk-1".into())).unwrap();
         sealer.begin_rotation().unwrap();
         assert_eq!(sealer.open_key(&old).unwrap().expose(), "sk-1");
-        assert!(!sealer.is_current(&old));
+        assert!(!sealer.is_current(Purpose::SourceKey, &old));
         let new = sealer.seal(&sealer.open_key(&old).unwrap()).unwrap();
         sealer.end_rotation().unwrap();
         assert!(sealer.open_key(&old).is_none());
@@ -233,7 +274,7 @@ mod tests {
         // Died with some keys sealed anew and others not.
         let sealer = Sealer::open(&path).unwrap();
         sealer.begin_rotation().unwrap();
-        assert!(sealer.is_current(&new), "no third key while two are in use");
+        assert!(sealer.is_current(Purpose::SourceKey, &new), "no third key while two are in use");
         assert_eq!(sealer.open_key(&old).unwrap().expose(), "sk-1");
     }
 

@@ -16,12 +16,13 @@ use spark_events::payload::{self, Payload};
 use spark_events::{Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId, WorkerId};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::alerts::Alerts;
 use crate::catalog::Catalog;
 use crate::context::{Context, Shared};
 use crate::error::DispatchError;
 use crate::flows::DriftWatch;
 use crate::keys::KeyTable;
-use crate::langflow::http_client;
+use crate::langflow::{http_client, message_client};
 use crate::open_tasks::OpenTasks;
 use crate::requests::{RunOptions, SparkHealth, TaskEnd, Who};
 use crate::root::{BuiltIn, Tree};
@@ -30,6 +31,7 @@ use crate::sources::Sources;
 use crate::supervision::CrashCount;
 use crate::tasks::TasksMessage;
 
+mod alerts;
 mod schedules;
 mod tasks;
 
@@ -61,6 +63,7 @@ struct Inner {
     tree: Tree,
     sources: Sources,
     drift: DriftWatch,
+    alerts: Alerts,
     admission: Semaphore,
     stopping: AtomicBool,
 }
@@ -92,9 +95,11 @@ impl Spark {
         let tree = Tree::start(&context, built_in, index_path).await?;
         let sources = Sources::start(context.clone(), tree.tasks.clone(), config.probe_every);
         let drift = DriftWatch::start(context.clone());
+        let sender = message_client().map_err(|e| internal(&e))?;
+        let alerts = Alerts::start(context.clone(), sender, config.data_dir.join("alerts.bin"));
         let admission = Semaphore::new(COMMANDS_IN_FLIGHT_MAX);
         let stopping = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner { context, tree, sources, drift, admission, stopping })))
+        Ok(Self(Arc::new(Inner { context, tree, sources, drift, alerts, admission, stopping })))
     }
 
     /// The event log.
@@ -131,6 +136,7 @@ impl Spark {
             self.0.sources.stop();
             self.0.drift.stop();
             self.0.tree.stop(&self.0.context).await;
+            self.0.alerts.stop().await;
         }
     }
 
@@ -161,6 +167,10 @@ impl Spark {
 
     pub(crate) fn source_keeper(&self) -> &Sources {
         &self.0.sources
+    }
+
+    pub(crate) fn alerts(&self) -> &Alerts {
+        &self.0.alerts
     }
 
     pub(crate) fn drift_watch(&self) -> &DriftWatch {

@@ -68,7 +68,7 @@ impl<Id: Copy + Eq + Hash, M: Message> Children<Id, M> {
 }
 
 /// The pause after the n-th crash in a row (from 1): doubling between the two bounds.
-fn crash_backoff(crashes: u32) -> Duration {
+pub(crate) fn crash_backoff(crashes: u32) -> Duration {
     let doublings = crashes.saturating_sub(1).min(32);
     let ms = CRASH_BACKOFF_MS_MIN.saturating_mul(1 << doublings);
     Duration::from_millis(ms.min(CRASH_BACKOFF_MS_MAX))

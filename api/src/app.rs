@@ -144,7 +144,7 @@ async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> 
         Route::Schedules(route) => Box::pin(routes::schedules::handle(route, call)).await,
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
-        Route::Events => Box::pin(routes::events::handle(call)).await,
+        Route::Events(_) => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
         Route::Keys(route) => Box::pin(routes::keys::handle(route, call)).await,
     }

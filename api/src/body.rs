@@ -8,8 +8,9 @@ use serde_json::error::Category;
 use crate::error::{ApiError, FieldError};
 
 /// The body of an endpoint that needs nothing but may be given a reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Reason)]
 pub struct ActionBody {
     /// Why, for the history.
     #[serde(default)]

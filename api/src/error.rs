@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use spark_actors::{DispatchError, Rejection};
+use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::failure::FailureClass;
 use spark_events::domain::flow::FlowRejection;
@@ -21,7 +22,7 @@ mod problem;
 pub use problem::Problem;
 
 /// One field of a request that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// Its name as the caller wrote it, with dots into objects: `retry.attempts_max`.
     pub field: String,
@@ -37,7 +38,7 @@ impl FieldError {
 }
 
 /// One of several things that a text may mean.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Candidate {
     /// Its full id.
     pub id: String,
@@ -362,7 +363,7 @@ fn dispatch_row(error: &DispatchError) -> Row {
 }
 
 fn rejection_row(rejection: &Rejection) -> Row {
-    use {ApiKeyRejection as K, WorkerRejection as W};
+    use {AlertRejection as A, ApiKeyRejection as K, WorkerRejection as W};
     use {FlowRejection as F, ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
     match rejection {
         Rejection::Task(T::Absent | T::Deleted)
@@ -370,13 +371,15 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Source(O::Absent | O::Removed)
         | Rejection::Flow(F::Absent)
         | Rejection::Worker(W::Absent)
-        | Rejection::Key(K::Absent) => Row::NOT_FOUND,
+        | Rejection::Key(K::Absent)
+        | Rejection::Alert(A::Absent | A::Deleted) => Row::NOT_FOUND,
         Rejection::Task(T::Exists)
         | Rejection::Schedule(S::Exists)
         | Rejection::Source(O::Exists)
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
         | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn)
-        | Rejection::Key(K::Exists) => Row::CONFLICT,
+        | Rejection::Key(K::Exists)
+        | Rejection::Alert(A::Exists) => Row::CONFLICT,
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
         )
@@ -388,7 +391,8 @@ fn rejection_row(rejection: &Rejection) -> Row {
             | S::BufferFull
             | S::NothingToBackfill
             | S::TooManyBackfills,
-        ) => Row::STAGE,
+        )
+        | Rejection::Alert(A::TooManyOpen) => Row::STAGE,
         Rejection::Task(
             T::BadRetryPolicy(_)
             | T::BadTimeout(_)
@@ -412,7 +416,10 @@ fn rejection_row(rejection: &Rejection) -> Row {
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
         )
         | Rejection::Worker(W::BadName | W::BadSlots(_))
-        | Rejection::Key(K::BadName | K::LocalName) => Row::RULE,
+        | Rejection::Key(K::BadName | K::LocalName)
+        | Rejection::Alert(
+            A::BadName | A::UrlTooLong | A::NoKinds | A::NeverMatches | A::BadKeep,
+        ) => Row::RULE,
     }
 }
 

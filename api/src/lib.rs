@@ -10,6 +10,7 @@
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
 //! - [`live`]: events as they happen, for those who listen.
 //! - [`auth`]: API keys.
+//! - [`openapi`]: the document that describes all of it.
 //!
 //! No rule of the domain is here, and nothing is stored here.
 
@@ -19,6 +20,7 @@ pub mod body;
 pub mod call;
 pub mod error;
 pub mod live;
+pub mod openapi;
 pub mod options;
 pub mod query;
 pub mod read;

@@ -11,6 +11,7 @@ use spark_projections::{
     ScheduleFilter, ScheduleRow, SourceFilter, SourceRow, TaskDetail, TaskFilter, TaskRow,
     WorkerFilter, WorkerRow,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -100,7 +101,7 @@ pub fn health(app: &App) -> ReadsHealth {
 }
 
 /// How the projections are doing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ReadsHealth {
     /// Whether all of them go on.
     #[serde(skip)]
@@ -109,7 +110,7 @@ pub struct ReadsHealth {
     projections: Vec<ProjectionHealth>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ReadModels {
     position: Position,
     /// How far the words of texts are found.

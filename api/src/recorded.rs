@@ -5,7 +5,11 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use spark_actors::DispatchError;
-use spark_events::{KeyId, Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp};
+use spark_events::domain::alert::shown_url;
+use spark_events::{
+    AlertId, KeyId, Position, RecordedEvent, Revision, SourceId, StreamName, Timestamp,
+};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::error::ApiError;
@@ -17,9 +21,11 @@ const SEALED: &str = "sealed";
 const HIDDEN: &str = "hidden";
 
 /// An event as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(crate) struct EventRow<'a> {
     position: Position,
+    #[schema(value_type = StreamName)]
     stream: &'a StreamName,
     revision: Revision,
     id: Uuid,
@@ -27,11 +33,13 @@ pub(crate) struct EventRow<'a> {
     event_type: &'a str,
     version: u16,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     recorded_at: Timestamp,
     actor: &'a str,
     reason: Option<&'a str>,
     correlation_id: Uuid,
     causation_id: Uuid,
+    #[schema(value_type = serde_json::Value)]
     data: Box<RawValue>,
 }
 
@@ -70,20 +78,30 @@ pub(crate) fn line(event: &RecordedEvent) -> Result<Vec<u8>, ApiError> {
     Ok(line)
 }
 
-/// The event's JSON as it was written. Only the events of sources and of API keys can hold what is
-/// not for readers, so only those are taken apart.
+/// The event's JSON as it was written. Only the events of sources, API keys and alerts can hold what
+/// is not for readers, so only those are taken apart.
 fn data(event: &RecordedEvent) -> Result<Box<RawValue>, ApiError> {
     let unreadable = |error: serde_json::Error| {
         DispatchError::Internal(format!("event {} holds no JSON: {error}", event.position))
     };
-    let (field, instead) = match event.stream.category() {
-        SourceId::CATEGORY => ("api_key", SEALED),
-        KeyId::CATEGORY => ("secret_hash", HIDDEN),
+    let (places, instead): (&[&str], _) = match event.stream.category() {
+        SourceId::CATEGORY => (&["/api_key"], SEALED),
+        KeyId::CATEGORY => (&["/secret_hash"], HIDDEN),
+        AlertId::CATEGORY => (&["/secret", "/previous/secret"], SEALED),
         _ => return Ok(serde_json::from_slice(&event.data).map_err(unreadable)?),
     };
     let mut value: Value = serde_json::from_slice(&event.data).map_err(unreadable)?;
-    if let Some(key) = value.get_mut(field).filter(|key| !key.is_null()) {
-        *key = instead.into();
+    for place in places {
+        if let Some(key) = value.pointer_mut(place).filter(|key| !key.is_null()) {
+            *key = instead.into();
+        }
+    }
+    if event.stream.category() == AlertId::CATEGORY {
+        for place in ["/url", "/spec/url"] {
+            if let Some(Value::String(url)) = value.pointer_mut(place) {
+                *url = shown_url(url);
+            }
+        }
     }
     Ok(serde_json::value::to_raw_value(&value).map_err(unreadable)?)
 }

@@ -34,6 +34,7 @@ pub struct Reply {
     status: StatusCode,
     content: Content,
     position: Option<Position>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What an answer consists of.
@@ -41,7 +42,9 @@ pub struct Reply {
 enum Content {
     Json(Vec<u8>),
     /// Something whole that is no JSON, with its media type.
-    Text(&'static str, Vec<u8>),
+    File(&'static str, Bytes),
+    /// Nothing.
+    Empty,
     /// Events as they happen (`text/event-stream`).
     Events(Pieces),
 }
@@ -67,7 +70,7 @@ impl Stream for Pieces {
 }
 
 /// A page of rows, in the form that every list has.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
@@ -110,24 +113,37 @@ impl Reply {
         let json = serde_json::to_vec(value).map_err(|error| {
             spark_actors::DispatchError::Internal(format!("an answer has no JSON form: {error}"))
         })?;
-        Ok(Self::whole(Content::Json(json)))
-    }
-
-    /// 200 with a text that is no JSON.
-    #[must_use]
-    pub fn text(kind: &'static str, text: String) -> Self {
-        Self::whole(Content::Text(kind, text.into_bytes()))
+        Ok(Self::whole(StatusCode::OK, Content::Json(json)))
     }
 
     /// 200 with events as they happen. The stream is asked for its next piece only when the
     /// connection has room, and dropped when the caller goes away.
     #[must_use]
     pub fn events(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
-        Self::whole(Content::Events(Pieces(Mutex::new(Box::pin(pieces)))))
+        Self::whole(StatusCode::OK, Content::Events(Pieces(Mutex::new(Box::pin(pieces)))))
     }
 
-    fn whole(content: Content) -> Self {
-        Self { status: StatusCode::OK, content, position: None }
+    /// 200 with something that is no JSON, or is JSON already.
+    #[must_use]
+    pub fn file(kind: &'static str, bytes: Bytes) -> Self {
+        Self::whole(StatusCode::OK, Content::File(kind, bytes))
+    }
+
+    /// A status without a body.
+    #[must_use]
+    pub fn empty(status: StatusCode) -> Self {
+        Self::whole(status, Content::Empty)
+    }
+
+    fn whole(status: StatusCode, content: Content) -> Self {
+        Self { status, content, position: None, headers: Vec::new() }
+    }
+
+    /// With a header field of its own.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// The row that a write led to, or what is known of it where the read model does not show it
@@ -174,10 +190,12 @@ impl Reply {
     pub fn into_response(self, request_id: &str) -> Response {
         let mut response = match self.content {
             Content::Json(json) => whole(self.status, json, "application/json", request_id),
-            Content::Text(kind, text) => whole(self.status, text, kind, request_id),
+            Content::File(kind, bytes) => whole(self.status, bytes, kind, request_id),
+            Content::Empty => headed(Response::default(), self.status, None, request_id),
             Content::Events(pieces) => {
                 let response = warp::reply::stream(pieces).into_response();
-                let mut response = headed(response, "text/event-stream", request_id);
+                let kind = Some("text/event-stream");
+                let mut response = headed(response, self.status, kind, request_id);
                 let headers = response.headers_mut();
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
                 // A proxy that gathers an answer before it passes it on would hold back the events.
@@ -185,6 +203,7 @@ impl Reply {
                 response
             }
         };
+        response.headers_mut().extend(self.headers);
         if let Some(Position(position)) = self.position {
             response.headers_mut().insert(POSITION, position.into());
         }
@@ -214,16 +233,27 @@ pub(crate) fn error_response(error: &ApiError, request_id: &str) -> Response {
     response
 }
 
-fn whole(status: StatusCode, body: Vec<u8>, kind: &'static str, id: &str) -> Response {
-    let mut response = headed(Response::new(body.into()), kind, id);
-    *response.status_mut() = status;
-    response
+fn whole(
+    status: StatusCode,
+    body: impl Into<Bytes>,
+    kind: &'static str,
+    request_id: &str,
+) -> Response {
+    headed(Response::new(body.into().into()), status, Some(kind), request_id)
 }
 
-fn headed(mut response: Response, kind: &'static str, id: &str) -> Response {
+fn headed(
+    mut response: Response,
+    status: StatusCode,
+    kind: Option<&'static str>,
+    request_id: &str,
+) -> Response {
+    *response.status_mut() = status;
     let headers: &mut HeaderMap = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Ok(id) = HeaderValue::from_str(id) {
+    if let Some(kind) = kind {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
     response

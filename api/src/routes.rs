@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use warp::http::Method;
 
 use crate::error::ApiError;
+use crate::openapi::Operation;
 
 pub mod events;
 pub mod flows;
@@ -36,11 +37,67 @@ pub enum Route<'a> {
     /// History.
     History(history::HistoryRoute<'a>),
     /// Events as they happen.
-    Events,
+    Events(events::EventRoute),
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
     /// API keys.
     Keys(keys::KeyRoute<'a>),
+}
+
+/// Names the operation in the OpenAPI document that each variant of a route is. A variant without
+/// one does not compile; an operation that is not declared fails a test that says what to do.
+macro_rules! operation_ids {
+    ($route:ty { $($variant:pat => $id:literal,)+ }) => {
+        impl $route {
+            /// The id of its operation in the OpenAPI document.
+            #[must_use]
+            pub fn operation_id(&self) -> &'static str {
+                match self { $($variant => $id,)+ }
+            }
+        }
+
+        /// The ids of all operations.
+        #[cfg(test)]
+        pub(crate) const OPERATION_IDS: &[&str] = &[$($id,)+];
+    };
+}
+use operation_ids;
+
+/// Gathers what the resources declare. A resource that is missing here does not compile.
+macro_rules! resources {
+    ($($variant:ident $module:ident;)+) => {
+        impl Route<'_> {
+            /// The id of its operation in the OpenAPI document.
+            #[must_use]
+            pub fn operation_id(&self) -> &'static str {
+                match self { $(Self::$variant(route) => route.operation_id(),)+ }
+            }
+        }
+
+        /// Every operation, as its resource declares it.
+        #[must_use]
+        pub fn operations() -> Vec<Operation> {
+            [$($module::openapi::operations(),)+].concat()
+        }
+
+        /// The ids of the operations that routes lead to.
+        #[cfg(test)]
+        pub(crate) fn all_operation_ids() -> Vec<&'static str> {
+            [$($module::OPERATION_IDS,)+].concat()
+        }
+    };
+}
+
+resources! {
+    Service service;
+    Sources sources;
+    Flows flows;
+    Schedules schedules;
+    Tasks tasks;
+    History history;
+    Events events;
+    Workers workers;
+    Keys keys;
 }
 
 /// Finds the endpoint of a method and a path. A trailing slash makes no difference, and `HEAD` is
@@ -72,7 +129,9 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         return Err(unknown());
     }
     let found = match tail {
-        [] | ["livez" | "readyz" | "health" | "whoami"] => {
+        []
+        | ["livez" | "readyz" | "health" | "whoami"]
+        | ["openapi.json" | "docs" | "redoc", ..] => {
             service::route(method, tail)?.map(Route::Service)
         }
         ["sources", rest @ ..] => sources::route(method, rest)?.map(Route::Sources),

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 macro_rules! typed_id {
     ($(#[$doc:meta])* $name:ident, $category:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -151,7 +151,7 @@ pub fn new_secret() -> String {
 /// The name of a stream: `category-id`, with the first dash as the border. The category is
 /// lower-case letters; the whole has at most [`crate::limits::STREAM_NAME_BYTES_MAX`] bytes of
 /// printable ASCII without spaces.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct StreamName(String);
 

@@ -28,7 +28,18 @@ pub use error::LogError;
 
 /// A place in the whole log. Ordered, not contiguous, starts above 0; 0 means "before everything".
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
 )]
 #[serde(transparent)]
 pub struct Position(pub u64);
@@ -45,7 +56,19 @@ impl std::fmt::Display for Position {
 }
 
 /// A place in one stream, from 0, contiguous.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
 
@@ -162,7 +185,7 @@ impl Subscription {
 }
 
 /// Whether the log takes writes now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct LogHealth {
     /// The backend's name: `memory`, `embedded`.
     pub backend: &'static str,

@@ -13,7 +13,7 @@ use crate::projection::{Domain, Event, Projection};
 use crate::store::{List, Listing, Page, Reads, Where};
 
 /// A flow.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct FlowRow {
     /// Its id.
     pub id: FlowId,
@@ -38,6 +38,7 @@ pub struct FlowRow {
     /// SHA-256 (hex) of the masked definition's JSON.
     pub definition_hash: String,
     /// The definition with its secrets masked; a large one is only named here.
+    #[schema(value_type = serde_json::Value, required = false)]
     pub definition: Payload,
     /// The number of its newest version.
     pub version: u64,
@@ -53,9 +54,11 @@ pub struct FlowRow {
     pub deleted: bool,
     /// When it was first synced.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it last changed.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     /// The revision of its stream that this row shows.
     pub revision: Revision,

@@ -13,7 +13,7 @@ use crate::projection::{Domain, Event, Projection};
 use crate::store::{List, Listing, Page, Reads, Where};
 
 /// An API key.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct KeyRow {
     /// Its id.
     pub id: KeyId,
@@ -27,14 +27,17 @@ pub struct KeyRow {
     pub hint: String,
     /// When it was made.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Who made it.
     pub created_by: String,
     /// When it was last used, as far as that was recorded.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
     /// When it was taken back.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked_at: Option<Timestamp>,
     /// Who took it back.
     pub revoked_by: Option<String>,

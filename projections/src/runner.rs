@@ -23,7 +23,7 @@ use crate::writer::{Verb, Work, Writer};
 const STAGE_BATCHES_MAX: usize = 2;
 
 /// How one projection is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ProjectionHealth {
     /// Its name.
     pub name: &'static str,
@@ -37,7 +37,7 @@ pub struct ProjectionHealth {
 }
 
 /// The event that a projection cannot get past.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Halt {
     /// Where it is.
     pub position: Position,

@@ -16,7 +16,7 @@ use crate::projection::{Domain, Event, Projection};
 use crate::store::{List, Listing, Page, Reads, Where};
 
 /// A source.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct SourceRow {
     /// Its id.
     pub id: SourceId,
@@ -33,6 +33,7 @@ pub struct SourceRow {
     pub status: &'static str,
     /// Since when probes find it so.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub status_since: Timestamp,
     /// LangFlow's version, as last seen.
     pub version: Option<String>,
@@ -54,9 +55,11 @@ pub struct SourceRow {
     pub deleted: bool,
     /// When it was added.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it last changed.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     /// The revision of its stream that this row shows.
     pub revision: Revision,

@@ -13,7 +13,7 @@ use crate::projection::{Domain, Event, Projection};
 use crate::store::{List, Listing, Page, Reads, Where};
 
 /// A worker.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct WorkerRow {
     /// Its id.
     pub id: WorkerId,
@@ -39,9 +39,11 @@ pub struct WorkerRow {
     pub replaces: Option<WorkerId>,
     /// When it came.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
     /// When it left or was found lost.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<Timestamp>,
     /// How it became known that it is lost, or why it was last paused, drained or stopped.
     pub reason: Option<String>,

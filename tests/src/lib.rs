@@ -12,6 +12,7 @@ pub mod eventually;
 pub mod fake_agent;
 pub mod fake_langflow;
 pub mod plain_http;
+pub mod receiver;
 pub mod target;
 pub mod world;
 

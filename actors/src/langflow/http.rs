@@ -24,21 +24,38 @@ pub struct HttpClientError(#[from] reqwest::Error);
 /// # Errors
 /// TLS cannot be set up, or a proxy in the environment is no URL.
 pub fn http_client() -> Result<reqwest::Client, HttpClientError> {
+    Ok(builder()?
+        .redirect(Policy::custom(within_one_server))
+        .pool_max_idle_per_host(limits::SOURCE_RUNS_MAX as usize)
+        .build()?)
+}
+
+/// The HTTP client that messages are sent with. It follows no redirect: a signed message goes
+/// where its alert says and nowhere else.
+///
+/// # Errors
+/// As [`http_client`].
+pub(crate) fn message_client() -> Result<reqwest::Client, HttpClientError> {
+    Ok(builder()?
+        .redirect(Policy::none())
+        .pool_max_idle_per_host(limits::ALERT_SENDS_EACH_MAX)
+        .build()?)
+}
+
+fn builder() -> Result<reqwest::ClientBuilder, reqwest::Error> {
     // Fails only where a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("automagik-spark/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_millis(limits::SOURCE_CONNECT_MS_MAX))
-        .redirect(Policy::custom(within_one_server))
         .tcp_nodelay(true)
         .tcp_keepalive(Duration::from_secs(15))
         .pool_idle_timeout(Duration::from_millis(limits::SOURCE_IDLE_MS_MAX))
-        .pool_max_idle_per_host(limits::SOURCE_RUNS_MAX as usize)
         .no_proxy();
     for proxy in proxies()? {
         builder = builder.proxy(proxy);
     }
-    Ok(builder.build()?)
+    Ok(builder)
 }
 
 /// The proxies of the environment, without effect on loopback addresses.

@@ -34,7 +34,7 @@ pub const ADMIN: Need = Need::Role(Role::Admin);
 pub fn need(route: &Route<'_>) -> Need {
     match route {
         Route::Service(route) => match route {
-            V::Live | V::Ready | V::Health => Need::Nobody,
+            V::Live | V::Ready | V::Health | V::OpenApi | V::Docs(_) | V::Redoc => Need::Nobody,
             V::WhoAmI => Need::AnyKey,
             V::Root => VIEWER,
         },
@@ -81,7 +81,7 @@ pub fn need(route: &Route<'_>) -> Need {
             Kind::Key => ADMIN,
         },
         // Events of API keys are left out for whoever may not list them.
-        Route::Events => VIEWER,
+        Route::Events(_) => VIEWER,
         Route::Workers(route) => match route {
             W::List | W::Get(_) => VIEWER,
         },

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use spark_actors::{DispatchError, Rejection};
+use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
@@ -12,7 +13,7 @@ use spark_events::domain::task::TaskRejection;
 use super::{ApiError, Candidate, FieldError, Row};
 
 /// An error as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Problem<'a> {
     /// A stable URN with the code.
     #[serde(rename = "type")]
@@ -27,15 +28,19 @@ pub struct Problem<'a> {
     pub code: &'static str,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub remedy: Option<Cow<'static, str>>,
     /// Near misses of a name that is not known.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
     pub suggestions: &'a [String],
     /// What an ambiguous text may mean.
     #[serde(skip_serializing_if = "<[Candidate]>::is_empty")]
+    #[schema(value_type = Vec<Candidate>, required = false)]
     pub candidates: &'a [Candidate],
     /// The fields that cannot be used.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(value_type = Vec<FieldError>, required = false)]
     pub errors: Cow<'a, [FieldError]>,
     /// The request, as in the server's log and in the `X-Request-Id` field.
     pub request_id: &'a str,
@@ -177,11 +182,16 @@ fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
         Rejection::Task(T::BadQueueTimeout(_)) => Some("queue_timeout_ms"),
         Rejection::Task(T::BadTotalTimeout(_)) => Some("total_timeout_ms"),
         Rejection::Key(ApiKeyRejection::BadName | ApiKeyRejection::LocalName) => Some("name"),
+        Rejection::Alert(AlertRejection::BadName) => Some("name"),
+        Rejection::Alert(AlertRejection::UrlTooLong) => Some("url"),
+        Rejection::Alert(AlertRejection::NoKinds | AlertRejection::NeverMatches) => Some("kinds"),
+        Rejection::Alert(AlertRejection::BadKeep) => Some("keep"),
         Rejection::Task(_)
         | Rejection::Schedule(_)
         | Rejection::Source(_)
         | Rejection::Flow(_)
         | Rejection::Worker(_)
-        | Rejection::Key(_) => None,
+        | Rejection::Key(_)
+        | Rejection::Alert(_) => None,
     }
 }

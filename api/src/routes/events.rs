@@ -4,7 +4,7 @@ use spark_events::{KeyId, Position, StreamName, limits};
 use warp::http::Method;
 
 use super::history::Kind;
-use super::{Route, not_allowed};
+use super::{Route, not_allowed, operation_ids};
 use crate::auth::roles;
 use crate::call::Call;
 use crate::error::ApiError;
@@ -19,8 +19,22 @@ const LAST: &str = "Last-Event-ID";
 const KINDS: [Kind; 6] =
     [Kind::Task, Kind::Schedule, Kind::Flow, Kind::Source, Kind::Worker, Kind::Key];
 
+pub(super) mod openapi;
+
+/// The one endpoint of events as they happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRoute;
+
+operation_ids!(EventRoute {
+    Self => "listenToEvents",
+});
+
 pub(crate) fn route(method: &Method) -> Result<Route<'static>, ApiError> {
-    if method == Method::GET { Ok(Route::Events) } else { not_allowed(method, "GET, HEAD") }
+    if method == Method::GET {
+        Ok(Route::Events(EventRoute))
+    } else {
+        not_allowed(method, "GET, HEAD")
+    }
 }
 
 pub(crate) async fn handle(call: &Call<'_>) -> Result<Reply, ApiError> {

@@ -8,7 +8,7 @@ use spark_events::{FlowId, Position};
 use spark_projections::FlowFilter;
 use warp::http::Method;
 
-use super::{Segment, not_allowed, tasks, text};
+use super::{Segment, not_allowed, operation_ids, tasks, text};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read;
@@ -55,6 +55,24 @@ pub enum FlowRoute<'a> {
     /// What differs between two versions.
     Diff(Segment<'a>),
 }
+
+pub(super) mod openapi;
+
+operation_ids!(FlowRoute<'_> {
+    Self::List => "listFlows",
+    Self::Create => "createFlow",
+    Self::Sync => "syncFlows",
+    Self::Get(_) => "getFlow",
+    Self::Update(_) => "updateFlow",
+    Self::Delete(_) => "deleteFlow",
+    Self::Run(_) => "runFlow",
+    Self::Push(_) => "pushFlow",
+    Self::Check(_) => "checkFlow",
+    Self::Components(_) => "listComponents",
+    Self::Versions(_) => "listVersions",
+    Self::Version(..) => "getVersion",
+    Self::Diff(_) => "diffFlows",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,

@@ -8,7 +8,7 @@ use spark_events::log::Direction;
 use spark_events::{LogError, Revision, StreamName, limits};
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read;
@@ -56,6 +56,22 @@ impl Kind {
     }
 }
 
+/// The words for kinds in a path.
+const KINDS: [&str; 12] = [
+    "task",
+    "tasks",
+    "schedule",
+    "schedules",
+    "flow",
+    "flows",
+    "source",
+    "sources",
+    "worker",
+    "workers",
+    "key",
+    "keys",
+];
+
 impl FromStr for Kind {
     type Err = ();
 
@@ -71,6 +87,12 @@ impl FromStr for Kind {
         })
     }
 }
+
+pub(super) mod openapi;
+
+operation_ids!(HistoryRoute<'_> {
+    Self { .. } => "readHistory",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,

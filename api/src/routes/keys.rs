@@ -4,9 +4,10 @@
 use serde::Deserialize;
 use spark_events::domain::api_key::Role;
 use spark_projections::{KeyFilter, KeyRow};
+use utoipa::ToSchema;
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::app::App;
 use crate::body;
 use crate::call::Call;
@@ -28,6 +29,15 @@ pub enum KeyRoute<'a> {
     Revoke(Segment<'a>),
 }
 
+pub(super) mod openapi;
+
+operation_ids!(KeyRoute<'_> {
+    Self::List => "listKeys",
+    Self::Create => "createKey",
+    Self::Get(_) => "getKey",
+    Self::Revoke(_) => "revokeKey",
+});
+
 pub(crate) fn route<'a>(
     method: &Method,
     rest: &[&'a str],
@@ -44,8 +54,9 @@ pub(crate) fn route<'a>(
 }
 
 /// Make a key.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewKey)]
 pub struct CreateBody {
     /// Its name, which stands in the history of whatever is done with it.
     pub name: String,

@@ -12,7 +12,7 @@ use spark_projections::{ScheduleFilter, ScheduleRow};
 use warp::http::Method;
 
 use super::tasks::{self, NewTaskRow};
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::body;
 use crate::call::Call;
 use crate::error::ApiError;
@@ -65,6 +65,24 @@ pub enum ScheduleRoute<'a> {
     /// Fire nothing any more.
     Delete(Segment<'a>),
 }
+
+pub(super) mod openapi;
+
+operation_ids!(ScheduleRoute<'_> {
+    Self::List => "listSchedules",
+    Self::Create => "createSchedule",
+    Self::Preview => "previewSchedule",
+    Self::Get(_) => "getSchedule",
+    Self::Next(_) => "listNextInstants",
+    Self::Pause(_) => "pauseSchedule",
+    Self::Resume(_) => "resumeSchedule",
+    Self::Patch(_) => "editSchedule",
+    Self::Trigger(_) => "triggerSchedule",
+    Self::Backfill(_) => "backfillSchedule",
+    Self::CancelBackfill(..) => "cancelBackfill",
+    Self::Why(_) => "explainInstant",
+    Self::Delete(_) => "deleteSchedule",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,

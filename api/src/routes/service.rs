@@ -1,4 +1,5 @@
 //! The server itself: what it is, whether it lives, whether it is ready, how it is doing.
+//! `service/docs.rs`: the document of this API, and its pages for people.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +9,19 @@ use spark_actors::{DispatchError, SparkHealth};
 use spark_events::domain::api_key::Role;
 use spark_events::log::LogHealth;
 use spark_events::{KeyId, Timestamp};
+use utoipa::ToSchema;
 use warp::http::Method;
 
-use super::not_allowed;
+use super::{not_allowed, operation_ids};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::read::{self, ReadsHealth};
 use crate::reply::{Reply, rfc3339};
+
+mod docs;
+pub(super) mod openapi;
+
+pub use docs::DocsFile;
 
 /// An endpoint of the server itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +36,25 @@ pub enum ServiceRoute {
     Health,
     /// Whose key this is.
     WhoAmI,
+    /// The document that describes this API.
+    OpenApi,
+    /// The same for people, or a file that belongs to it.
+    Docs(DocsFile),
+    /// Where the original had the document for people, too.
+    Redoc,
 }
+
+operation_ids!(ServiceRoute {
+    Self::Root => "about",
+    Self::Live => "isAlive",
+    Self::Ready => "isReady",
+    Self::Health => "health",
+    Self::WhoAmI => "whoAmI",
+    Self::OpenApi => "openApi",
+    Self::Docs(DocsFile::Page) => "docs",
+    Self::Docs(_) => "docsFile",
+    Self::Redoc => "redoc",
+});
 
 pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRoute>, ApiError> {
     let found = match tail {
@@ -38,13 +63,20 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
         ["readyz"] => ServiceRoute::Ready,
         ["health"] => ServiceRoute::Health,
         ["whoami"] => ServiceRoute::WhoAmI,
+        ["openapi.json"] => ServiceRoute::OpenApi,
+        ["docs"] => ServiceRoute::Docs(DocsFile::Page),
+        ["docs", file] => match DocsFile::named(file) {
+            Some(file) => ServiceRoute::Docs(file),
+            None => return Ok(None),
+        },
+        ["redoc"] => ServiceRoute::Redoc,
         _ => return Ok(None),
     };
     if method == Method::GET { Ok(Some(found)) } else { not_allowed(method, "GET, HEAD") }
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 12] = [
+const LINKS: [(&str, &str); 14] = [
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
@@ -54,23 +86,27 @@ const LINKS: [(&str, &str); 12] = [
     ("whoami", "/whoami"),
     ("events", "/events"),
     ("history", "/history/{kind}/{id}"),
+    ("openapi", "/openapi.json"),
+    ("docs", "/docs"),
     ("health", "/health"),
     ("livez", "/livez"),
     ("readyz", "/readyz"),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct About {
     name: &'static str,
     status: &'static str,
     version: &'static str,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     server_time: Timestamp,
+    #[schema(value_type = BTreeMap<String, String>)]
     links: BTreeMap<&'static str, String>,
 }
 
 /// The key that asks.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct WhoAmI<'a> {
     name: Option<&'a str>,
     role: Option<Role>,
@@ -79,11 +115,12 @@ struct WhoAmI<'a> {
     actor: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Health {
     status: &'static str,
     version: &'static str,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
     log: LogHealth,
     #[serde(flatten)]
@@ -113,6 +150,9 @@ pub(crate) fn handle(route: ServiceRoute, call: &Call<'_>) -> Result<Reply, ApiE
                 actor: &call.caller.actor,
             })
         }
+        ServiceRoute::OpenApi => docs::openapi(call),
+        ServiceRoute::Docs(file) => docs::file(file, call),
+        ServiceRoute::Redoc => docs::redoc(call),
     }
 }
 

@@ -10,7 +10,7 @@ use spark_events::domain::source::{HttpSettings, SourceKind};
 use spark_projections::SourceFilter;
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::body;
 use crate::call::Call;
 use crate::error::{ApiError, FieldError};
@@ -45,6 +45,20 @@ pub enum SourceRoute<'a> {
     /// Seal all keys anew.
     Reseal,
 }
+
+pub(super) mod openapi;
+
+operation_ids!(SourceRoute<'_> {
+    Self::List => "listSources",
+    Self::Add => "addSource",
+    Self::Get(_) => "getSource",
+    Self::Update(_) => "updateSource",
+    Self::Remove(_) => "removeSource",
+    Self::Probe(_) => "probeSource",
+    Self::Flows(_) => "listRemoteFlows",
+    Self::AddRequest(_) => "addRequest",
+    Self::Reseal => "resealSources",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,

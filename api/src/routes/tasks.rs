@@ -12,7 +12,7 @@ use spark_events::{FlowId, Position, ScheduleId, TaskId, Timestamp, limits};
 use spark_projections::{TaskDetail, TaskFilter};
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::body;
 use crate::call::Call;
 use crate::error::{ApiError, FieldError};
@@ -51,6 +51,21 @@ pub enum TaskRoute<'a> {
     /// What its components did.
     Log(Segment<'a>),
 }
+
+pub(super) mod openapi;
+
+operation_ids!(TaskRoute<'_> {
+    Self::List => "listTasks",
+    Self::Create => "createTask",
+    Self::Bulk => "changeTasks",
+    Self::Get(_) => "getTask",
+    Self::Wait(_) => "waitForTask",
+    Self::Cancel(_) => "cancelTask",
+    Self::Retry(_) => "retryTask",
+    Self::Release(_) => "releaseTask",
+    Self::Delete(_) => "deleteTask",
+    Self::Log(_) => "readTaskLog",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,

@@ -17,6 +17,10 @@ fn table() -> Vec<(&'static str, Route<'static>)> {
         ("GET /livez", Route::Service(V::Live)),
         ("GET /readyz", Route::Service(V::Ready)),
         ("GET /health", Route::Service(V::Health)),
+        ("GET /openapi.json", Route::Service(V::OpenApi)),
+        ("GET /docs", Route::Service(V::Docs(super::service::DocsFile::Page))),
+        ("GET /docs/start.js", Route::Service(V::Docs(super::service::DocsFile::Start))),
+        ("GET /redoc", Route::Service(V::Redoc)),
         ("GET /sources", Route::Sources(O::List)),
         ("POST /sources", Route::Sources(O::Add)),
         ("GET /sources/a", Route::Sources(O::Get(id()))),
@@ -74,11 +78,12 @@ fn every_endpoint_is_found_with_and_without_a_trailing_slash() {
 }
 
 #[test]
-fn only_probes_and_health_are_open_and_at_the_root_too() {
+fn only_probes_and_papers_are_open_and_probes_are_at_the_root_too() {
     for (line, route) in table() {
-        let open = ["GET /livez", "GET /readyz", "GET /health"].contains(&line);
-        assert_eq!(need(&route) == Need::Nobody, open, "{line}");
-        if open {
+        let probe = ["GET /livez", "GET /readyz", "GET /health"].contains(&line);
+        let papers = ["GET /openapi.json", "GET /docs", "GET /docs/start.js", "GET /redoc"];
+        assert_eq!(need(&route) == Need::Nobody, probe || papers.contains(&line), "{line}");
+        if probe {
             assert_eq!(routed("GET", &line[4..]).unwrap(), route);
         }
     }

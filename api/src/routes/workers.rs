@@ -3,7 +3,7 @@
 use spark_projections::WorkerFilter;
 use warp::http::Method;
 
-use super::{Segment, not_allowed, text};
+use super::{Segment, not_allowed, operation_ids, text};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::query::invalid;
@@ -18,6 +18,16 @@ pub enum WorkerRoute<'a> {
     /// One.
     Get(Segment<'a>),
 }
+
+pub(super) mod openapi;
+
+/// The statuses of workers.
+const STATUSES: [&str; 3] = ["active", "stopped", "lost"];
+
+operation_ids!(WorkerRoute<'_> {
+    Self::List => "listWorkers",
+    Self::Get(_) => "getWorker",
+});
 
 pub(crate) fn route<'a>(
     method: &Method,
@@ -37,8 +47,8 @@ pub(crate) async fn handle(route: WorkerRoute<'_>, call: &Call<'_>) -> Result<Re
             call.query.only(&["status", "limit", "offset", "cursor"])?;
             let paging = call.query.paging()?;
             let status = call.query.text("status").map(|text| {
-                let known = ["active", "stopped", "lost"].contains(&text);
-                let message = format!("{text:?} is not one of active, stopped, lost");
+                let known = STATUSES.contains(&text);
+                let message = format!("{text:?} is not one of {}", STATUSES.join(", "));
                 if known { Ok(text.to_owned()) } else { Err(invalid("status", &message)) }
             });
             let filter = WorkerFilter { status: status.transpose()?, living: false };

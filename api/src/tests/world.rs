@@ -17,6 +17,7 @@ use spark_projections::Projections;
 use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::Incoming;
+use crate::openapi::tests::conform;
 use crate::{App, AuthKeys, Live};
 
 pub(crate) const KEY: &str = "test-key";
@@ -170,7 +171,10 @@ impl World {
             headers: headers.collect(),
             body: futures_util::stream::iter(pieces.collect::<Vec<_>>()),
         };
-        read(self.app.respond(incoming).await).await
+        let (method, path) = (method.to_owned(), incoming.path.clone());
+        let answer = read(self.app.respond(incoming).await).await;
+        conform::answer(&method, &path, answer.status, &answer.headers, &answer.json);
+        answer
     }
 }
 
@@ -185,6 +189,10 @@ async fn read(response: warp::reply::Response) -> Answer {
             bytes.extend_from_slice(&data);
         }
     }
-    let json = serde_json::from_slice(&bytes).unwrap();
+    let kind = parts.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+    let json = match kind.is_some_and(|kind| kind.ends_with("json")) {
+        true => serde_json::from_slice(&bytes).unwrap(),
+        false => Value::Null,
+    };
     Answer { status: parts.status.as_u16(), headers: parts.headers, json }
 }

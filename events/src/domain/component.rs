@@ -29,7 +29,7 @@ const CHAT_INPUT: &str = "ChatInput";
 pub(crate) const GROUP_LEVELS_MAX: usize = 8;
 
 /// A node of a flow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Component {
     /// The node's id, such as `ChatInput-00001`.
     pub id: String,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The class of a failure. Users filter and alert by it, retries are decided by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// No connection to the source, or it broke off.
@@ -119,7 +119,9 @@ impl std::fmt::Display for FailureClass {
 }
 
 /// What is known about a failed attempt. No secret is ever put here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, utoipa::ToSchema,
+)]
 #[error("{class}: {message}")]
 pub struct Failure {
     /// The class.

@@ -17,7 +17,7 @@ pub use judge::Unmet;
 pub use template::{BadTemplate, Values};
 
 /// The method of a request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum HttpMethod {
     /// Take it and tell what came of it.
@@ -52,7 +52,7 @@ impl HttpMethod {
 }
 
 /// Which statuses are a success.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum StatusRule {
     /// `"2xx"`, and no other text.
@@ -68,7 +68,7 @@ impl Default for StatusRule {
 }
 
 /// When an answer is a success.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SuccessRule {
     /// Its status.
@@ -83,7 +83,7 @@ pub struct SuccessRule {
 }
 
 /// A request with gaps.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpRequest {
     /// The method.

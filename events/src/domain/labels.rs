@@ -9,7 +9,20 @@ use crate::limits::{LABEL_BYTES_MAX, LABELS_MAX};
 
 /// A set of labels, in order. Each is 1 to [`LABEL_BYTES_MAX`] lower-case letters, digits, `-`,
 /// `_`, `.` or `/`; at most [`LABELS_MAX`] of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
+#[schema(value_type = Vec<String>)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Labels(BTreeSet<String>);
 

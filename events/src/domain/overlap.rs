@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 /// The overlap policy of a schedule, or of a single start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 pub enum Overlap {
     /// Drop it and record that.
     #[default]

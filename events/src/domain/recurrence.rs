@@ -49,7 +49,7 @@ pub const fn zone_data_version() -> &'static str {
 }
 
 /// When a schedule is due. Stored in events as it is; parse it once with [`Recurrence::planner`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Recurrence {
     /// Clock times in a time zone.
@@ -104,6 +104,7 @@ pub enum Recurrence {
     /// A single instant.
     Once {
         /// The instant.
+        #[schema(value_type = String, format = DateTime)]
         at: Timestamp,
     },
 }
@@ -121,7 +122,9 @@ fn utc() -> String {
 }
 
 /// What a clock change does to the times of a cron expression; see the module's text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum DstRule {
     /// Nothing is lost and nothing doubled: fixed hours run once, running hours follow real time.
@@ -147,7 +150,7 @@ impl Due {
 }
 
 /// Why a due instant's wall-clock time may surprise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DstNote {
     /// The expression's clock time does not exist that day; this instant stands in for it.

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use crate::limits;
 
 /// How often and how patiently a task is tried again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RetryPolicy {
     /// The delay after the first attempt.
     pub initial_ms: u64,

@@ -38,7 +38,7 @@ pub use progress::{Next, Origin, Progress, Stage, Waiting};
 pub use spec::{OnDrift, SchedulePatch, ScheduleSpec};
 
 /// The stage of a schedule in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleStatus {
     /// It has a next occurrence.

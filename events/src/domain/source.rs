@@ -26,7 +26,7 @@ impl std::fmt::Debug for SealedKey {
 }
 
 /// What a source was found to offer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Capabilities {
     /// LangFlow's version, such as `1.13.0`; empty where the source is none.
     pub version: String,

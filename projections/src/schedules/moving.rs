@@ -16,7 +16,7 @@ use crate::error::ProjectionError;
 use crate::projection::{Event, micros};
 
 /// A backfill under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BackfillRow {
     /// Its number within the schedule.
     pub number: u32,
@@ -26,9 +26,11 @@ pub struct BackfillRow {
     pub count: u64,
     /// The first instant that was asked for.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub from: Timestamp,
     /// The last instant that was asked for.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub to: Timestamp,
 }
 

@@ -7,15 +7,17 @@ use spark_events::{TaskId, Timestamp};
 use crate::columns::{rfc3339, rfc3339_opt};
 
 /// What became of one due instant, or of several in a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Outcome {
     /// What became of it.
     pub outcome: OutcomeKind,
     /// The due instant, or the first of several.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub due_at: Timestamp,
     /// The last of several; the same for a single one.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub last_due_at: Timestamp,
     /// How many.
     pub count: u64,
@@ -25,13 +27,14 @@ pub struct Outcome {
     pub reason: OutcomeReason,
     /// The newer due instant that took its place.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub replaced_by: Option<Timestamp>,
     /// What whoever ended its wait gave as the reason.
     pub note: Option<String>,
 }
 
 /// See [`Outcome`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {
     /// It started a task.
@@ -51,7 +54,7 @@ pub enum OutcomeKind {
 }
 
 /// Why an instant came to its outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeReason {
     /// It was due.
@@ -124,7 +127,7 @@ impl Outcome {
 }
 
 /// How many instants came to which outcome, over the whole life of a schedule.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct OutcomeCounts {
     /// Due instants that started a task.

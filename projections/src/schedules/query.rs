@@ -18,7 +18,7 @@ use crate::store::{List, Listing, Page, Reads, Where};
 use crate::tasks::status_name;
 
 /// A schedule.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ScheduleRow {
     /// Its id.
     pub id: ScheduleId,
@@ -43,6 +43,7 @@ pub struct ScheduleRow {
     /// The timetable in a few words.
     pub summary: String,
     /// The input of its tasks.
+    #[schema(value_type = serde_json::Value)]
     pub input: Payload,
     /// Values set over the flow's own.
     pub tweaks: Option<Value>,
@@ -70,12 +71,15 @@ pub struct ScheduleRow {
     pub on_drift: OnDrift,
     /// The first due instant without an outcome; null while it is not active.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub next_due_at: Option<Timestamp>,
     /// When that one starts: later than it is due where jitter moves it.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub next_starts_at: Option<Timestamp>,
     /// The last due instant with an outcome.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_due_at: Option<Timestamp>,
     /// The last task that it started: by a due instant, by hand, or by a backfill.
     pub last_task_id: Option<TaskId>,
@@ -83,6 +87,7 @@ pub struct ScheduleRow {
     pub last_task_status: Option<&'static str>,
     /// Since when it is paused.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub paused_at: Option<Timestamp>,
     /// Who paused it.
     pub paused_by: Option<String>,
@@ -105,9 +110,11 @@ pub struct ScheduleRow {
     pub outcomes: Vec<Outcome>,
     /// When it was created.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When something last happened to it.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     /// Who created it.
     pub created_by: String,

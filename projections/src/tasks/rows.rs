@@ -11,7 +11,7 @@ use super::{StoredComponent, status_name};
 use crate::columns::{Columns, rfc3339, rfc3339_opt};
 
 /// A task.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct TaskRow {
     /// Its id.
     pub id: TaskId,
@@ -27,6 +27,7 @@ pub struct TaskRow {
     pub schedule_name: Option<String>,
     /// The due instant that it was started for.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub due_at: Option<Timestamp>,
     /// `manual`, `occurrence`, `schedule_triggered`, `retry_of` or `backfill`.
     pub trigger: &'static str,
@@ -40,6 +41,7 @@ pub struct TaskRow {
     pub held: bool,
     /// When it was released.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub released_at: Option<Timestamp>,
     /// Higher ones start first within a source.
     pub priority: i32,
@@ -54,8 +56,10 @@ pub struct TaskRow {
     /// Attempts allowed.
     pub attempts_max: u32,
     /// The input.
+    #[schema(value_type = serde_json::Value)]
     pub input: Payload,
     /// The result, once completed.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub output: Option<Payload>,
     /// The last failure; null for a completed task, whose earlier failures stand with its attempts.
     pub error: Option<Failure>,
@@ -64,6 +68,7 @@ pub struct TaskRow {
     pub why: Option<&'static str>,
     /// When the next attempt may start, while waiting.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<Timestamp>,
     /// Who makes or made the last attempt.
     pub worker_id: Option<WorkerId>,
@@ -79,17 +84,21 @@ pub struct TaskRow {
     pub remote_stop: Option<&'static str>,
     /// When it was made.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When its first attempt started.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     /// When it ended.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
     /// From the first attempt's start to the end, with the waiting in between.
     pub duration_ms: Option<u64>,
     /// When something last happened to it.
     #[serde(serialize_with = "rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     /// Who or what asked for it.
     pub created_by: String,
@@ -97,11 +106,12 @@ pub struct TaskRow {
     pub revision: Revision,
     /// When it was deleted.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub deleted_at: Option<Timestamp>,
 }
 
 /// A task with its attempts and the components' parts in them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct TaskDetail {
     /// The task.
     #[serde(flatten)]
@@ -115,7 +125,7 @@ pub struct TaskDetail {
 }
 
 /// One attempt of a task.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AttemptRow {
     /// Its number, from 1.
     pub attempt: u32,
@@ -129,9 +139,11 @@ pub struct AttemptRow {
     pub definition_hash: Option<String>,
     /// When it started.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     /// When its end was recorded.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
     /// How long it took.
     pub duration_ms: Option<u64>,
@@ -144,7 +156,7 @@ pub struct AttemptRow {
 }
 
 /// One component's part in an attempt.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ComponentRow {
     /// The attempt.
     pub attempt: u32,
@@ -154,6 +166,7 @@ pub struct ComponentRow {
     pub status: String,
     /// When it started, as far as the source says.
     #[serde(serialize_with = "rfc3339_opt::serialize")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     /// How long it took.
     pub latency_ms: Option<u64>,

@@ -7,6 +7,7 @@
 )]
 
 mod actors;
+mod alerts;
 mod fake_behaviour;
 mod fake_fidelity;
 mod flows;

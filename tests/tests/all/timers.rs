@@ -22,6 +22,7 @@ use spark_events::{
 use spark_tests::eventually;
 use spark_tests::world::who;
 
+mod alerts;
 mod schedules;
 mod tasks;
 

@@ -188,6 +188,31 @@ pub struct Answer {
     pub duration_ms: u64,
 }
 
+impl Answer {
+    /// What somebody can do about a message that was not taken.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self.status {
+            None => "check that the receiver runs, and that its URL can be reached from the server",
+            Some(300..=399) => {
+                "the receiver is elsewhere, and redirects are not followed: give its final URL with \
+                 automagik alert update"
+            }
+            Some(401 | 403) => {
+                "the receiver refuses it: compare the secret there with this alert's, or give it a \
+                 new one: automagik alert rotate-secret; look whether its clock is right"
+            }
+            Some(404 | 405) => "check the URL: nothing there takes messages by POST",
+            Some(410) => {
+                "the receiver wants no more messages; delete the alert, or enable it again"
+            }
+            Some(429) => "the receiver asks to slow down; it is tried again later",
+            Some(400..=499) => "the receiver does not take this message; look into its log",
+            Some(_) => "look into the receiver's log at this time",
+        }
+    }
+}
+
 /// See [`AlertEvent::Deleted`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertDeleted {}

@@ -9,7 +9,7 @@ use super::secrets::is_secret_field;
 use super::{Component, analyse, graph, identity, list, text};
 
 /// A component with its fields.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ComponentFields {
     /// The node's id.
     pub id: String,
@@ -26,7 +26,7 @@ pub struct ComponentFields {
 }
 
 /// A field of a component.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Field {
     /// Its name, which a tweak uses.
     pub name: String,

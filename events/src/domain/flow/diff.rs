@@ -11,7 +11,7 @@ use super::canonical::{Canonical, CanonicalComponent, canonical};
 use crate::limits::FLOW_SUMMARY_LINES_MAX;
 
 /// All differences from one definition to another; empty where there is none.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FlowDiff {
     /// Components, in the order of their ids.
     pub components: Vec<ComponentDiff>,
@@ -20,7 +20,7 @@ pub struct FlowDiff {
 }
 
 /// What became of a thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Only the newer definition has it.
@@ -32,7 +32,7 @@ pub enum Change {
 }
 
 /// What differs about one component.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ComponentDiff {
     /// Its id; inside a group `group/id`.
     pub id: String,
@@ -47,7 +47,7 @@ pub struct ComponentDiff {
 }
 
 /// What differs about one field.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FieldDiff {
     /// Its name.
     pub field: String,
@@ -58,7 +58,7 @@ pub struct FieldDiff {
 }
 
 /// A connection that only one of the definitions has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ConnectionDiff {
     /// As `component.output -> component.field`.
     pub connection: String,
@@ -190,7 +190,7 @@ fn shorten(value: &mut Value, chars_max: usize) {
 }
 
 /// What changed about a flow from one version to another.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FlowChanges {
     /// Its name, before and after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -207,7 +207,7 @@ pub struct FlowChanges {
 }
 
 /// A text, before and after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TextChange {
     /// Before.
     pub old: String,

@@ -154,12 +154,13 @@ impl RunsLimit {
 }
 
 /// See [`FlowEvent::DriftDetected`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Drift {
     /// What the source has instead.
     #[serde(flatten)]
     pub remote: RemoteDrift,
     /// When that was found.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
@@ -175,7 +176,7 @@ impl Drift {
 }
 
 /// What a source has in the place of the definition that was synced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RemoteDrift {
     /// Another definition.

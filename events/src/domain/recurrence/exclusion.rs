@@ -11,7 +11,7 @@ use super::{cron, dst, text, zone};
 use crate::clock::Timestamp;
 
 /// Instants at which a schedule is not due although its specs say so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Exclusion {
     /// All instants whose wall-clock time a cron expression matches. One of five fields covers
@@ -25,8 +25,10 @@ pub enum Exclusion {
     /// A span of real time.
     Span {
         /// Its first instant.
+        #[schema(value_type = String, format = DateTime)]
         from: Timestamp,
         /// The first instant after it.
+        #[schema(value_type = String, format = DateTime)]
         until: Timestamp,
     },
 }

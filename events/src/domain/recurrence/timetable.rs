@@ -12,7 +12,7 @@ use crate::ids::ScheduleId;
 use crate::limits;
 
 /// When a schedule is due. Stored in events as it is; parse it once with [`Timetable::planner`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Timetable {
     /// Due is every instant of any of these; at least one.
     pub specs: Vec<Recurrence>,
@@ -25,9 +25,11 @@ pub struct Timetable {
     pub jitter_ms: u64,
     /// The first instant that may be due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub start_at: Option<Timestamp>,
     /// The last instant that may be due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub end_at: Option<Timestamp>,
 }
 

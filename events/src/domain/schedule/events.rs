@@ -100,7 +100,7 @@ pub struct ScheduleFired {
 }
 
 /// Why a due instant started nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SkipReason {
     /// An earlier task of the schedule was still open, and the policy is to drop.
@@ -114,6 +114,7 @@ pub enum SkipReason {
     Replaced {
         /// The due instant of the newer one; absent for a start by hand.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>, format = DateTime)]
         by: Option<Timestamp>,
     },
     /// As many starts wait as may wait.
@@ -178,7 +179,9 @@ pub struct ScheduleTriggerDropped {
 }
 
 /// Which instants of the past a backfill takes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum BackfillOnly {
     /// Those that started no task.

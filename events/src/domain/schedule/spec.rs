@@ -67,7 +67,9 @@ pub struct ScheduleSpec {
 }
 
 /// What a schedule does when its flow is not as it was synced.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDrift {
     /// Run what the source has now.

@@ -14,13 +14,14 @@ use crate::ids::{ScheduleId, TaskId};
 use crate::log::RecordedEvent;
 
 /// The event that settles a question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Witness {
     /// Its place in the log.
     pub position: u64,
     /// Its name.
     pub event: String,
     /// When it was recorded.
+    #[schema(value_type = String, format = DateTime)]
     pub recorded_at: Timestamp,
     /// Who did it.
     pub actor: String,
@@ -42,7 +43,7 @@ impl From<&RecordedEvent> for Witness {
 }
 
 /// What became of an instant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
     /// It started a task.
@@ -64,18 +65,22 @@ pub enum Verdict {
     /// The schedule was paused.
     Paused {
         /// Since when.
+        #[schema(value_type = String, format = DateTime)]
         since: Timestamp,
         /// Until when, if it has ended.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>, format = DateTime)]
         until: Option<Timestamp>,
     },
     /// By the timetable then in force it was no due instant.
     NotDue {
         /// The last one before it that the log knows.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>, format = DateTime)]
         previous: Option<Timestamp>,
         /// The next one after it.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>, format = DateTime)]
         next: Option<Timestamp>,
     },
     /// It is due, and lies ahead.
@@ -92,9 +97,10 @@ pub enum Verdict {
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Why {
     /// The instant asked about.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What became of it.
     #[serde(flatten)]

@@ -33,7 +33,7 @@ impl SourceKind {
 }
 
 /// How a source of the kind `http` is spoken to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSettings {
     /// How the key is sent.
@@ -46,7 +46,7 @@ pub struct HttpSettings {
 }
 
 /// How a key is sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyHeader {
     /// As `Authorization: Bearer KEY`.

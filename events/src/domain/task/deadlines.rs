@@ -11,7 +11,7 @@ use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::retry::GiveUp;
 
 /// The limits that a task was given.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TimeLimits {
     /// The longest wait until an attempt starts.
     pub queue_ms: Option<u64>,

@@ -79,7 +79,7 @@ impl TaskSpec {
 }
 
 /// Who or what asked for a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Trigger {
     /// A person or a program, through the API.
@@ -89,6 +89,7 @@ pub enum Trigger {
         /// The schedule.
         schedule_id: ScheduleId,
         /// The due instant.
+        #[schema(value_type = String, format = DateTime)]
         due_at: Timestamp,
     },
     /// A person, through a schedule; takes no occurrence.
@@ -101,6 +102,7 @@ pub enum Trigger {
         /// The schedule.
         schedule_id: ScheduleId,
         /// The due instant.
+        #[schema(value_type = String, format = DateTime)]
         due_at: Timestamp,
         /// The backfill's number within the schedule.
         number: u32,
@@ -126,7 +128,7 @@ impl Trigger {
 }
 
 /// How an attempt is made, which decides whether it can be taken up again after a crash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallMode {
     /// LangFlow's background job API, with an idempotency key: can be re-attached.
@@ -136,7 +138,7 @@ pub enum CallMode {
 }
 
 /// What became of the run at the source when its attempt was cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RemoteStop {
     /// No attempt was running.
@@ -148,7 +150,7 @@ pub enum RemoteStop {
 }
 
 /// One component's part in an attempt, from the source's trace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ComponentLog {
     /// The component's display name.
     pub component: String,
@@ -156,6 +158,7 @@ pub struct ComponentLog {
     pub status: String,
     /// When it started, as far as the source says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     /// How long it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]

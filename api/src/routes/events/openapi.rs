@@ -1,0 +1,40 @@
+//! The operation of events as they happen, as the OpenAPI document describes it.
+
+use crate::error::Row;
+use crate::live;
+use crate::openapi::{Operation, schemas};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let name = || schemas::text(0, None);
+    vec![
+        Operation::get("listenToEvents", "/events", "Events as they happen")
+            .about(
+                "Server-sent events. `id` is the position in the log, `event` the type, `data` the \
+                 event as in histories. A listener that was cut off sends the last `id` it saw as \
+                 `Last-Event-ID` and misses nothing. What is filtered by several keys fits all of \
+                 them; several values of one key are separated by commas.",
+            )
+            .query(
+                "after",
+                "The position after which to begin; from now on when absent.",
+                schemas::number(0, None),
+            )
+            .header(
+                "Last-Event-ID",
+                "The same as `after`, which it outweighs.",
+                schemas::number(0, None),
+            )
+            .query("category", "Events of these categories.", schemas::some_of(live::categories()))
+            .query("type", "Events of these types.", schemas::some_of(live::types()))
+            .query("stream", "Events of these streams, by their names.", name())
+            .query("actor", "Events that this one led to.", name())
+            .query("task", "Events of this task.", name())
+            .query("schedule", "Events of this schedule.", name())
+            .query("flow", "Events of this flow.", name())
+            .query("source", "Events of this source.", name())
+            .query("worker", "Events of this worker.", name())
+            .reads()
+            .answers_text("text/event-stream", "The events, until the listener leaves.")
+            .fails(&[Row::NOT_FOUND, Row::AMBIGUOUS, Row::LOG_UNAVAILABLE, Row::OVERLOADED]),
+    ]
+}

@@ -1,0 +1,7 @@
+//! The operations of sources, as the OpenAPI document describes them.
+
+use crate::openapi::Operation;
+
+pub(crate) fn operations() -> Vec<Operation> {
+    vec![]
+}
