@@ -1,7 +1,8 @@
 //! The aggregate shell: recover, decide, append, adopt. Written once for every aggregate; it
 //! branches on no domain state and starts no effect.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use spark_events::codec::{CodecError, DomainEvent};
 use spark_events::limits::{
@@ -13,6 +14,8 @@ use spark_events::{
     SharedLog, StreamName, ids,
 };
 use uuid::Uuid;
+
+use crate::telemetry::{Happened, Telemetry, Watch};
 
 /// What to do while the log is unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,14 @@ pub(crate) enum ShellError<R> {
     /// A rule said no.
     #[error(transparent)]
     Rejected(R),
+    /// The stream is at another revision than the caller has seen.
+    #[error("revision {} was expected, it is {} now", expected.0, present.0)]
+    Moved {
+        /// What the caller has seen.
+        expected: Revision,
+        /// What there is.
+        present: Revision,
+    },
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -53,21 +64,28 @@ pub(crate) struct Shell<A: Aggregate> {
     stream: StreamName,
     state: A,
     revision: Option<Revision>,
-    /// The correlation id of the first event, once that was seen.
-    correlation: Option<Uuid>,
+    /// Correlation and causation of the first event, once that was seen.
+    began: Option<(Uuid, Uuid)>,
+    watch: Option<(Arc<Telemetry>, Watch<A>)>,
 }
 
 impl<A: Aggregate> Shell<A> {
     /// An aggregate that is believed to have no events yet. A wrong belief is found out by the
     /// first append, which then reads what is there.
     pub(crate) fn new(log: SharedLog, clock: SharedClock, stream: StreamName) -> Self {
-        Self { log, clock, stream, state: A::default(), revision: None, correlation: None }
+        Self { log, clock, stream, state: A::default(), revision: None, began: None, watch: None }
     }
 
     /// An aggregate whose state is known up to a revision. Later events are found in the same way.
     pub(crate) fn known(mut self, state: A, revision: Revision) -> Self {
         self.state = state;
         self.revision = Some(revision);
+        self
+    }
+
+    /// Tells somebody of everything that becomes durable.
+    pub(crate) fn watched(mut self, telemetry: &Arc<Telemetry>, watch: Watch<A>) -> Self {
+        self.watch = Some((Arc::clone(telemetry), watch));
         self
     }
 
@@ -84,7 +102,7 @@ impl<A: Aggregate> Shell<A> {
     /// What the stream began with: the correlation id of its first event. `None` where this shell
     /// has not seen it.
     pub(crate) fn correlation(&self) -> Option<Uuid> {
-        self.correlation
+        self.began.map(|(correlation, _)| correlation)
     }
 
     /// Reads what the stream holds beyond the known revision. A missing stream is no error.
@@ -119,7 +137,8 @@ impl<A: Aggregate> Shell<A> {
                 self.state = std::mem::take(&mut self.state).evolve(&event);
                 self.revision = Some(recorded.revision);
                 if recorded.revision == Revision(0) {
-                    self.correlation = Some(recorded.metadata.correlation_id);
+                    let first = &recorded.metadata;
+                    self.began = Some((first.correlation_id, first.causation_id));
                 }
             }
             if complete {
@@ -140,15 +159,39 @@ impl<A: Aggregate> Shell<A> {
         metadata: &Metadata,
         patience: Patience,
     ) -> Result<Executed<A::Event>, ShellError<A::Rejection>> {
+        self.execute_at(None, command, metadata, patience).await
+    }
+
+    /// The same, on the condition that the stream is at a revision. It is looked at with each
+    /// decision, and the append expects the revision that was looked at.
+    ///
+    /// # Errors
+    /// As [`Self::execute`], and `Moved`.
+    pub(crate) async fn execute_at(
+        &mut self,
+        expects: Option<Revision>,
+        command: A::Command,
+        metadata: &Metadata,
+        patience: Patience,
+    ) -> Result<Executed<A::Event>, ShellError<A::Rejection>> {
         let mut conflicts = 0;
         loop {
+            self.check(expects)?;
             let now = self.clock.now();
             let events = self.state.decide(command.clone(), now).map_err(ShellError::Rejected)?;
             if events.is_empty() {
                 return Ok(Executed { events, position: None });
             }
+            let appended = Instant::now();
             match self.append(&events, metadata, patience).await {
                 Ok(position) => {
+                    if let Some((telemetry, watch)) = &self.watch {
+                        let (before, events) = (&self.state, events.as_slice());
+                        let (stream, began) = (&self.stream, self.began);
+                        let log_took = appended.elapsed();
+                        let at = now;
+                        watch(telemetry, &Happened { stream, began, before, events, at, log_took });
+                    }
                     let state = std::mem::take(&mut self.state);
                     self.state = events.iter().fold(state, A::evolve);
                     return Ok(Executed { events, position: Some(position) });
@@ -161,6 +204,20 @@ impl<A: Aggregate> Shell<A> {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Refuses where the stream is at another revision. What has no events yet is refused, or made,
+    /// by its rules.
+    ///
+    /// # Errors
+    /// `Moved`.
+    pub(crate) fn check(&self, expects: Option<Revision>) -> Result<(), ShellError<A::Rejection>> {
+        match expects.zip(self.revision) {
+            Some((expected, present)) if expected != present => {
+                Err(ShellError::Moved { expected, present })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -198,7 +255,7 @@ impl<A: Aggregate> Shell<A> {
             };
             let appended = attempt?;
             if self.revision.is_none() {
-                self.correlation = Some(metadata.correlation_id);
+                self.began = Some((metadata.correlation_id, metadata.causation_id));
             }
             self.revision = Some(appended.revision);
             return Ok(appended.position);

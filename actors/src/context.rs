@@ -4,14 +4,16 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use ractor::ActorRef;
-use spark_events::{SharedClock, SharedLog, TaskId, WorkerId};
+use spark_events::{SharedClock, SharedLog, TaskId};
 
 use crate::catalog::Catalog;
 use crate::keys::KeyTable;
 use crate::open_tasks::OpenTasks;
-use crate::requests::TaskEnd;
+use crate::requests::{TaskEnd, UnservedSource};
 use crate::schedules::SchedulesMessage;
 use crate::supervision::CrashCount;
+use crate::telemetry::Telemetry;
+use crate::workforce::Workforce;
 
 /// Handed to every actor.
 pub(crate) struct Context {
@@ -27,11 +29,24 @@ pub(crate) struct Context {
     pub(crate) active_schedules: AtomicU64,
     /// Who hears of the ends of the tasks of schedules; set once, when the tree starts.
     pub(crate) schedules: OnceLock<ActorRef<SchedulesMessage>>,
-    /// The built-in worker.
-    pub(crate) worker_id: WorkerId,
+    /// What watches and never acts.
+    pub(crate) telemetry: Arc<Telemetry>,
+    /// The workers that are there.
+    pub(crate) workers: Workforce,
 }
 
 impl Context {
+    /// Sources whose tasks no worker would take now.
+    pub(crate) fn unserved_sources(&self) -> Vec<UnservedSource> {
+        let sources = self.catalog.sources().into_iter().map(|(_, source)| source);
+        let unserved = sources.filter(|source| !self.workers.has(&source.worker_labels));
+        let named = unserved.map(|source| UnservedSource {
+            name: source.name,
+            worker_labels: source.worker_labels,
+        });
+        named.collect()
+    }
+
     /// Takes a task off the books, and lets its schedule know, which may have waited for that.
     /// Doing it again does nothing.
     pub(crate) fn close_task(&self, task_id: TaskId, end: Option<TaskEnd>) {

@@ -4,12 +4,13 @@ use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::ApiKeyRejection;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::flow::FlowRejection;
+use spark_events::domain::request::RequestRejection;
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
-use spark_events::domain::worker::WorkerRejection;
+use spark_events::domain::worker::{NotAdmitted, WorkerRejection};
 use spark_events::payload::PayloadError;
-use spark_events::{CodecError, LogError};
+use spark_events::{CodecError, LogError, Revision, WorkerId};
 
 use crate::aggregate::ShellError;
 
@@ -37,6 +38,9 @@ pub enum Rejection {
     /// An API key's rule.
     #[error(transparent)]
     Key(#[from] ApiKeyRejection),
+    /// The rule of requests under an idempotency key.
+    #[error(transparent)]
+    Request(#[from] RequestRejection),
 }
 
 /// Why a command did not happen, or may not have happened.
@@ -59,6 +63,22 @@ pub enum DispatchError {
     /// A value of the request cannot be used; nothing was stored.
     #[error("{0}")]
     Invalid(String),
+    /// The thing has changed since the caller looked at it; nothing was stored.
+    #[error(
+        "{kind} {id} has changed since: it is at revision {} now, and not at {}",
+        present.0,
+        expected.0
+    )]
+    Moved {
+        /// `source`, `flow`, `schedule`, `task`, `worker` or `key`.
+        kind: &'static str,
+        /// Which one.
+        id: String,
+        /// The revision that the caller has seen.
+        expected: Revision,
+        /// The revision that it has.
+        present: Revision,
+    },
     /// Too much is under way; nothing was stored, try again.
     #[error("too much is under way ({what}); try again in a moment")]
     Overloaded {
@@ -85,6 +105,35 @@ pub enum DispatchError {
         /// What went wrong there.
         failure: Box<Failure>,
     },
+    /// A worker may not come: another protocol, another time.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// A worker's id or name is that of another one that is there.
+    #[error(
+        "the {what} {text:?} is that of a worker that is there already: host {hostname}, process \
+         {pid}, heard {silent_s} s ago; stop that one, or give this one another name: --name NAME"
+    )]
+    WorkerTaken {
+        /// `id` or `name`.
+        what: &'static str,
+        /// The id or name.
+        text: String,
+        /// The host of the one that is there.
+        hostname: String,
+        /// Its process.
+        pid: u32,
+        /// For how long it has not been heard.
+        silent_s: u64,
+    },
+    /// The worker is gone: it was lost, stopped or replaced, or was never here.
+    #[error(
+        "worker {id} is gone here (lost, stopped or replaced); drop what it runs, without stopping \
+         it at the source, and register anew"
+    )]
+    WorkerGone {
+        /// Its id.
+        id: WorkerId,
+    },
     /// The server is stopping.
     #[error("the server is stopping; try again when it runs again")]
     ShuttingDown,
@@ -103,6 +152,9 @@ impl DispatchError {
         match error {
             ShellError::Log(error) => error.into(),
             ShellError::Codec(error) => error.into(),
+            ShellError::Moved { expected, present } => {
+                Self::Moved { kind, id: id.to_string(), expected, present }
+            }
             ShellError::Rejected(why) => match why.into() {
                 Rejection::Task(TaskRejection::Absent)
                 | Rejection::Schedule(ScheduleRejection::Absent)

@@ -4,7 +4,7 @@
 //! It is brought forward by reading the log from the file's position on, at start and now and
 //! then, so that a start never has to read much.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use spark_events::codec::DomainEvent;
 use spark_events::domain::flow::{Flow, FlowEvent};
 use spark_events::domain::source::{Source, SourceEvent};
 use spark_events::domain::task::{TaskEvent, TaskStatus, TimeLimits};
-use spark_events::domain::worker::WorkerEvent;
+use spark_events::domain::worker::{WorkerEvent, WorkerStage, WorkerStarted};
 use spark_events::limits::READ_EVENTS_MAX;
 use spark_events::{
     Aggregate, CodecError, EventLog, FlowId, KeyId, LogError, Position, RecordedEvent, ScheduleId,
@@ -36,7 +36,10 @@ pub(crate) enum TaskStage {
     /// It must not start before it is released.
     Held,
     Pending,
-    Running,
+    /// With the worker that was last said to make the call.
+    Running {
+        worker: WorkerId,
+    },
     Waiting {
         not_before_us: i64,
     },
@@ -56,17 +59,22 @@ pub(crate) struct OpenTask {
 }
 
 impl OpenTask {
+    /// As the queue sees it.
+    pub(crate) fn queued(&self, not_before: Timestamp) -> Queued {
+        let (source, flow, priority) = (self.source, self.flow, self.priority);
+        Queued { source, flow, priority, not_before }
+    }
+
     /// How it stands in the queue, and when it expires there; `None` while it waits for no slot.
     pub(crate) fn waiting(&self, now: Timestamp) -> Option<(Queued, Option<Timestamp>)> {
         let since = self.since_us.and_then(Timestamp::from_timestamp_micros);
         let not_before = match self.stage {
-            TaskStage::Held | TaskStage::Running => return None,
+            TaskStage::Held | TaskStage::Running { .. } => return None,
             TaskStage::Pending => since,
             TaskStage::Waiting { not_before_us } => Timestamp::from_timestamp_micros(not_before_us),
         };
         let not_before = not_before.unwrap_or(now);
-        let (source, flow, priority) = (self.source, self.flow, self.priority);
-        let queued = Queued { source, flow, priority, not_before };
+        let queued = self.queued(not_before);
         Some((queued, since.and_then(|since| self.limits.waiting_ends_at(since, not_before))))
     }
 }
@@ -85,8 +93,8 @@ pub(crate) struct Index {
     pub(crate) uncounted: BTreeMap<TaskId, Uncounted>,
     /// API keys; of the revoked ones the newest.
     keys: BTreeMap<KeyId, KeyNote>,
-    /// Workers that have not said goodbye.
-    pub(crate) workers: BTreeSet<WorkerId>,
+    /// Workers that have not said goodbye: what each is, as JSON, and its stage.
+    workers: BTreeMap<WorkerId, (Vec<u8>, WorkerStage)>,
 }
 
 /// Why the log could not be folded.
@@ -147,6 +155,15 @@ impl Index {
         })
     }
 
+    /// Workers that have not said goodbye.
+    pub(crate) fn workers(
+        &self,
+    ) -> impl Iterator<Item = (WorkerId, WorkerStarted, WorkerStage)> + '_ {
+        self.workers.iter().filter_map(|(id, (data, stage))| {
+            serde_json::from_slice(data).ok().map(|started| (*id, started, *stage))
+        })
+    }
+
     fn take(&mut self, event: &RecordedEvent) -> Result<(), CodecError> {
         self.position = event.position.0;
         let Some(id) = event.stream.uuid() else { return Ok(()) };
@@ -172,20 +189,27 @@ impl Index {
                 }
             }
             FlowId::CATEGORY => self.flow(FlowId(id), event)?,
-            WorkerId::CATEGORY => match WorkerEvent::from_recorded(event)? {
-                WorkerEvent::Started(_) => {
-                    self.workers.insert(WorkerId(id));
-                }
-                WorkerEvent::Stopped(_) | WorkerEvent::Lost(_) => {
-                    self.workers.remove(&WorkerId(id));
-                }
-                WorkerEvent::Paused(_)
-                | WorkerEvent::Resumed(_)
-                | WorkerEvent::Draining(_)
-                | WorkerEvent::Stopping(_) => {}
-            },
+            WorkerId::CATEGORY => self.worker(WorkerId(id), event)?,
             KeyId::CATEGORY => self.key(KeyId(id), event)?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn worker(&mut self, id: WorkerId, event: &RecordedEvent) -> Result<(), CodecError> {
+        let decoded = WorkerEvent::from_recorded(event)?;
+        match (&decoded, WorkerStage::of(&decoded)) {
+            (WorkerEvent::Started(_), _) => {
+                self.workers.insert(id, (event.data.to_vec(), WorkerStage::Active));
+            }
+            (_, None) => {
+                self.workers.remove(&id);
+            }
+            (_, Some(stage)) => {
+                if let Some(worker) = self.workers.get_mut(&id) {
+                    worker.1 = stage;
+                }
+            }
         }
         Ok(())
     }
@@ -230,7 +254,8 @@ impl Index {
                 }
                 TaskStage::Pending
             }
-            TaskEvent::Started(_) => TaskStage::Running,
+            TaskEvent::Started(e) => TaskStage::Running { worker: e.worker_id },
+            TaskEvent::Reattached(e) => TaskStage::Running { worker: e.worker_id },
             TaskEvent::RetryScheduled(e) => {
                 TaskStage::Waiting { not_before_us: e.not_before.timestamp_micros() }
             }
@@ -247,7 +272,6 @@ impl Index {
                 return Ok(());
             }
             TaskEvent::Submitted(_)
-            | TaskEvent::Reattached(_)
             | TaskEvent::LogRecorded(_)
             | TaskEvent::AttemptFailed(_)
             | TaskEvent::CancelRequested(_)

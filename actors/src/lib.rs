@@ -17,12 +17,15 @@
 //! - `client.rs`: the client of a source of any kind. `langflow.rs`: LangFlow's, one file per API
 //!   generation. `http_source.rs`, `http_flows.rs`: other servers and their requests.
 //!   `connection.rs`: what both send through. `seal.rs`, `reseal.rs`: source keys at rest.
+//! - `telemetry.rs`: what is counted and measured while things happen.
 //! - `alerts.rs`: follows the log and sends messages about failures.
+//! - `answers.rs`: requests under an idempotency key.
 //! - `keys.rs`: API keys and whose they are.
 //! - `index.rs`, `kept.rs`: what is open or scheduled, folded from the log for a quick start.
 
 mod aggregate;
 mod alerts;
+mod answers;
 mod catalog;
 mod client;
 mod connection;
@@ -41,6 +44,7 @@ mod keys;
 pub mod langflow;
 mod open_tasks;
 pub mod remote;
+mod remote_worker;
 mod requests;
 mod reseal;
 mod root;
@@ -52,9 +56,13 @@ mod spark;
 mod supervision;
 mod task;
 mod tasks;
+mod telemetry;
 mod work;
 mod worker;
+mod workers;
+mod workforce;
 
+pub use dispatch::Depths;
 pub use error::{DispatchError, Rejection};
 pub use flows::{
     CreateFlow, DiffAsked, DiffSide, EditFlow, FlowVersion, PushFlow, Pushed, SyncFailure,
@@ -64,8 +72,9 @@ pub use keys::{KnownKey, NewKey, Revocation};
 pub use requests::{
     AddRequest, AddSource, BadKey, Creation, Delivery, Done, EditSchedule, IdempotencyKey,
     KeyChange, NewAlert, NewAlertSecret, NewSchedule, NewTask, RemoteListing, Resealed, RetryTask,
-    RunOptions, RunVersion, SparkHealth, SyncFlow, TaskEnd, Triggered, UpdateAlert, UpdateSource,
-    Who,
+    RunOptions, RunVersion, SparkHealth, SyncFlow, TaskEnd, Triggered, UnservedSource, UpdateAlert,
+    UpdateSource, Who,
 };
-pub use spark::{Spark, SparkConfig};
+pub use spark::{Spark, SparkConfig, WorkerPulse, WorkerWish};
+pub use telemetry::{BadOtlp, Meters, OtlpConfig};
 pub use work::{Call, CallTarget, HttpCall, LimitOf, TimeLimit, WorkOrder, execute, guarded};

@@ -24,7 +24,7 @@ use crate::work::WorkOrder;
 pub const PROTOCOL: u32 = 1;
 
 /// A worker says that it is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Registration {
     /// Chosen by the worker, a new one for each process.
     pub id: WorkerId,
@@ -47,11 +47,12 @@ pub struct Registration {
     /// Its [`PROTOCOL`].
     pub protocol: u32,
     /// The time of its clock.
+    #[schema(value_type = String, format = DateTime)]
     pub clock: Timestamp,
 }
 
 /// It was taken in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Registered {
     /// As it asked to be called.
     pub id: WorkerId,
@@ -64,11 +65,12 @@ pub struct Registered {
     /// The version of the server.
     pub server_version: String,
     /// The time of the server's clock.
+    #[schema(value_type = String, format = DateTime)]
     pub server_time: Timestamp,
 }
 
 /// A worker asks for work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Poll {
     /// The session it knows.
     pub session: Uuid,
@@ -84,7 +86,7 @@ pub struct Poll {
 }
 
 /// An attempt, as both sides name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Held {
     /// The task.
     pub task_id: TaskId,
@@ -93,7 +95,7 @@ pub struct Held {
 }
 
 /// What there is for it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Polled {
     /// The session from now on.
     pub session: Uuid,
@@ -109,7 +111,7 @@ pub struct Polled {
 }
 
 /// What a worker is to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerStatus {
     /// It takes work.
@@ -123,7 +125,7 @@ pub enum WorkerStatus {
 }
 
 /// One thing for a worker.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Delivery {
     /// Its number in the session, from 1 and without gaps.
     pub seq: u64,
@@ -132,10 +134,11 @@ pub struct Delivery {
 }
 
 /// See [`Delivery`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivered {
     /// Make this attempt.
+    #[schema(value_type = Object)]
     Run(Box<WorkOrder>),
     /// Stop an attempt for real where possible; its end is reported as usual.
     Cancel(Held),
@@ -144,14 +147,14 @@ pub enum Delivered {
 }
 
 /// What became of attempts, oldest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reports {
     /// Each by itself.
     pub items: Vec<Report>,
 }
 
 /// What became of one attempt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Report {
     /// The task.
     pub task_id: TaskId,
@@ -162,7 +165,7 @@ pub struct Report {
 }
 
 /// See [`Report`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum News {
     /// The source took it as a background job.
@@ -171,20 +174,21 @@ pub enum News {
         job_id: String,
     },
     /// It has ended.
+    #[schema(value_type = Object)]
     Ended(Box<RunEnd>),
     /// The worker leaves and gives it back, without having stopped it at the source.
     Released,
 }
 
 /// The answers, in the order of the reports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reported {
     /// One for each report.
     pub items: Vec<Receipt>,
 }
 
 /// What became of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Receipt {
     /// It is durable.

@@ -14,7 +14,9 @@ use spark_events::domain::schedule::{OnDrift, SchedulePatch};
 use spark_events::domain::source::SourceKind;
 use spark_events::domain::task::TaskStatus;
 use spark_events::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use spark_events::{AlertId, FlowId, Metadata, Position, ScheduleId, SourceId, TaskId};
+use spark_events::{
+    AlertId, FlowId, Metadata, Position, RequestId, Revision, ScheduleId, SourceId, TaskId,
+};
 use uuid::Uuid;
 
 use crate::langflow::Secret;
@@ -31,6 +33,8 @@ pub struct Who {
     /// The trace that the request is a part of, where its caller named one: the correlation of
     /// everything that follows; else that is the request's id.
     pub trace: Option<Uuid>,
+    /// The revision that the one thing which the request is about must have; any when absent.
+    pub expects: Option<Revision>,
 }
 
 impl Who {
@@ -42,7 +46,19 @@ impl Who {
             reason: None,
             request_id: spark_events::ids::new_uuid(),
             trace: None,
+            expects: None,
         }
+    }
+
+    /// The same for what follows once the condition was met.
+    #[must_use]
+    pub fn without_condition(&self) -> Self {
+        Self { expects: None, ..self.clone() }
+    }
+
+    /// What goes along with the command of this request.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { metadata: self.metadata(), expects: self.expects }
     }
 
     /// The metadata of events that this request leads to.
@@ -54,6 +70,20 @@ impl Who {
             actor: self.actor.clone(),
             reason: self.reason.clone(),
         }
+    }
+}
+
+/// What goes along with a command on its way to the shell: who and why, and on which condition.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    pub(crate) metadata: Metadata,
+    /// The revision that the stream must have when the command is decided; any when absent.
+    pub(crate) expects: Option<Revision>,
+}
+
+impl From<Metadata> for Terms {
+    fn from(metadata: Metadata) -> Self {
+        Self { metadata, expects: None }
     }
 }
 
@@ -193,6 +223,11 @@ impl IdempotencyKey {
         let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len());
         let legal = fits && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if legal { Ok(Self(text.to_owned())) } else { Err(BadKey) }
+    }
+
+    /// What else this actor asks for under the key.
+    pub(crate) fn request_id(&self, actor: &str) -> RequestId {
+        RequestId::of_key(actor, &self.0)
     }
 
     /// The task that this actor makes under the key.
@@ -339,6 +374,15 @@ pub struct RemoteListing {
     pub drifted: bool,
 }
 
+/// A source whose tasks wait for a worker.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct UnservedSource {
+    /// Its name.
+    pub name: String,
+    /// What a worker must have to make its calls; empty where no worker takes work at all.
+    pub worker_labels: Labels,
+}
+
 /// How Spark itself is doing.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct SparkHealth {
@@ -352,6 +396,12 @@ pub struct SparkHealth {
     pub active_schedules: u64,
     /// Flows whose source is known to have something else than was synced.
     pub drifted_flows: u64,
+    /// Workers that are there.
+    pub workers: u64,
+    /// Those of them that take work now.
+    pub accepting_workers: u64,
+    /// Sources whose tasks no worker would take now.
+    pub unserved_sources: Vec<UnservedSource>,
     /// Actors that crashed (panicked) since the start.
     pub crashes: u64,
     /// What the last crash said.
@@ -404,7 +454,7 @@ pub struct NewAlertSecret {
 }
 
 /// What came of a message that was sent at once.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Delivery {
     /// The message, as the receiver sees it in `webhook-id`.
     pub message_id: Uuid,

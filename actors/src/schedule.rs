@@ -28,10 +28,11 @@ use crate::context::Shared;
 use crate::error::DispatchError;
 use crate::flows::drift;
 use crate::open_tasks::Owner;
-use crate::requests::Done;
+use crate::requests::{Done, Terms};
 use crate::schedules::SchedulesMessage;
 use crate::task::scheduler_metadata;
 use crate::tasks::TasksMessage;
+use crate::telemetry;
 
 /// An actor whose next instant is further away than this is passivated.
 const STAY_MS: u64 = 5_000;
@@ -59,7 +60,7 @@ pub(crate) struct Dormant {
 /// What a schedule's actor is told.
 pub(crate) enum ScheduleMessage {
     /// Do this for somebody who waits.
-    Execute { command: ScheduleCommand, metadata: Metadata, reply: ScheduleReply },
+    Execute { command: ScheduleCommand, terms: Terms, reply: ScheduleReply },
     /// Its instant has come, or may have: the supervisor's timetable says so.
     Wake,
     /// The same, from its own timer.
@@ -107,7 +108,7 @@ impl Actor for ScheduleActor {
         arguments: ScheduleArguments,
     ) -> Result<ScheduleState, ActorProcessingErr> {
         let ScheduleArguments { id, dormant, context, schedules, tasks } = arguments;
-        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream());
+        let shell = new_shell(&context, id);
         let (spec_revision, timer, handled) = (Revision(0), None, 0);
         Ok(ScheduleState {
             id,
@@ -140,8 +141,8 @@ impl Actor for ScheduleActor {
             state.handled += 1;
         }
         match message {
-            ScheduleMessage::Execute { command, metadata, reply } => {
-                state.execute(command, &metadata, reply).await?;
+            ScheduleMessage::Execute { command, terms, reply } => {
+                state.execute(command, &terms, reply).await?;
             }
             ScheduleMessage::Wake | ScheduleMessage::Ring => {
                 state.wake().await?;
@@ -158,9 +159,14 @@ impl Actor for ScheduleActor {
     }
 }
 
+fn new_shell(context: &Shared, id: ScheduleId) -> Shell<Schedule> {
+    Shell::new(context.log.clone(), context.clock.clone(), id.stream())
+        .watched(&context.telemetry, telemetry::of_schedule)
+}
+
 impl ScheduleState {
     fn fresh_shell(&self) -> Shell<Schedule> {
-        Shell::new(self.context.log.clone(), self.context.clock.clone(), self.id.stream())
+        new_shell(&self.context, self.id)
     }
 
     fn live(&self) -> Option<&Live> {
@@ -251,12 +257,18 @@ impl ScheduleState {
     async fn execute(
         &mut self,
         command: ScheduleCommand,
-        metadata: &Metadata,
+        terms: &Terms,
         reply: ScheduleReply,
     ) -> Result<(), ActorProcessingErr> {
+        // Looked at before the due instants, which move the revision and are nobody's change.
+        // Nobody else writes to the stream meanwhile: this actor does one thing at a time.
+        if let Err(moved) = self.shell.check(terms.expects) {
+            let _ = reply.send(Err(DispatchError::of(moved, "schedule", self.id)));
+            return Ok(());
+        }
         // What is due already is dealt with by the rules that were in force when it came due.
         while self.is_due() && self.wake().await? {}
-        let result = self.run(command, metadata, Patience::FailFast).await;
+        let result = self.run(command, &terms.metadata, Patience::FailFast).await;
         let unsure = matches!(&result, Err(ScheduleError::Log(error)) if error.is_retryable());
         let result = result
             .map(|executed| Done { value: executed.events, position: executed.position })

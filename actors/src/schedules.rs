@@ -9,10 +9,11 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent
 use spark_events::domain::schedule::{ScheduleCommand, Stage};
 use spark_events::domain::task::{TaskStatus, Trigger};
 use spark_events::limits::TIMER_AHEAD_MS_MAX;
-use spark_events::{Metadata, ScheduleId, TaskId, Timestamp};
+use spark_events::{ScheduleId, TaskId, Timestamp};
 use tokio::task::AbortHandle;
 
 use crate::context::Shared;
+use crate::requests::Terms;
 use crate::schedule::{
     Dormant, ScheduleActor, ScheduleArguments, ScheduleMessage, ScheduleReply, ms_until,
 };
@@ -22,7 +23,7 @@ use crate::tasks::TasksMessage;
 /// What the supervisor is told.
 pub(crate) enum SchedulesMessage {
     /// Do this for somebody who waits.
-    Execute { id: ScheduleId, command: ScheduleCommand, metadata: Metadata, reply: ScheduleReply },
+    Execute { id: ScheduleId, command: ScheduleCommand, terms: Terms, reply: ScheduleReply },
     /// A fired task may not have been created before the process died.
     HandOver { id: ScheduleId, task_id: TaskId, trigger: Trigger },
     /// A task of a schedule is open no more; `status` is `None` where it never came to be.
@@ -100,8 +101,8 @@ impl Actor for SchedulesSupervisor {
         state: &mut SchedulesState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            SchedulesMessage::Execute { id, command, metadata, reply } => {
-                let message = ScheduleMessage::Execute { command, metadata, reply };
+            SchedulesMessage::Execute { id, command, terms, reply } => {
+                let message = ScheduleMessage::Execute { command, terms, reply };
                 state.hand(&myself, id, message).await;
             }
             SchedulesMessage::HandOver { id, task_id, trigger } => {

@@ -63,8 +63,10 @@ impl Sources {
         self.naming.lock().await
     }
 
-    fn limit(&self, source: SourceId, runs_max: u32) {
-        let _ = self.tasks.cast(TasksMessage::SetLimit { source, runs_max });
+    /// Tells the queue what it needs to know of a source.
+    fn tell(&self, source: SourceId, entry: &SourceAdded) {
+        let (runs_max, labels) = (entry.runs_max, entry.worker_labels.clone());
+        let _ = self.tasks.cast(TasksMessage::SetSource { source, runs_max, labels });
     }
 }
 
@@ -167,7 +169,8 @@ impl Spark {
         let mut position = change_source(context, id, SourceCommand::Update(patch), who).await?;
         if let Some(capabilities) = probed {
             let command = SourceCommand::RecordProbe(Probe::Up { capabilities });
-            position = change_source(context, id, command, who).await?.or(position);
+            let who = who.without_condition();
+            position = change_source(context, id, command, &who).await?.or(position);
         }
         self.limit_from_catalog(id);
         Ok(Done { value: (), position })
@@ -211,7 +214,7 @@ impl Spark {
 
     fn limit_from_catalog(&self, id: SourceId) {
         if let Ok(entry) = self.source_keeper().context.catalog.source(id) {
-            self.source_keeper().limit(id, entry.source.runs_max);
+            self.source_keeper().tell(id, &entry.source);
         }
     }
 }
@@ -225,7 +228,8 @@ pub(crate) async fn change<A: Aggregate>(
 ) -> Result<(A, Option<Position>), crate::aggregate::ShellError<A::Rejection>> {
     let mut shell = Shell::<A>::new(context.log.clone(), context.clock.clone(), stream);
     shell.recover(Patience::FailFast).await?;
-    let executed = shell.execute(command, &who.metadata(), Patience::FailFast).await?;
+    let executed =
+        shell.execute_at(who.expects, command, &who.metadata(), Patience::FailFast).await?;
     Ok((shell.state().clone(), executed.position))
 }
 

@@ -8,35 +8,46 @@ use std::time::Duration;
 use ractor::{ActorRef, Message, RpcReplyPort};
 use spark_events::codec::DomainEvent;
 use spark_events::domain::task::Task;
+use spark_events::domain::trace::TraceParent;
 use spark_events::limits::{
     ATTEMPT_TIMEOUT_MS_DEFAULT, COMMAND_TIMEOUT_MS, COMMANDS_IN_FLIGHT_MAX, TASK_INPUT_BYTES_MAX,
 };
 use spark_events::log::Direction;
 use spark_events::payload::{self, Payload};
-use spark_events::{Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId, WorkerId};
+use spark_events::{Aggregate, FlowId, LogError, SharedClock, SharedLog, TaskId, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
 
 use crate::alerts::Alerts;
 use crate::catalog::Catalog;
 use crate::context::{Context, Shared};
+use crate::dispatch::Depths;
 use crate::error::DispatchError;
 use crate::flows::DriftWatch;
 use crate::keys::KeyTable;
 use crate::langflow::{http_client, message_client};
 use crate::open_tasks::OpenTasks;
 use crate::requests::{RunOptions, SparkHealth, TaskEnd, Who};
-use crate::root::{BuiltIn, Tree};
+use crate::root::{Staff, Tree};
 use crate::seal::Sealer;
 use crate::sources::Sources;
 use crate::supervision::CrashCount;
 use crate::tasks::TasksMessage;
+use crate::telemetry::{Meters, OtlpConfig};
+use crate::workforce::Workforce;
 
 mod alerts;
 mod schedules;
 mod tasks;
+mod workers;
+
+pub use workers::{WorkerPulse, WorkerWish};
 
 /// How long an actor may be silent before it is asked whether the log is the reason.
 const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
+
+/// What is said where an actor ended before it answered.
+const ENDED_FIRST: &str = "the actor ended before it answered";
 
 /// What a Spark is started with.
 pub struct SparkConfig {
@@ -46,8 +57,12 @@ pub struct SparkConfig {
     pub clock: SharedClock,
     /// Where the sealing key and the start-up index are kept.
     pub data_dir: PathBuf,
-    /// Runs at once of the built-in worker.
+    /// Runs at once of the built-in worker; 0 for none.
     pub worker_slots: u32,
+    /// The silence after which a worker in another process is lost; from
+    /// [`spark_events::limits::WORKER_LOST_AFTER_MS_MIN`] to
+    /// [`spark_events::limits::WORKER_LOST_AFTER_MS_MAX`].
+    pub worker_lost_after: Duration,
     /// How often every source is probed.
     pub probe_every: Duration,
     /// This machine's name, for the worker's record.
@@ -88,11 +103,13 @@ impl Spark {
             running_tasks: AtomicU64::new(0),
             active_schedules: AtomicU64::new(0),
             schedules: OnceLock::new(),
-            worker_id: WorkerId::random(),
+            workers: Workforce::default(),
+            telemetry: Arc::default(),
         });
-        let built_in = BuiltIn { hostname: config.hostname, slots: config.worker_slots };
+        let (hostname, slots) = (config.hostname, config.worker_slots);
+        let staff = Staff { hostname, slots, lost_after: config.worker_lost_after };
         let index_path = config.data_dir.join("index.bin");
-        let tree = Tree::start(&context, built_in, index_path).await?;
+        let tree = Tree::start(&context, staff, index_path).await?;
         let sources = Sources::start(context.clone(), tree.tasks.clone(), config.probe_every);
         let drift = DriftWatch::start(context.clone());
         let sender = message_client().map_err(|e| internal(&e))?;
@@ -114,16 +131,58 @@ impl Spark {
         &self.0.context.clock
     }
 
+    /// What is counted and measured.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.0.context.telemetry.meters
+    }
+
+    /// Sends spans to a collector from now on, until the shutdown.
+    pub fn export_traces(&self, config: OtlpConfig) {
+        let http = self.0.context.catalog.http().clone();
+        self.0.context.telemetry.traces.start(config, http);
+    }
+
+    /// Whether somebody collects spans.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.0.context.telemetry.traces.are_wanted()
+    }
+
+    /// Tells of a request that asked for a change: its operation, from when to when it took, and
+    /// the status of its answer. `parent` is its caller's place, where it named one.
+    pub fn trace_request(
+        &self,
+        operation: &'static str,
+        request_id: Uuid,
+        parent: Option<TraceParent>,
+        times: (Timestamp, Timestamp),
+        status: u16,
+    ) {
+        let ids = (parent.map_or(request_id, |parent| parent.trace), request_id);
+        self.0.context.telemetry.request(operation, ids, parent, times, status);
+    }
+
+    /// How many tasks wait for a slot. Bounded in time; `None` when the answer did not come.
+    pub async fn queue_depths(&self) -> Option<Depths> {
+        let answer = self.tasks().call(TasksMessage::Depths, Some(LOOK_AT_LOG_AFTER)).await;
+        answer.ok().and_then(|answer| answer.success_or(()).ok())
+    }
+
     /// How Spark itself is doing. Nothing is read from disk.
     #[must_use]
     pub fn health(&self) -> SparkHealth {
         let context = &self.0.context;
+        let (workers, accepting) = context.workers.counts();
         SparkHealth {
             log_trouble: context.log.health().trouble,
             open_tasks: context.open_tasks.count() as u64,
             running_tasks: context.running_tasks.load(Ordering::Relaxed),
             active_schedules: context.active_schedules.load(Ordering::Relaxed),
             drifted_flows: context.catalog.drifted_flows() as u64,
+            workers: workers as u64,
+            accepting_workers: accepting as u64,
+            unserved_sources: context.unserved_sources(),
             crashes: context.crashes.count(),
             last_crash: context.crashes.last(),
         }
@@ -137,6 +196,7 @@ impl Spark {
             self.0.drift.stop();
             self.0.tree.stop(&self.0.context).await;
             self.0.alerts.stop().await;
+            self.0.context.telemetry.traces.stop().await;
         }
     }
 
@@ -268,9 +328,7 @@ impl Spark {
                 tokio::time::timeout(rest, receiver).await.map_err(late)?
             }
         };
-        answered.unwrap_or_else(|_| {
-            Err(DispatchError::Internal("the actor ended before it answered".into()))
-        })
+        answered.unwrap_or_else(|_| Err(DispatchError::Internal(ENDED_FIRST.into())))
     }
 }
 

@@ -5,86 +5,39 @@
 //! incarnation at once, which replays the stream, records the failure and settles what follows.
 //! After the death of the process the same path runs with [`Start::Boot`].
 
-use std::sync::Arc;
-
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use spark_events::clock::ms_between;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use spark_events::domain::component;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::flow::FlowSynced;
 use spark_events::domain::task::{
-    CallMode, ComponentLog, Task, TaskCommand, TaskRejection, TaskSpec,
+    ComponentLog, Task, TaskCommand, TaskRejection, TaskSpec, WorkerEnd,
 };
 use spark_events::payload::{self, Payload};
-use spark_events::{Metadata, Position, TaskId, Timestamp, ids};
+use spark_events::{Metadata, Position, TaskId, Timestamp, WorkerId, ids};
 
 use crate::aggregate::{Executed, Patience, Shell, ShellError};
-use crate::catalog::SourceEntry;
 use crate::context::{Shared, jitter_ppm};
 use crate::dispatch::Queued;
 use crate::error::DispatchError;
-use crate::langflow::{self, RunEnd};
-use crate::requests::{Done, TaskEnd};
+use crate::langflow::RunEnd;
+use crate::remote::Receipt;
+use crate::requests::{Done, TaskEnd, Terms};
 use crate::tasks::TasksMessage;
-use crate::work::{Assignment, LimitOf, TimeLimit, capabilities_of};
-use crate::worker::WorkerMessage;
+use crate::telemetry;
+use crate::workforce::Reach;
 
-/// The answer to a command about a task.
-pub(crate) type TaskReply = RpcReplyPort<Result<Done<()>, DispatchError>>;
+mod handing;
+mod messages;
 
-/// Why an incarnation was started.
-pub(crate) enum Start {
-    /// The task is to be made.
-    Create { spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
-    /// It was given a slot.
-    Granted,
-    /// Somebody wants something of it.
-    Command { command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
-    /// The incarnation before this one ended with its attempt.
-    AttemptFailed(AttemptFailed),
-    /// The incarnation before this one crashed.
-    Crashed(String),
-    /// The process started and found the task with an attempt under way.
-    Boot,
-}
-
-/// What an incarnation fails with when its attempt did.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("attempt {attempt} failed: {failure}")]
-pub(crate) struct AttemptFailed {
-    pub(crate) attempt: u32,
-    pub(crate) failure: Failure,
-    pub(crate) log: Vec<ComponentLog>,
-}
-
-/// What a task's actor is told.
-pub(crate) enum TaskMessage {
-    /// It was given a slot.
-    Granted,
-    /// It is to be made, although it may exist.
-    Create { spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
-    /// Somebody wants something of it.
-    Command { command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
-    /// The source took the attempt as a background job.
-    Submitted { attempt: u32, job_id: String, reply: RpcReplyPort<()> },
-    /// The attempt has ended.
-    Ended { attempt: u32, end: Box<RunEnd> },
-}
-
-pub(crate) struct TaskArguments {
-    pub(crate) id: TaskId,
-    pub(crate) start: Start,
-    pub(crate) context: Shared,
-    pub(crate) tasks: ActorRef<TasksMessage>,
-    pub(crate) worker: ActorRef<WorkerMessage>,
-}
+pub(crate) use messages::{
+    AttemptFailed, ReceiptPort, Start, TaskArguments, TaskMessage, TaskReply,
+};
 
 pub(crate) struct TaskState {
     id: TaskId,
     start: Option<Start>,
     context: Shared,
     tasks: ActorRef<TasksMessage>,
-    worker: ActorRef<WorkerMessage>,
     shell: Shell<Task>,
     /// Chain of causes for what this incarnation does on its own account.
     metadata: Metadata,
@@ -105,17 +58,18 @@ impl Actor for TaskActor {
         _: ActorRef<TaskMessage>,
         arguments: TaskArguments,
     ) -> Result<TaskState, ActorProcessingErr> {
-        let TaskArguments { id, start, context, tasks, worker } = arguments;
-        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream());
+        let TaskArguments { id, start, context, tasks } = arguments;
+        let shell = Shell::new(context.log.clone(), context.clock.clone(), id.stream())
+            .watched(&context.telemetry, telemetry::of_task);
         let metadata = Metadata {
             correlation_id: id.0,
             causation_id: id.0,
-            actor: format!("worker:{}", context.worker_id).into(),
+            actor: "system".into(),
             reason: None,
         };
         let position = Position::START;
         let start = Some(start);
-        Ok(TaskState { id, start, context, tasks, worker, shell, metadata, position })
+        Ok(TaskState { id, start, context, tasks, shell, metadata, position })
     }
 
     async fn post_start(
@@ -130,21 +84,21 @@ impl Actor for TaskActor {
         }
         state.shell.recover(Patience::WaitOut).await?;
         state.take_correlation();
+        if let Task::Running { attempt, .. } = state.shell.state() {
+            state.act_as(attempt.worker_id);
+        }
         match start {
-            Start::Granted => state.begin(myself).await?,
-            Start::Command { command, metadata, reply } => {
-                state.command(command, &metadata, reply).await;
+            Start::Granted { worker } => state.begin(worker, myself).await?,
+            Start::Command { command, terms, reply } => {
+                state.command(command, &terms, reply).await;
             }
-            Start::AttemptFailed(AttemptFailed { attempt, failure, log }) => {
-                state.record_failure(attempt, failure, log).await?;
-                state.settle();
-            }
+            Start::AttemptFailed(failed) => state.record_failure(failed).await?,
             Start::Crashed(what) => {
-                let _ = state.worker.cast(WorkerMessage::Abort { task_id: state.id });
+                state.with_worker(|reach, id| reach.abort(id));
                 let message = format!("the attempt's actor crashed: {what}");
                 state.end_running(Failure::new(FailureClass::Crashed, message)).await?;
             }
-            Start::Boot => state.boot().await?,
+            Start::Boot => state.boot(myself).await?,
             Start::Create { .. } => {}
         }
         Ok(())
@@ -157,19 +111,26 @@ impl Actor for TaskActor {
         state: &mut TaskState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            TaskMessage::Granted => state.begin(myself).await?,
+            TaskMessage::Granted { worker } => state.begin(worker, myself).await?,
             TaskMessage::Create { spec, metadata, reply } => {
                 let command = TaskCommand::Create(spec);
-                state.command(command, &metadata, reply).await;
+                state.command(command, &metadata.into(), reply).await;
             }
-            TaskMessage::Command { command, metadata, reply } => {
-                state.command(command, &metadata, reply).await;
+            TaskMessage::Command { command, terms, reply } => {
+                state.command(command, &terms, reply).await;
             }
             TaskMessage::Submitted { attempt, job_id, reply } => {
-                state.execute(TaskCommand::RecordJob { attempt, job_id }).await?;
-                let _ = reply.send(());
+                let recorded = state.execute(TaskCommand::RecordJob { attempt, job_id }).await?;
+                let _ = reply.send(recorded);
             }
-            TaskMessage::Ended { attempt, end } => state.ended(attempt, *end).await?,
+            TaskMessage::Ended { attempt, end, reply } => {
+                state.ended(attempt, *end, reply).await?;
+            }
+            TaskMessage::Released { attempt, reply } => {
+                state.hand_over(Some(attempt), WorkerEnd::Left, Some(reply))?;
+            }
+            TaskMessage::NeverArrived { attempt } => state.hand_again(attempt, myself)?,
+            TaskMessage::WorkerGone { worker, end } => state.worker_gone(worker, end)?,
         }
         Ok(())
     }
@@ -178,15 +139,32 @@ impl Actor for TaskActor {
 impl TaskState {
     /// Executes a command that must happen. A rejection means that the world has moved on (a late
     /// answer, a second incarnation): it is logged and changes nothing.
-    async fn execute(&mut self, command: TaskCommand) -> Result<(), ActorProcessingErr> {
+    async fn execute(&mut self, command: TaskCommand) -> Result<Receipt, ActorProcessingErr> {
         match self.shell.execute(command, &self.metadata, Patience::WaitOut).await {
-            Ok(executed) => self.note(&executed),
+            Ok(executed) => {
+                self.note(&executed);
+                Ok(Receipt::Recorded)
+            }
             Err(TaskError::Rejected(why)) => {
                 tracing::debug!(task = %self.id, %why, "a task passed over a late command");
+                Ok(Receipt::Stale)
             }
-            Err(error) => return Err(Box::new(error)),
+            Err(error) => Err(Box::new(error)),
         }
-        Ok(())
+    }
+
+    /// What it does on its own account from now on is said to be this worker's doing.
+    fn act_as(&mut self, worker: WorkerId) {
+        self.metadata.actor = format!("worker:{worker}").into();
+    }
+
+    /// Tells the worker of the running attempt something, if both are there.
+    fn with_worker(&self, tell: impl FnOnce(Reach, TaskId)) {
+        if let Task::Running { attempt, .. } = self.shell.state()
+            && let Some(reach) = self.context.workers.reach(attempt.worker_id)
+        {
+            tell(reach, self.id);
+        }
     }
 
     /// Everything that this actor does belongs to what the task was made for.
@@ -238,17 +216,16 @@ impl TaskState {
         }
     }
 
-    async fn command(
-        &mut self,
-        command: TaskCommand,
-        metadata: &Metadata,
-        reply: Option<TaskReply>,
-    ) {
+    async fn command(&mut self, command: TaskCommand, terms: &Terms, reply: Option<TaskReply>) {
         let patience = if reply.is_some() { Patience::FailFast } else { Patience::WaitOut };
-        let was_running = matches!(self.shell.state(), Task::Running { .. });
+        let runs_at = match self.shell.state() {
+            Task::Running { attempt, .. } => self.context.workers.reach(attempt.worker_id),
+            _ => None,
+        };
         // One that expires was taken out of the queue to be asked.
         let mut moved = matches!(command, TaskCommand::Expire);
-        let done = self.shell.execute(command, metadata, patience).await;
+        let Terms { metadata, expects } = terms;
+        let done = self.shell.execute_at(*expects, command, metadata, patience).await;
         if let Ok(executed) = &done {
             self.note(executed);
             moved |= !executed.events.is_empty();
@@ -256,97 +233,47 @@ impl TaskState {
         self.answer(done, reply);
         match self.shell.state() {
             Task::Running { attempt, .. } => {
-                if attempt.cancel_requested {
-                    let _ = self.worker.cast(WorkerMessage::Cancel { task_id: self.id });
+                if let Some(reach) = runs_at.filter(|_| attempt.cancel_requested) {
+                    reach.cancel(self.id);
                 }
             }
             // It stands in the queue already, or was just given its slot.
             Task::Pending { .. } | Task::Waiting { .. } if !moved => {}
             _ => {
-                if was_running {
-                    let _ = self.worker.cast(WorkerMessage::Abort { task_id: self.id });
+                if let Some(reach) = runs_at {
+                    reach.abort(self.id);
                 }
                 self.settle();
             }
         }
     }
 
-    /// Begins the next attempt, or takes up the running one, in the slot just given.
-    async fn begin(&mut self, myself: ActorRef<TaskMessage>) -> Result<(), ActorProcessingErr> {
-        let Some(spec) = self.shell.state().spec().cloned() else {
-            self.settle();
-            return Ok(());
-        };
-        let target = self.target(&spec);
-        let mode = target.as_ref().map_or(CallMode::Direct, |(_, source)| mode_of(source));
-        if let Task::Running { attempt, .. } = self.shell.state() {
-            let (attempt, worker_id) = (attempt.number, self.context.worker_id);
-            self.execute(TaskCommand::Reattach { attempt, worker_id }).await?;
-        } else {
-            let attempt = self.shell.state().attempts() + 1;
-            let present = target.as_ref().ok().map(|(flow, _)| flow.definition_hash.clone());
-            let definition_hash = spec.definition.clone().or(present);
-            let worker_id = self.context.worker_id;
-            self.execute(TaskCommand::Start { attempt, worker_id, mode, definition_hash }).await?;
+    async fn ended(
+        &mut self,
+        attempt: u32,
+        end: RunEnd,
+        reply: Option<ReceiptPort>,
+    ) -> Result<(), ActorProcessingErr> {
+        let is_late = !matches!(
+            self.shell.state(),
+            Task::Running { attempt: running, .. } if running.number == attempt
+        );
+        if is_late {
+            tracing::debug!(task = %self.id, attempt, "a task passed over a late answer");
+            return answer(reply, Receipt::Stale);
         }
-        let Task::Running { attempt, .. } = self.shell.state() else {
-            // It was cancelled, or ran out of time, in the moment it was given the slot.
-            self.settle();
-            return Ok(());
-        };
-        match target {
-            Ok((flow, source)) => {
-                let assignment = Assignment {
-                    task_id: self.id,
-                    trace: self.metadata.correlation_id,
-                    attempt: attempt.clone(),
-                    time: self.time_limit(&spec),
-                    spec,
-                    flow,
-                    source,
-                    task: myself,
-                };
-                let _ = self.worker.cast(WorkerMessage::Run(Box::new(assignment)));
-                Ok(())
-            }
-            Err(failure) => self.fail(attempt.number, failure, vec![]),
-        }
-    }
-
-    fn target(&self, spec: &TaskSpec) -> Result<(Arc<FlowSynced>, SourceEntry), Failure> {
-        let gone = |error: DispatchError| {
-            Failure::new(FailureClass::Gone, format!("{error}: it was removed here"))
-        };
-        let flow = self.context.catalog.flow(spec.flow_id).map_err(gone)?;
-        let source = self.context.catalog.source(flow.source_id).map_err(gone)?;
-        Ok((flow, source))
-    }
-
-    /// The attempt's own limit, or what is left of the task's where that is less.
-    fn time_limit(&self, spec: &TaskSpec) -> TimeLimit {
-        let ends_at = self.shell.state().total_ends_at();
-        let left_ms = ends_at.map(|at| ms_between(self.context.clock.now(), at));
-        match left_ms.filter(|left_ms| *left_ms < spec.timeout_ms) {
-            Some(left_ms) => TimeLimit { ms: left_ms, of: LimitOf::Total },
-            None => TimeLimit { ms: spec.timeout_ms, of: LimitOf::Attempt },
-        }
-    }
-
-    async fn ended(&mut self, attempt: u32, end: RunEnd) -> Result<(), ActorProcessingErr> {
-        match end {
+        let receipt = match end {
             RunEnd::Completed { output, log } => match self.store(output).await {
-                Ok(output) => {
-                    self.execute(TaskCommand::Complete { attempt, output, log }).await?;
-                }
-                Err(failure) => return self.fail(attempt, failure, log),
+                Ok(output) => self.execute(TaskCommand::Complete { attempt, output, log }).await?,
+                Err(failure) => return fail(attempt, failure, log, reply),
             },
             RunEnd::Cancelled { remote } => {
-                self.execute(TaskCommand::RecordStopped { attempt, remote }).await?;
+                self.execute(TaskCommand::RecordStopped { attempt, remote }).await?
             }
-            RunEnd::Failed { failure, log } => return self.fail(attempt, failure, log),
-        }
+            RunEnd::Failed { failure, log } => return fail(attempt, failure, log, reply),
+        };
         self.settle();
-        Ok(())
+        answer(reply, receipt)
     }
 
     async fn store(&self, output: serde_json::Value) -> Result<Payload, Failure> {
@@ -357,47 +284,22 @@ impl TaskState {
         })
     }
 
-    /// Ends this incarnation with its attempt; the next one records the failure.
-    fn fail(
-        &self,
-        attempt: u32,
-        failure: Failure,
-        log: Vec<ComponentLog>,
-    ) -> Result<(), ActorProcessingErr> {
-        Err(Box::new(AttemptFailed { attempt, failure, log }))
-    }
-
-    async fn record_failure(
-        &mut self,
-        attempt: u32,
-        failure: Failure,
-        log: Vec<ComponentLog>,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn record_failure(&mut self, failed: AttemptFailed) -> Result<(), ActorProcessingErr> {
+        let AttemptFailed { attempt, failure, log, reply } = failed;
         let jitter_ppm = jitter_ppm();
-        self.execute(TaskCommand::Fail { attempt, failure, log, jitter_ppm }).await
+        let receipt = self.execute(TaskCommand::Fail { attempt, failure, log, jitter_ppm }).await?;
+        self.settle();
+        answer(reply, receipt)
     }
 
     /// Records that the running attempt, if there is one, will bring no result.
     async fn end_running(&mut self, failure: Failure) -> Result<(), ActorProcessingErr> {
-        if let Task::Running { attempt, .. } = self.shell.state() {
-            let number = attempt.number;
-            self.record_failure(number, failure, vec![]).await?;
-        }
-        self.settle();
-        Ok(())
-    }
-
-    /// After the death of the process: a background job may still be alive at the source and is
-    /// taken up again with the next slot; a direct call died with the process.
-    async fn boot(&mut self) -> Result<(), ActorProcessingErr> {
-        if let Task::Running { attempt, spec, .. } = self.shell.state()
-            && attempt.mode == CallMode::Background
-        {
-            self.requeue(spec, attempt.started_at, None);
+        let Task::Running { attempt, .. } = self.shell.state() else {
+            self.settle();
             return Ok(());
-        }
-        let message = "Spark ended in the middle of the attempt (killed, crashed or restarted)";
-        self.end_running(Failure::new(FailureClass::Interrupted, message)).await
+        };
+        let attempt = attempt.number;
+        self.record_failure(AttemptFailed { attempt, failure, log: vec![], reply: None }).await
     }
 
     /// Tells the supervisor where the task stands, as far as it is not running.
@@ -435,8 +337,24 @@ pub(crate) fn stored_input(flow: &FlowSynced) -> Option<String> {
     component::stored_input(&flow.components, flow.input_component.as_deref()).map(str::to_owned)
 }
 
-fn mode_of(source: &SourceEntry) -> CallMode {
-    langflow::mode_for(&capabilities_of(source))
+/// Tells whoever reported something what became of that.
+fn answer(reply: Option<ReceiptPort>, receipt: Receipt) -> Result<(), ActorProcessingErr> {
+    if let Some(reply) = reply {
+        // One that does not wait any more asks again.
+        let _ = reply.send(receipt);
+    }
+    Ok(())
+}
+
+/// Ends an incarnation with its attempt; the next one records the failure, and then tells whoever
+/// reported it.
+fn fail(
+    attempt: u32,
+    failure: Failure,
+    log: Vec<ComponentLog>,
+    reply: Option<ReceiptPort>,
+) -> Result<(), ActorProcessingErr> {
+    Err(Box::new(AttemptFailed { attempt, failure, log, reply }))
 }
 
 /// The metadata of what Spark does on its own account.

@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use spark_events::clock::ms_between;
-use spark_events::domain::task::{TaskCommand, TaskSpec};
+use spark_events::domain::labels::Labels;
+use spark_events::domain::task::{TaskCommand, TaskSpec, WorkerEnd};
 use spark_events::limits::{LIVE_TASK_ACTORS_MAX, TIMER_AHEAD_MS_MAX};
-use spark_events::{FlowId, Metadata, SourceId, TaskId, Timestamp};
+use spark_events::{FlowId, Metadata, SourceId, TaskId, Timestamp, WorkerId};
 use tokio::task::AbortHandle;
 
 use crate::context::Shared;
 use crate::deadlines::Deadlines;
-use crate::dispatch::{Dispatcher, Queued};
-use crate::requests::TaskEnd;
+use crate::dispatch::{Depths, Desk, Dispatcher, Queued};
+use crate::requests::{TaskEnd, Terms};
 use crate::supervision::Children;
 use crate::task::{
     AttemptFailed, Start, TaskActor, TaskArguments, TaskMessage, TaskReply, system_metadata,
 };
-use crate::worker::WorkerMessage;
 
 /// What the supervisor is told.
 pub(crate) enum TasksMessage {
     /// Make a task. Without a reply port nobody waits, and an outage of the log is waited out.
     Create { id: TaskId, spec: Box<TaskSpec>, metadata: Metadata, reply: Option<TaskReply> },
     /// Cancel, terminate, release or delete a task. Without a reply port nobody waits.
-    Command { id: TaskId, command: TaskCommand, metadata: Metadata, reply: Option<TaskReply> },
+    Command { id: TaskId, command: TaskCommand, terms: Terms, reply: Option<TaskReply> },
     /// Stop a task, forced or not, for somebody who does not wait for the answer.
     Stop { id: TaskId, force: bool, metadata: Metadata },
     /// An open task wants a slot, unless it expires before.
@@ -35,29 +35,33 @@ pub(crate) enum TasksMessage {
     Parked { id: TaskId },
     /// A task has ended, or never came to be.
     Closed { id: TaskId, end: Option<TaskEnd> },
-    /// A task had an attempt under way when the process died.
-    Boot { id: TaskId },
+    /// A task had an attempt under way when the process died; `at` which worker of another process,
+    /// where that is there, so that it may be making the call still.
+    Boot { id: TaskId, at: Option<(WorkerId, Queued)> },
     /// A crashed task is to be started again.
     Respawn { id: TaskId, what: String },
-    /// A source's limit of runs at once.
-    SetLimit { source: SourceId, runs_max: u32 },
+    /// A source's limit of runs at once, and what a worker must have to make its calls.
+    SetSource { source: SourceId, runs_max: u32, labels: Labels },
+    /// What is known of a worker.
+    SetWorker { id: WorkerId, desk: Desk },
+    /// A worker is gone, and this is how it left what it had.
+    DropWorker { id: WorkerId, end: WorkerEnd },
     /// A flow's limit of runs at once; `None` for no limit of its own.
     SetFlowLimit { flow: FlowId, runs_max: Option<u32> },
     /// The next waiting task is ripe.
     Ripe,
+    /// How many tasks wait.
+    Depths(RpcReplyPort<Depths>),
     /// Give no more slots.
     Quiesce(RpcReplyPort<()>),
 }
 
 pub(crate) struct TasksArguments {
     pub(crate) context: Shared,
-    pub(crate) worker: ActorRef<WorkerMessage>,
-    pub(crate) slots: u32,
 }
 
 pub(crate) struct TasksState {
     context: Shared,
-    worker: ActorRef<WorkerMessage>,
     children: Children<TaskId, TaskMessage>,
     queue: Dispatcher,
     deadlines: Deadlines,
@@ -77,12 +81,12 @@ impl Actor for TasksSupervisor {
         _: ActorRef<TasksMessage>,
         arguments: TasksArguments,
     ) -> Result<TasksState, ActorProcessingErr> {
-        let TasksArguments { context, worker, slots } = arguments;
-        let queue = Dispatcher::new(slots);
+        let TasksArguments { context } = arguments;
+        let queue = Dispatcher::new();
         let children = Children::default();
         let deadlines = Deadlines::default();
         let (timer, quiescing) = (None, false);
-        Ok(TasksState { context, worker, children, queue, deadlines, timer, quiescing })
+        Ok(TasksState { context, children, queue, deadlines, timer, quiescing })
     }
 
     async fn handle(
@@ -99,12 +103,12 @@ impl Actor for TasksSupervisor {
                 }
                 None => state.spawn(&myself, id, Start::Create { spec, metadata, reply }).await,
             },
-            TasksMessage::Command { id, command, metadata, reply } => {
-                state.command(&myself, id, command, metadata, reply).await;
+            TasksMessage::Command { id, command, terms, reply } => {
+                state.command(&myself, id, command, terms, reply).await;
             }
             TasksMessage::Stop { id, force, metadata } => {
                 let command = if force { TaskCommand::Terminate } else { TaskCommand::Cancel };
-                state.command(&myself, id, command, metadata, None).await;
+                state.command(&myself, id, command, metadata.into(), None).await;
             }
             TasksMessage::Requeue { id, queued, expires_at } => {
                 let now = state.context.clock.now();
@@ -124,14 +128,25 @@ impl Actor for TasksSupervisor {
                 state.children.passivate(id);
                 state.pump(&myself).await;
             }
-            TasksMessage::Boot { id } => state.spawn(&myself, id, Start::Boot).await,
+            TasksMessage::Boot { id, at } => {
+                if let Some((worker, queued)) = at {
+                    state.queue.adopt(id, queued, worker);
+                }
+                state.spawn(&myself, id, Start::Boot).await;
+            }
             TasksMessage::Respawn { id, what } => {
                 if state.children.get(id).is_none() {
                     state.spawn(&myself, id, Start::Crashed(what)).await;
                 }
             }
-            TasksMessage::SetLimit { source, runs_max } => {
+            TasksMessage::SetWorker { id, desk } => {
+                state.queue.set_worker(id, desk);
+                state.pump(&myself).await;
+            }
+            TasksMessage::DropWorker { id, end } => state.drop_worker(id, end),
+            TasksMessage::SetSource { source, runs_max, labels } => {
                 state.queue.set_limit(source, runs_max);
+                state.queue.set_labels(source, labels);
                 state.pump(&myself).await;
             }
             TasksMessage::SetFlowLimit { flow, runs_max } => {
@@ -139,6 +154,9 @@ impl Actor for TasksSupervisor {
                 state.pump(&myself).await;
             }
             TasksMessage::Ripe => state.pump(&myself).await,
+            TasksMessage::Depths(reply) => {
+                let _ = reply.send(state.queue.depths());
+            }
             TasksMessage::Quiesce(reply) => {
                 state.quiescing = true;
                 let _ = reply.send(());
@@ -168,13 +186,8 @@ impl Actor for TasksSupervisor {
 
 impl TasksState {
     async fn spawn(&mut self, myself: &ActorRef<TasksMessage>, id: TaskId, start: Start) {
-        let arguments = TaskArguments {
-            id,
-            start,
-            context: self.context.clone(),
-            tasks: myself.clone(),
-            worker: self.worker.clone(),
-        };
+        let arguments =
+            TaskArguments { id, start, context: self.context.clone(), tasks: myself.clone() };
         // `pre_start` does no I/O, so awaiting the spawn holds nothing up.
         match Actor::spawn_linked(None, TaskActor, arguments, myself.get_cell()).await {
             Ok((actor, _)) => self.children.insert(id, actor),
@@ -214,15 +227,25 @@ impl TasksState {
         myself: &ActorRef<TasksMessage>,
         id: TaskId,
         command: TaskCommand,
-        metadata: Metadata,
+        terms: Terms,
         reply: Option<TaskReply>,
     ) {
         match self.children.get(id) {
             Some(actor) => {
-                let _ = actor.cast(TaskMessage::Command { command, metadata, reply });
+                let _ = actor.cast(TaskMessage::Command { command, terms, reply });
             }
-            None => self.spawn(myself, id, Start::Command { command, metadata, reply }).await,
+            None => self.spawn(myself, id, Start::Command { command, terms, reply }).await,
         }
+    }
+
+    /// A worker is gone: each of its tasks hears of it and decides what follows.
+    fn drop_worker(&mut self, worker: WorkerId, end: WorkerEnd) {
+        for id in self.queue.tasks_of(worker) {
+            if let Some(actor) = self.children.get(id) {
+                let _ = actor.cast(TaskMessage::WorkerGone { worker, end });
+            }
+        }
+        self.queue.drop_worker(worker);
     }
 
     /// Ends the tasks that waited for too long. Each leaves the queue first, so that it cannot be
@@ -230,7 +253,7 @@ impl TasksState {
     async fn expire(&mut self, myself: &ActorRef<TasksMessage>, now: Timestamp) {
         while let Some(id) = self.deadlines.take_due(now) {
             self.queue.remove(id);
-            self.command(myself, id, TaskCommand::Expire, system_metadata(), None).await;
+            self.command(myself, id, TaskCommand::Expire, system_metadata().into(), None).await;
         }
     }
 
@@ -242,13 +265,13 @@ impl TasksState {
         }
         let now = self.context.clock.now();
         self.expire(myself, now).await;
-        while let Some(id) = self.queue.grant(now) {
+        while let Some((id, worker)) = self.queue.grant(now) {
             self.deadlines.clear(id);
             match self.children.get(id) {
                 Some(actor) => {
-                    let _ = actor.cast(TaskMessage::Granted);
+                    let _ = actor.cast(TaskMessage::Granted { worker });
                 }
-                None => self.spawn(myself, id, Start::Granted).await,
+                None => self.spawn(myself, id, Start::Granted { worker }).await,
             }
         }
         self.context.running_tasks.store(self.queue.running() as u64, Ordering::Relaxed);

@@ -11,6 +11,7 @@ use spark_events::domain::task::CallMode;
 use spark_events::limits::STOP_AFTER_TIMEOUT_MS_MAX;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tracing::Instrument;
 
 use crate::context::{Context, Shared};
 use crate::langflow::RunEnd;
@@ -115,14 +116,19 @@ impl WorkerState {
             reason = "the actor owns the handle and aborts on drop"
         )]
         let handle = tokio::spawn(async move {
-            let end = guarded(make(&context, &assignment, cancelled)).await;
+            let span = tracing::info_span!("run", %task_id, attempt);
+            let end = guarded(make(&context, &assignment, cancelled)).instrument(span).await;
             if let RunEnd::Failed { failure, .. } = &end
                 && failure.class == FailureClass::Crashed
             {
                 context.crashes.record(format!("run of task {task_id}: {}", failure.message));
             }
             // A task actor that has gone meanwhile was replaced by one that knows better.
-            let _ = assignment.task.cast(TaskMessage::Ended { attempt, end: Box::new(end) });
+            let _ = assignment.task.cast(TaskMessage::Ended {
+                attempt,
+                end: Box::new(end),
+                reply: None,
+            });
             let _ = myself.cast(WorkerMessage::Ended { task_id, attempt });
         })
         .abort_handle();

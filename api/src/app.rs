@@ -2,23 +2,30 @@
 //! handler, answer. Whatever happens on that way, there is an answer.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
+use chrono::TimeDelta;
 use futures_util::{FutureExt, Stream, StreamExt};
 use spark_actors::Spark;
 use spark_events::{Position, Timestamp, limits};
 use spark_projections::{Projections, Reads};
+use tracing::Instrument;
+use warp::http::header::AUTHORIZATION;
 use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 
-use crate::auth::roles::need;
+use crate::auth::roles::{Need, need};
 use crate::auth::{self, AuthKeys};
-use crate::call::{Call, request_id};
+use crate::call::{Call, correlation, request_id, trace_parent};
+use crate::conditions;
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::query::Query;
+use crate::repeats;
 use crate::reply::{Reply, error_response};
+use crate::routes::service::ServiceRoute;
 use crate::routes::{self, Route};
 
 /// The server's parts.
@@ -29,6 +36,8 @@ pub struct App {
     pub projections: Projections,
     /// Events as they happen, for those who listen.
     pub live: Live,
+    /// How the process is doing, in numbers.
+    pub metrics: Metrics,
     /// Who may call.
     pub keys: AuthKeys,
     /// The program's version.
@@ -98,8 +107,12 @@ impl App {
         let id = request_id(&incoming.headers);
         let Incoming { method, path, query, headers, body } = incoming;
         let head = Head { method: &method, path: &path, query: &query, headers: &headers, id: &id };
-        let handled = AssertUnwindSafe(self.handle(head, body)).catch_unwind().await;
-        match handled.unwrap_or(Err(ApiError::Crashed)) {
+        let (begun, route) = (Instant::now(), routes::route(&method, &path));
+        let operation = route.as_ref().map_or("(unknown)", Route::operation_id);
+        let span = tracing::info_span!("request", request_id = %id, operation);
+        let handled = AssertUnwindSafe(self.handle(head, route, body)).catch_unwind();
+        let handled = handled.instrument(span).await;
+        let response = match handled.unwrap_or(Err(ApiError::Crashed)) {
             Ok(reply) => reply.into_response(&id),
             Err(error) => {
                 if error.is_ours() {
@@ -109,50 +122,101 @@ impl App {
                 }
                 error_response(&error, &id)
             }
+        };
+        let status = response.status().as_u16();
+        let took = begun.elapsed();
+        self.spark.meters().api_request(operation, status, took);
+        if self.spark.is_traced() && ![Method::GET, Method::HEAD].contains(&method) {
+            let now = self.now();
+            let times = (now - TimeDelta::from_std(took).unwrap_or_default(), now);
+            let (request, place) = (correlation(&id), trace_parent(&headers));
+            self.spark.trace_request(operation, request, place, times, status);
         }
+        response
     }
 
-    async fn handle<B, D, E>(&self, head: Head<'_>, body: B) -> Result<Reply, ApiError>
+    async fn handle<B, D, E>(
+        &self,
+        head: Head<'_>,
+        route: Result<Route<'_>, ApiError>,
+        body: B,
+    ) -> Result<Reply, ApiError>
     where
         B: Stream<Item = Result<D, E>>,
         D: Buf,
         E: std::fmt::Display,
     {
         let Head { method, path, query, headers, id } = head;
-        let route = routes::route(method, path);
         // Whoever has no key does not learn which paths there are.
+        let need = |route: &Route<'_>| match route {
+            Route::Service(ServiceRoute::Metrics) if self.metrics.is_open() => Need::Nobody,
+            route => need(route),
+        };
         let needed = route.as_ref().ok().map(need);
-        let key = headers.get("x-api-key").map(|key| key.as_bytes());
-        let caller = auth::caller(self, needed, key, id).await?;
+        let caller = auth::caller(self, needed, given_key(headers), id).await?;
         let route = route?;
         caller.may(need(&route))?;
-        let query = Query::parse(query)?;
+        let parsed = Query::parse(query)?;
         let takes_body = ![Method::GET, Method::HEAD].contains(method);
-        let body = if takes_body { read_body(body).await? } else { Bytes::new() };
-        let call = Call { app: self, caller, request_id: id, query, headers, body };
-        dispatch(route, &call).await
+        let body = if takes_body { read_body(body, bounds(&route)).await? } else { Bytes::new() };
+        let expects = conditions::expected(&route, headers)?;
+        let call =
+            Call { app: self, caller, request_id: id, query: parsed, headers, expects, body };
+        let reply = repeats::once(method, path, query, route, &call).await?;
+        Ok(reply.unless_known(headers))
     }
+}
+
+/// The key that a caller sent: `X-API-Key`, or `Authorization: Bearer` for those who can send
+/// nothing else.
+fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
+    if let Some(key) = headers.get("x-api-key") {
+        return Some(key.as_bytes());
+    }
+    let (scheme, key) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
 }
 
 /// The futures of the handlers are large, so each is boxed here rather than held by every
 /// connection at the size of the largest.
-async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(crate) async fn dispatch(route: Route<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
     match route {
-        Route::Service(route) => routes::service::handle(route, call),
+        Route::Service(route) => Box::pin(routes::service::handle(route, call)).await,
         Route::Sources(route) => Box::pin(routes::sources::handle(route, call)).await,
         Route::Flows(route) => Box::pin(routes::flows::handle(route, call)).await,
         Route::Schedules(route) => Box::pin(routes::schedules::handle(route, call)).await,
         Route::Tasks(route) => Box::pin(routes::tasks::handle(route, call)).await,
+        Route::Log(route) => Box::pin(routes::log::handle(route, call)).await,
         Route::History(route) => Box::pin(routes::history::handle(route, call)).await,
         Route::Events(_) => Box::pin(routes::events::handle(call)).await,
         Route::Workers(route) => Box::pin(routes::workers::handle(route, call)).await,
         Route::Keys(route) => Box::pin(routes::keys::handle(route, call)).await,
+        Route::Alerts(route) => Box::pin(routes::alerts::handle(route, call)).await,
+    }
+}
+
+/// The most bytes that a body may have, and the longest that it may take to arrive.
+#[derive(Clone, Copy)]
+struct Bounds {
+    bytes: u64,
+    ms: u64,
+}
+
+fn bounds(route: &Route<'_>) -> Bounds {
+    match route {
+        // They bring the results of runs.
+        Route::Workers(routes::workers::WorkerRoute::Reports(_)) => Bounds {
+            bytes: limits::WORKER_REPORTS_BYTES_MAX,
+            ms: limits::WORKER_REPORTS_BODY_MS_MAX,
+        },
+        _ => Bounds { bytes: limits::REQUEST_BODY_BYTES_MAX, ms: limits::REQUEST_BODY_MS_MAX },
     }
 }
 
 /// Reads the body, bounded in size and time.
 async fn read_body<D: Buf, E: std::fmt::Display>(
     body: impl Stream<Item = Result<D, E>>,
+    bounds: Bounds,
 ) -> Result<Bytes, ApiError> {
     let mut body = std::pin::pin!(body);
     let read = async {
@@ -162,11 +226,11 @@ async fn read_body<D: Buf, E: std::fmt::Display>(
         };
         let first = first.copy_to_bytes(first.remaining());
         let Some(mut piece) = next(&mut body).await? else {
-            return checked(first);
+            return checked(first, bounds);
         };
         let mut all = BytesMut::from(&first[..]);
         loop {
-            if (all.len() + piece.remaining()) as u64 > limits::REQUEST_BODY_BYTES_MAX {
+            if (all.len() + piece.remaining()) as u64 > bounds.bytes {
                 return Err(ApiError::BodyTooLarge);
             }
             while piece.has_remaining() {
@@ -181,14 +245,14 @@ async fn read_body<D: Buf, E: std::fmt::Display>(
             }
         }
     };
-    match tokio::time::timeout(Duration::from_millis(limits::REQUEST_BODY_MS_MAX), read).await {
+    match tokio::time::timeout(Duration::from_millis(bounds.ms), read).await {
         Ok(body) => body,
         Err(_) => Err(ApiError::BodyTimeout),
     }
 }
 
-fn checked(body: Bytes) -> Result<Bytes, ApiError> {
-    if body.len() as u64 > limits::REQUEST_BODY_BYTES_MAX {
+fn checked(body: Bytes, bounds: Bounds) -> Result<Bytes, ApiError> {
+    if body.len() as u64 > bounds.bytes {
         return Err(ApiError::BodyTooLarge);
     }
     Ok(body)

@@ -111,7 +111,7 @@ pub async fn caller(
         return Err(ApiError::KeyRevoked { key: key.name, at: revoked.at, by: revoked.by });
     }
     let (actor, request_id) = (Arc::clone(&key.actor), correlation(request_id));
-    let who = Who { actor, reason: None, request_id, trace: None };
+    let who = Who { actor, reason: None, request_id, trace: None, expects: None };
     app.spark.key_used(key.id, &who).await;
     Ok(Caller::of(key))
 }

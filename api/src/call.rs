@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spark_actors::{BadKey, IdempotencyKey, Who};
 use spark_events::domain::trace::TraceParent;
-use spark_events::{Position, ids, limits};
+use spark_events::{Position, Revision, ids, limits};
 use uuid::Uuid;
 use warp::http::HeaderMap;
 
@@ -29,6 +29,8 @@ pub struct Call<'a> {
     pub query: Query<'a>,
     /// The header fields.
     pub headers: &'a HeaderMap,
+    /// The revision that the caller wants to change.
+    pub expects: Option<Revision>,
     /// The body; empty for `GET`.
     pub body: Bytes,
 }
@@ -51,6 +53,7 @@ impl Call<'_> {
             reason: reason.filter(|text| !text.trim().is_empty()).map(Into::into),
             request_id: correlation(self.request_id),
             trace: trace_parent(self.headers).map(|place| place.trace),
+            expects: self.expects,
         })
     }
 

@@ -10,10 +10,11 @@ use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::failure::FailureClass;
 use spark_events::domain::flow::FlowRejection;
+use spark_events::domain::request::RequestRejection;
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
-use spark_events::domain::worker::WorkerRejection;
+use spark_events::domain::worker::{NotAdmitted, WorkerRejection};
 use spark_events::{LogError, Position, TaskId, Timestamp, limits};
 use warp::http::StatusCode;
 
@@ -299,6 +300,8 @@ table! {
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "SPK-1010" "The endpoint does not take this method";
     /// The idempotency key was used for another request.
     KEY_REUSED = UNPROCESSABLE_ENTITY "SPK-1011" "The idempotency key was used for another request";
+    /// The same request is under way, or nobody knows what became of it.
+    REQUEST_UNDER_WAY = CONFLICT "SPK-1013" "The same request is under way or broke off";
     /// No API key was sent.
     KEY_MISSING = UNAUTHORIZED "SPK-2001" "The API key is missing";
     /// The API key is not one of ours.
@@ -317,6 +320,8 @@ table! {
     STAGE = CONFLICT "SPK-3004" "The command does not fit the stage";
     /// A value breaks a rule of the domain.
     RULE = UNPROCESSABLE_ENTITY "SPK-3005" "A value breaks a rule";
+    /// What the request names has changed since its caller looked.
+    MOVED = PRECONDITION_FAILED "SPK-3006" "It has changed since";
     /// The source cannot be reached.
     SOURCE_UNREACHABLE = BAD_GATEWAY "SPK-4001" "The source cannot be reached";
     /// The source refused its API key.
@@ -345,6 +350,14 @@ table! {
     COMMAND_TIMEOUT = GATEWAY_TIMEOUT "SPK-5007" "The command got no answer in time";
     /// All places of listeners are taken.
     TOO_MANY_LISTENERS = SERVICE_UNAVAILABLE "SPK-5008" "Too many clients listen";
+    /// A worker's id or name is that of another one that is there.
+    WORKER_TAKEN = CONFLICT "SPK-6001" "The worker's name or id is in use";
+    /// A worker speaks another version of the protocol.
+    WORKER_PROTOCOL = UNPROCESSABLE_ENTITY "SPK-6002" "The worker speaks another protocol";
+    /// A worker's clock is too far off.
+    WORKER_CLOCK = UNPROCESSABLE_ENTITY "SPK-6003" "The worker's clock is wrong";
+    /// The worker is gone here.
+    WORKER_GONE = GONE "SPK-6004" "The worker is gone here";
 }
 
 fn dispatch_row(error: &DispatchError) -> Row {
@@ -353,17 +366,22 @@ fn dispatch_row(error: &DispatchError) -> Row {
         DispatchError::NotFound { .. } => Row::NOT_FOUND,
         DispatchError::Conflict(_) => Row::CONFLICT,
         DispatchError::Invalid(_) => Row::RULE,
+        DispatchError::Moved { .. } => Row::MOVED,
         DispatchError::Overloaded { .. } => Row::OVERLOADED,
         DispatchError::Timeout { .. } => Row::COMMAND_TIMEOUT,
         DispatchError::Unavailable { .. } => Row::LOG_UNAVAILABLE,
         DispatchError::Source { failure, .. } => failure_row(failure.class),
+        DispatchError::WorkerTaken { .. } => Row::WORKER_TAKEN,
+        DispatchError::NotAdmitted(NotAdmitted::Protocol { .. }) => Row::WORKER_PROTOCOL,
+        DispatchError::NotAdmitted(NotAdmitted::Clock { .. }) => Row::WORKER_CLOCK,
+        DispatchError::WorkerGone { .. } => Row::WORKER_GONE,
         DispatchError::ShuttingDown => Row::SHUTTING_DOWN,
         DispatchError::Internal(_) => Row::INTERNAL,
     }
 }
 
 fn rejection_row(rejection: &Rejection) -> Row {
-    use {AlertRejection as A, ApiKeyRejection as K, WorkerRejection as W};
+    use {AlertRejection as A, ApiKeyRejection as K, RequestRejection as Q, WorkerRejection as W};
     use {FlowRejection as F, ScheduleRejection as S, SourceRejection as O, TaskRejection as T};
     match rejection {
         Rejection::Task(T::Absent | T::Deleted)
@@ -379,7 +397,10 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Flow(F::Exists | F::UnpushedEdit { .. })
         | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn)
         | Rejection::Key(K::Exists)
-        | Rejection::Alert(A::Exists) => Row::CONFLICT,
+        | Rejection::Alert(A::Exists)
+        | Rejection::Request(Q::NotBegun) => Row::CONFLICT,
+        Rejection::Request(Q::UnderWay) => Row::REQUEST_UNDER_WAY,
+        Rejection::Request(Q::Reused) => Row::KEY_REUSED,
         Rejection::Task(
             T::Ended(_) | T::StaleAttempt { .. } | T::WrongStage(_) | T::StillOpen(_),
         )

@@ -21,6 +21,7 @@ use utoipa::openapi::{
 use crate::routes;
 
 pub mod errors;
+pub(crate) mod examples;
 pub mod operation;
 pub mod schemas;
 
@@ -39,7 +40,7 @@ shows at least that much. Every answer has an `X-Request-Id`, which also stands 
 the request led to. What is no result is `application/problem+json` (RFC 9457) with a stable code.";
 
 /// The resources, in the order in which they are shown.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: &[(&str, &str)] = &[
     ("service", "The server itself."),
     ("sources", "The servers that Spark talks to."),
     ("flows", "What can be run."),
@@ -47,7 +48,9 @@ const TAGS: [(&str, &str); 9] = [
     ("tasks", "The executions of flows."),
     ("workers", "The processes that make the calls."),
     ("keys", "Who else may call, and what they may do."),
+    ("alerts", "Where messages about failures are sent, and about which ones."),
     ("events", "Events as they happen."),
+    ("log", "Every event of everything, in one order."),
     ("history", "Every event of one thing, as the log holds it."),
 ];
 
@@ -86,7 +89,7 @@ pub(crate) fn document(version: &str) -> Value {
         .servers(Some([Server::new(BASE)]))
         .paths(paths.build())
         .components(Some(components))
-        .tags(Some(TAGS.map(tag)))
+        .tags(Some(TAGS.iter().copied().map(tag).collect::<Vec<_>>()))
         .build();
     // It consists of texts, numbers and maps with texts as keys, which always have a JSON form.
     let mut document = serde_json::to_value(document).unwrap_or_default();

@@ -38,8 +38,9 @@ pub struct OptionsBody {
 }
 
 /// A retry policy. What is absent is ours.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RetryPart)]
 pub struct RetryBody {
     /// The delay after the first attempt.
     pub initial_ms: Option<u64>,

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use spark_events::{Position, limits};
+use spark_events::domain::recurrence::parse_every;
+use spark_events::{Position, Timestamp, limits};
 use spark_projections::Page;
 
 use crate::error::ApiError;
@@ -157,6 +158,25 @@ impl<'a> Query<'a> {
 
 fn as_usize(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// An instant, or how long ago: `2026-01-31T09:00:00Z`, `30m`, `7d`.
+pub(crate) fn instant_of(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text.trim()) {
+        return Ok(at.to_utc());
+    }
+    let ago = parse_every(text).ok().and_then(|ms| i64::try_from(ms).ok());
+    let at = ago.and_then(|ms| now.checked_sub_signed(chrono::TimeDelta::milliseconds(ms)));
+    at.ok_or_else(|| {
+        format!(
+            "{text:?} is neither an instant such as 2026-01-31T09:00:00Z nor a time back such as 30m, 1h or 7d"
+        )
+    })
+}
+
+/// The same as the value of a key.
+pub(crate) fn instant(key: &str, text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+    instant_of(text, now).map_err(|message| invalid(key, &message))
 }
 
 /// A key that cannot be used, and why.

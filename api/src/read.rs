@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde_json::json;
 use spark_actors::{DispatchError, Rejection};
 use spark_events::domain::schedule::{ScheduleRejection, ScheduleSpec, ScheduleStatus};
-use spark_events::{FlowId, KeyId, Position, ScheduleId, SourceId, TaskId, WorkerId};
+use spark_events::{AlertId, FlowId, KeyId, Position, ScheduleId, SourceId, TaskId, WorkerId};
 use spark_projections::{
-    FlowFilter, FlowRow, Found, KeyFilter, KeyRow, Listing, Page, ProjectionHealth, QueryError,
-    ScheduleFilter, ScheduleRow, SourceFilter, SourceRow, TaskDetail, TaskFilter, TaskRow,
-    WorkerFilter, WorkerRow,
+    AlertFilter, AlertRow, DeliveryFilter, DeliveryRow, FlowFilter, FlowRow, Found, KeyFilter,
+    KeyRow, Listing, Page, ProjectionHealth, QueryError, ScheduleFilter, ScheduleRow, SourceFilter,
+    SourceRow, TaskDetail, TaskFilter, TaskRow, WorkerFilter, WorkerRow,
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -65,6 +65,32 @@ pub async fn schedule_name_is_free(
             Err(DispatchError::Conflict(taken).into())
         }
     }
+}
+
+/// Refuses a name that another alert than `own` has.
+pub async fn alert_name_is_free(
+    app: &App,
+    name: &str,
+    own: Option<AlertId>,
+) -> Result<(), ApiError> {
+    let id = match app.reads().find_alert(name).await? {
+        Found::One(id) if Some(id) != own => id,
+        _ => return Ok(()),
+    };
+    // An id, or the start of one, is no name; and what is deleted has none any more.
+    let row = app.reads().alert(id).await?;
+    if row.is_none_or(|row| !row.name.eq_ignore_ascii_case(name) || row.status == "deleted") {
+        return Ok(());
+    }
+    let taken = format!("alert {id} has the name {name:?} already; choose another");
+    Err(DispatchError::Conflict(taken).into())
+}
+
+/// A delivery of this alert.
+pub async fn delivery_of(app: &App, alert: AlertId, text: &str) -> Result<DeliveryRow, ApiError> {
+    let id = delivery_id(app, text).await?;
+    let row = delivery(app, id).await?;
+    if row.alert_id == alert { Ok(row) } else { Err(missing("delivery", &text)) }
 }
 
 /// Refuses to let a flow go that a schedule would still run.
@@ -183,6 +209,10 @@ resolve! {
     "worker" worker_id find_worker worker WorkerId, true, |row| Some(row.hostname);
     /// The API key that a text stands for: an id, the start of one, or a name.
     "key" key_id find_key key KeyId, true, |row| Some(row.name);
+    /// The alert that a text stands for: an id, the start of one, or a name.
+    "alert" alert_id find_alert alert AlertId, true, |row| Some(row.name);
+    /// The delivery that a text stands for: the id of its message, or the start of one.
+    "delivery" delivery_id find_delivery delivery Uuid, true, |row| Some(row.title);
 }
 
 /// What a filter stands for that may be absent.
@@ -210,6 +240,7 @@ pub async fn any_id(app: &App, kind: Kind, text: &str) -> Result<Uuid, ApiError>
         Kind::Source => source_id(app, text).await?.0,
         Kind::Worker => worker_id(app, text).await?.0,
         Kind::Key => key_id(app, text).await?.0,
+        Kind::Alert => alert_id(app, text).await?.0,
     })
 }
 
@@ -276,6 +307,9 @@ rows! {
     "task" task task_at tasks list_tasks (TaskId, TaskDetail, TaskFilter, TaskRow);
     "worker" worker worker_at workers list_workers (WorkerId, WorkerRow, WorkerFilter, WorkerRow);
     "key" key key_at keys list_keys (KeyId, KeyRow, KeyFilter, KeyRow);
+    "alert" alert alert_at alerts list_alerts (AlertId, AlertRow, AlertFilter, AlertRow);
+    "delivery" delivery delivery_at deliveries list_deliveries
+        (Uuid, DeliveryRow, DeliveryFilter, DeliveryRow);
 }
 
 /// What is known of a thing whose row the read model does not show yet.

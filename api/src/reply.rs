@@ -9,17 +9,23 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Serialize, Serializer};
-use spark_events::{Position, Timestamp};
+use spark_events::domain::request::RequestAnswered;
+use spark_events::{Position, Revision, Timestamp};
 use warp::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::{Reply as _, Response};
 
+use crate::conditions;
 use crate::error::ApiError;
+use crate::repeats;
 
 /// The position that a write reached.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static("x-spark-position");
+/// Says that an answer was given before.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The request's id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -34,6 +40,8 @@ pub struct Reply {
     status: StatusCode,
     content: Content,
     position: Option<Position>,
+    /// The tag of a row's answer.
+    etag: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -116,6 +124,12 @@ impl Reply {
         Ok(Self::whole(StatusCode::OK, Content::Json(json)))
     }
 
+    /// 200 with JSON that is written already.
+    #[must_use]
+    pub fn json(json: Bytes) -> Self {
+        Self::whole(StatusCode::OK, Content::Json(json.into()))
+    }
+
     /// 200 with events as they happen. The stream is asked for its next piece only when the
     /// connection has room, and dropped when the caller goes away.
     #[must_use]
@@ -136,7 +150,7 @@ impl Reply {
     }
 
     fn whole(status: StatusCode, content: Content) -> Self {
-        Self { status, content, position: None, headers: Vec::new() }
+        Self { status, content, position: None, etag: None, headers: Vec::new() }
     }
 
     /// With a header field of its own.
@@ -185,6 +199,47 @@ impl Reply {
         self
     }
 
+    /// The answer is a row at this revision.
+    #[must_use]
+    pub fn of(mut self, revision: Revision) -> Self {
+        if let Content::Json(json) = &self.content {
+            self.etag = Some(conditions::tag(revision, json));
+        }
+        self
+    }
+
+    /// What is remembered of it, for whoever asks for the same again.
+    #[must_use]
+    pub fn remembered(&self) -> RequestAnswered {
+        let answer = match &self.content {
+            Content::Json(json) => repeats::kept(json),
+            Content::File(..) | Content::Empty | Content::Events(_) => None,
+        };
+        RequestAnswered { status: self.status.as_u16(), answer, position: self.position }
+    }
+
+    /// The answer to what was asked for before.
+    ///
+    /// # Errors
+    /// As [`Reply::ok`].
+    pub fn again(answered: RequestAnswered) -> Result<Self, ApiError> {
+        let (status, position) = (answered.status, answered.position);
+        let reply = Self::ok(&repeats::told(answered))?.at(position);
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        Ok(Self { status, ..reply }.with_header(REPLAYED, HeaderValue::from_static("true")))
+    }
+
+    /// 304 instead, where the caller has this answer already.
+    #[must_use]
+    pub fn unless_known(self, headers: &HeaderMap) -> Self {
+        match &self.etag {
+            Some(etag) if conditions::is_known(headers, etag) => {
+                Self { status: StatusCode::NOT_MODIFIED, content: Content::Empty, ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// The bytes of the answer.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> Response {
@@ -203,6 +258,9 @@ impl Reply {
                 response
             }
         };
+        if let Some(etag) = self.etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+            response.headers_mut().insert(ETAG, etag);
+        }
         response.headers_mut().extend(self.headers);
         if let Some(Position(position)) = self.position {
             response.headers_mut().insert(POSITION, position.into());

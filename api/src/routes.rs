@@ -8,10 +8,12 @@ use warp::http::Method;
 use crate::error::ApiError;
 use crate::openapi::Operation;
 
+pub mod alerts;
 pub mod events;
 pub mod flows;
 pub mod history;
 pub mod keys;
+pub mod log;
 pub mod schedules;
 pub mod service;
 pub mod sources;
@@ -38,10 +40,14 @@ pub enum Route<'a> {
     History(history::HistoryRoute<'a>),
     /// Events as they happen.
     Events(events::EventRoute),
+    /// The whole log.
+    Log(log::LogRoute),
     /// Workers.
     Workers(workers::WorkerRoute<'a>),
     /// API keys.
     Keys(keys::KeyRoute<'a>),
+    /// Alerts.
+    Alerts(alerts::AlertRoute<'a>),
 }
 
 /// Names the operation in the OpenAPI document that each variant of a route is. A variant without
@@ -96,8 +102,10 @@ resources! {
     Tasks tasks;
     History history;
     Events events;
+    Log log;
     Workers workers;
     Keys keys;
+    Alerts alerts;
 }
 
 /// Finds the endpoint of a method and a path. A trailing slash makes no difference, and `HEAD` is
@@ -122,7 +130,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         [""] => &[][..],
         ["api", "v1", tail @ ..] => tail,
         // Probes and health are looked for at the root too.
-        tail @ ["livez" | "readyz" | "health"] => tail,
+        tail @ ["livez" | "readyz" | "health" | "metrics"] => tail,
         _ => return Err(unknown()),
     };
     if tail.contains(&"") {
@@ -130,7 +138,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
     }
     let found = match tail {
         []
-        | ["livez" | "readyz" | "health" | "whoami"]
+        | ["livez" | "readyz" | "health" | "metrics" | "whoami"]
         | ["openapi.json" | "docs" | "redoc", ..] => {
             service::route(method, tail)?.map(Route::Service)
         }
@@ -138,10 +146,12 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["flows", rest @ ..] => flows::route(method, rest)?.map(Route::Flows),
         ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
         ["tasks", rest @ ..] => tasks::route(method, rest)?.map(Route::Tasks),
+        ["log", rest @ ..] => log::route(method, rest)?.map(Route::Log),
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
         ["events"] => Some(events::route(method)?),
         ["workers", rest @ ..] => workers::route(method, rest)?.map(Route::Workers),
         ["keys", rest @ ..] => keys::route(method, rest)?.map(Route::Keys),
+        ["alerts", rest @ ..] => alerts::route(method, rest)?.map(Route::Alerts),
         _ => return Err(unknown()),
     };
     found.ok_or_else(unknown)

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use spark_events::limits;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use warp::Filter;
 use warp::reply::Response;
@@ -36,10 +36,10 @@ pub async fn run_shared(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let mut live = JoinSet::new();
+    let room = app.metrics.room();
     let hub = app.live.clone();
     live.spawn(async move { hub.run().await });
     let filter = filter(app);
-    let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);

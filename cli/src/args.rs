@@ -10,7 +10,8 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    completions, config, flow, history, key, schedule, source, status, task, up, why, worker,
+    alert, completions, config, db, flow, history, key, log, schedule, source, status, task, up,
+    why, worker,
 };
 use crate::exit::Trouble;
 use crate::home::Home;
@@ -127,9 +128,18 @@ pub(crate) enum Command {
     /// Processes that make the calls
     #[command(subcommand, alias = "workers", after_help = worker::EXAMPLES)]
     Worker(worker::Worker),
+    /// The events of everything, in one order
+    #[command(subcommand, after_help = log::EXAMPLES)]
+    Log(log::Log),
+    /// The files of the data directory: backup, restore, upgrade
+    #[command(subcommand, alias = "database", after_help = db::EXAMPLES)]
+    Db(db::Db),
     /// Who else may talk to the server, and what they may do
     #[command(subcommand, alias = "keys", after_help = key::EXAMPLES)]
     Key(key::Key),
+    /// Where messages about failures are sent, and about which ones
+    #[command(subcommand, alias = "alerts", after_help = alert::EXAMPLES)]
+    Alert(alert::Alert),
     /// How the server is doing
     #[command(alias = "health", after_help = status::EXAMPLES)]
     Status,

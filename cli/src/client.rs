@@ -14,7 +14,10 @@ use crate::exit::{Exit, Trouble};
 use crate::output::text;
 use crate::settings::target::is_local;
 
+mod events;
 mod refusal;
+
+use events::Events;
 
 /// How far the log was with our last write.
 const POSITION: &str = "x-spark-position";
@@ -35,6 +38,8 @@ pub(crate) struct Target {
     pub(crate) key: Option<String>,
     /// Why no key is sent, where none is.
     pub(crate) no_key: String,
+    /// Whether the server is the one of the data directory.
+    pub(crate) is_here: bool,
     /// Why, for the history of what is changed.
     pub(crate) reason: Option<String>,
 }
@@ -111,6 +116,31 @@ impl Client {
             StatusCode::SERVICE_UNAVAILABLE => self.json(response).await,
             _ => self.answer(response).await,
         }
+    }
+
+    /// Listens to events as they happen. A connection that says nothing for so long is dead.
+    pub(crate) async fn listen(
+        &self,
+        path: &[&str],
+        query: Query<'_>,
+        silence: Duration,
+    ) -> Result<Events> {
+        let url = self.api(path, query);
+        let mut request = self.http.get(url).header("accept", "text/event-stream");
+        if let Some(key) = &self.target.key {
+            request = request.header("x-api-key", key);
+        }
+        let sent = tokio::time::timeout(Duration::from_millis(CLI_ANSWER_MS_MAX), request.send());
+        let late = |_| Trouble::new(Exit::Failed, format!("no answer from {}", self.target.server));
+        let response =
+            sent.await.map_err(late)?.map_err(|error| self.target.unreachable(&error))?;
+        if response.status() != StatusCode::OK {
+            // Reads the problem and makes an error of it.
+            self.answer(response).await?;
+            let what = format!("{} answers, but not with events", self.target.server);
+            return Err(Trouble::new(Exit::Failed, what).into());
+        }
+        Ok(Events::new(response, self.target.clone(), silence))
     }
 
     /// Sends a body with `POST`.

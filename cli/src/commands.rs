@@ -3,18 +3,21 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::args::{Command, Parsed};
+use crate::args::{Command, Global, Parsed};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::output::Out;
 
+pub(crate) mod alert;
 pub(crate) mod common;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod db;
 pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod instant;
 pub(crate) mod key;
+pub(crate) mod log;
 pub(crate) mod schedule;
 pub(crate) mod source;
 pub(crate) mod status;
@@ -34,7 +37,7 @@ pub(crate) struct Context<'a> {
 
 /// Runs a command to its end.
 pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
-    let context = || Client::new(parsed.global.target()?).map(|client| Context { client, out });
+    let context = || context(&parsed.global, out);
     match parsed.command {
         Command::Up(up) => up::run(up, &parsed.global, out).await,
         Command::Config(config) => config::run(config, &parsed.global, out),
@@ -47,8 +50,16 @@ pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
         Command::Why(why) => why::run(why, &context()?).await,
         Command::Worker(worker) => worker::run(worker, &parsed.global, out).await,
         Command::Key(key) => key::run(key, &context()?).await,
+        Command::Alert(alert) => alert::run(alert, &context()?).await,
+        Command::Db(db) => db::run(db, &parsed.global, out).await,
+        Command::Log(log) => log::run(log, &parsed.global, out).await,
         Command::Status => status::run(&context()?).await,
     }
+}
+
+/// The server that is meant, and the user.
+pub(crate) fn context<'a>(global: &Global, out: &'a Out) -> Result<Context<'a>> {
+    Ok(Context { client: Client::new(global.target()?)?, out })
 }
 
 /// The body of a request: only what was given.

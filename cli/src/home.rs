@@ -64,6 +64,22 @@ impl Home {
         self.dir.join("api-key")
     }
 
+    /// The files that open the sealed keys of sources: the one that counts, and the one before it
+    /// while it is being replaced.
+    pub(crate) fn seal_keys(&self) -> Vec<PathBuf> {
+        ["seal.key", "seal.key.old"].map(|name| self.dir.join(name)).into()
+    }
+
+    /// A database's file with those that SQLite keeps beside it.
+    pub(crate) fn with_companions(file: &Path) -> Vec<PathBuf> {
+        let beside = |ending: &str| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        ["", "-wal", "-shm"].map(beside).into()
+    }
+
     /// The file that a running worker of this name keeps locked.
     pub(crate) fn worker_lock(&self, name: &str) -> PathBuf {
         self.dir.join(format!("worker-{name}.lock"))
@@ -95,7 +111,7 @@ impl Home {
             return Ok(key);
         }
         let key = spark_events::ids::new_secret();
-        write_private(&self.key_file(), &format!("{key}\n"))?;
+        write_private(&self.key_file(), format!("{key}\n"))?;
         Ok(key)
     }
 
@@ -119,7 +135,7 @@ impl Home {
 
     /// Leaves the address for commands on this machine.
     pub(crate) fn write_server(&self, file: &ServerFile) -> Result<()> {
-        write_private(&self.server_file(), &serde_json::to_string(file)?)
+        write_private(&self.server_file(), serde_json::to_string(file)?)
     }
 
     /// Takes the address away again, at the end of the server.
@@ -136,7 +152,7 @@ impl Home {
 }
 
 /// Writes a file that only its owner can read. It is replaced as a whole or not at all.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     let part = path.with_extension("part");
     let write = || {
         let _ = std::fs::remove_file(&part);
@@ -145,21 +161,22 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&part)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(bytes.as_ref())?;
         file.sync_all()?;
         std::fs::rename(&part, path)
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Sets who may use a file or a directory.
 #[cfg(unix)]
-fn private(path: &Path, mode: u32) -> std::io::Result<()> {
+pub(crate) fn private(path: &Path, mode: u32) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 
 #[cfg(not(unix))]
-fn private(_path: &Path, _mode: u32) -> std::io::Result<()> {
+pub(crate) fn private(_path: &Path, _mode: u32) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -3,11 +3,15 @@
 
 use serde_json::Value;
 
+pub(crate) mod alert;
 pub(crate) mod bulk;
 pub(crate) mod config;
+pub(crate) mod db;
 pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod key;
+pub(crate) mod log;
+pub(crate) mod projection;
 pub(crate) mod schedule;
 pub(crate) mod source;
 pub(crate) mod status;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::domain::alert::AlertEvent;
 use crate::domain::api_key::ApiKeyEvent;
 use crate::domain::flow::FlowEvent;
+use crate::domain::request::RequestEvent;
 use crate::domain::schedule::ScheduleEvent;
 use crate::domain::source::SourceEvent;
 use crate::domain::task::TaskEvent;
@@ -179,6 +180,12 @@ event_types!(AlertEvent {
     Deleted => "alert.deleted" v 1,
 });
 
+event_types!(RequestEvent {
+    Begun => "request.begun" v 1,
+    Answered => "request.answered" v 1,
+    Refused => "request.refused" v 1,
+});
+
 /// The name on disk of a task's first event, for readers that leave most events unread.
 pub const TASK_CREATED: &str = "task.created";
 /// The name on disk of the event that completes a task.
@@ -188,15 +195,46 @@ pub const TASK_FAILED: &str = "task.failed";
 
 /// Every name on disk with its newest schema version, by aggregate. Only the chunks of payloads
 /// are not among them; they belong to [`crate::payload`].
-pub const TYPES: [&[(&str, u16)]; 7] = [
+pub const TYPES: [&[(&str, u16)]; 8] = [
     TaskEvent::TYPES,
     ScheduleEvent::TYPES,
     SourceEvent::TYPES,
     FlowEvent::TYPES,
     WorkerEvent::TYPES,
     ApiKeyEvent::TYPES,
+    RequestEvent::TYPES,
     AlertEvent::TYPES,
 ];
+
+/// Whether an event of one aggregate can be read.
+type Reader = fn(&RecordedEvent) -> Result<(), CodecError>;
+
+/// Reads an event of any aggregate, to see whether it can be read. One row of [`TYPES`] each.
+const READERS: [Reader; TYPES.len()] = [
+    reads::<TaskEvent>,
+    reads::<ScheduleEvent>,
+    reads::<SourceEvent>,
+    reads::<FlowEvent>,
+    reads::<WorkerEvent>,
+    reads::<ApiKeyEvent>,
+    reads::<RequestEvent>,
+    reads::<AlertEvent>,
+];
+
+fn reads<E: DomainEvent>(event: &RecordedEvent) -> Result<(), CodecError> {
+    E::from_recorded(event).map(drop)
+}
+
+/// Whether an event of the log can be read, whichever aggregate it belongs to.
+///
+/// # Errors
+/// Any [`CodecError`].
+pub fn check(event: &RecordedEvent) -> Result<(), CodecError> {
+    let mut rows = TYPES.iter().zip(READERS);
+    let row = rows.find(|(types, _)| types.iter().any(|(name, _)| *name == &*event.event_type));
+    let (_, read) = row.ok_or_else(|| CodecError::UnknownType(event.event_type.to_string()))?;
+    read(event)
+}
 
 fn to_json<T: Serialize>(event_type: &'static str, data: &T) -> Result<Bytes, CodecError> {
     serde_json::to_vec(data)

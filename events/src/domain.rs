@@ -14,6 +14,7 @@ pub mod http_request;
 pub mod labels;
 pub mod overlap;
 pub mod recurrence;
+pub mod request;
 pub mod retry;
 pub mod schedule;
 pub mod source;

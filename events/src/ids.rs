@@ -85,6 +85,12 @@ typed_id!(
     "key"
 );
 
+typed_id!(
+    /// A request under an idempotency key.
+    RequestId,
+    "request"
+);
+
 /// The namespace of tasks that are made under an idempotency key. Fixed for ever: another one
 /// would make a repeated request a second task.
 const KEYED_TASKS: Uuid = Uuid::from_u128(0x5d0c_61f4_9b0e_4f0e_8a57_6f1d_c2ab_7e10);
@@ -120,6 +126,15 @@ impl AlertId {
     #[must_use]
     pub fn message(self, event: Uuid) -> Uuid {
         Uuid::new_v5(&self.0, event.as_bytes())
+    }
+}
+
+impl RequestId {
+    /// The id of what this actor asks for under this idempotency key: UUIDv5 of both, as
+    /// [`TaskId::of_key`].
+    #[must_use]
+    pub fn of_key(actor: &str, key: &str) -> Self {
+        Self(TaskId::of_key(actor, key).0)
     }
 }
 

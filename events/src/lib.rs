@@ -20,7 +20,9 @@ pub mod payload;
 pub use clock::{Clock, SharedClock, SimClock, SystemClock, Timestamp};
 pub use codec::{CodecError, DomainEvent};
 pub use domain::{Aggregate, fold};
-pub use ids::{AlertId, FlowId, KeyId, ScheduleId, SourceId, StreamName, TaskId, WorkerId};
+pub use ids::{
+    AlertId, FlowId, KeyId, RequestId, ScheduleId, SourceId, StreamName, TaskId, WorkerId,
+};
 pub use log::{
     Appended, EventLog, ExpectedRevision, LogError, Metadata, NewEvent, Position, RecordedEvent,
     Revision, SharedLog,

@@ -1,6 +1,10 @@
 //! Every bound in one file. Sizes in bytes, durations in milliseconds, as the names say. Past a
 //! bound there is always a typed error, never a silent cut.
 
+mod callers;
+
+pub use callers::*;
+
 /// The longest name of a stream.
 pub const STREAM_NAME_BYTES_MAX: usize = 200;
 /// The largest single event (its JSON). KurrentDB refuses more than 1 MiB per append by default.
@@ -136,8 +140,6 @@ pub const TASK_TIMEOUT_MS_MIN: u64 = 1_000;
 pub const TASK_TIMEOUT_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// The highest priority of a task; the lowest is the same below zero.
 pub const PRIORITY_MAX: i32 = 100;
-/// The longest `Idempotency-Key`.
-pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// The shortest interval of a schedule.
 pub const INTERVAL_MS_MIN: u64 = 1_000;
@@ -233,6 +235,14 @@ pub const WORKER_POLL_MS_MAX: u64 = 10_000;
 pub const WORKER_POLL_GAP_MS_MAX: u64 = 2_000;
 /// Deliveries to a worker that one answer carries; what is left goes with the next.
 pub const WORKER_DELIVERIES_MAX: usize = 256;
+/// Bytes of JSON after which such an answer takes no further delivery.
+pub const WORKER_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a worker's request waits for its reports to be durable; what is not is said again.
+pub const WORKER_RECEIPT_MS_MAX: u64 = 10_000;
+/// The largest body with which a worker brings its reports: the largest result, with room.
+pub const WORKER_REPORTS_BYTES_MAX: u64 = RESPONSE_BYTES_MAX as u64 + 8 * 1024 * 1024;
+/// How long such a body may take to arrive.
+pub const WORKER_REPORTS_BODY_MS_MAX: u64 = 60_000;
 /// Reports that one request of a worker may bring.
 pub const WORKER_REPORTS_MAX: usize = 1_024;
 /// The first and the longest pause while the log is unavailable.
@@ -303,6 +313,8 @@ pub const ALERT_SECRET_KEEP_MS_MAX: u64 = 30 * 24 * 3_600_000;
 pub const ALERT_TOLERANCE_S: u64 = 300;
 /// Deliveries kept in the read models for each alert, the newest ones; the history has them all.
 pub const ALERT_DELIVERIES_KEPT_MAX: usize = 200;
+/// Attempts that are shown of a delivery, the newest ones.
+pub const ALERT_ATTEMPTS_SHOWN_MAX: usize = 20;
 
 /// Rows of one page.
 pub const PAGE_MAX: usize = 100;
@@ -350,27 +362,6 @@ pub const FIND_NAMES_MAX: usize = 10_000;
 pub const FIND_PREFIX_DIGITS_MIN: usize = 4;
 /// Outcomes of due instants kept with a schedule's row, the newest ones.
 pub const OUTCOMES_KEPT_MAX: usize = 10;
-/// Connections that the API serves at once; a further one waits to be accepted. A connection has at
-/// most one request under way, so this bounds requests too.
-pub const CONNECTIONS_MAX: usize = 4_096;
-/// How long a connection may stay silent between requests, or take for a request's head.
-pub const CONNECTION_IDLE_MS_MAX: u64 = 75_000;
-/// The largest head (request line and header fields) of an API request.
-pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long the body of an API request may take to arrive.
-pub const REQUEST_BODY_MS_MAX: u64 = 30_000;
-/// How long open API requests may take to end at shutdown.
-pub const API_DRAIN_MS_MAX: u64 = 10_000;
-/// The longest `X-Request-Id` that is taken from a caller.
-pub const REQUEST_ID_BYTES_MAX: usize = 128;
-/// How often the use of an API key is recorded at most.
-pub const KEY_USE_EVERY_MS: u64 = 3_600_000;
-/// API keys that are taken at once; a further one is refused.
-pub const KEYS_MAX: usize = 1_000;
-/// Revoked API keys whose holders are told so; older ones are told that their key is wrong.
-pub const KEYS_REVOKED_KEPT_MAX: usize = 10_000;
-/// Characters of an API key's secret by which its holder can tell it.
-pub const KEY_HINT_CHARS: usize = 4;
 /// How long one API request may wait for a task to end; the CLI asks again.
 pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 
@@ -383,6 +374,12 @@ pub const LISTENER_PIECE_BYTES_MAX: usize = 64 * 1024;
 /// The shortest time between two pieces for the same listener. What happens in between is sent
 /// together.
 pub const LISTENER_PAUSE_MS: u64 = 50;
+/// What each listener adds to that time, so that a crowd of them costs no more pieces than this
+/// allows: 4,000 a second.
+pub const LISTENER_PAUSE_EACH_US: u64 = 250;
+/// How many times as long as the reading of a page took the next listener who is behind waits for
+/// its turn.
+pub const LISTENER_READ_REST: u32 = 3;
 /// How long a listener hears nothing before it is told that the connection lives.
 pub const LISTENER_HEARTBEAT_MS: u64 = 15_000;
 /// Events that a listener who is behind reads at once.
@@ -393,12 +390,33 @@ pub const LISTENER_READS_MAX: usize = 1;
 /// Values of one filter of a listener.
 pub const LISTENER_VALUES_MAX: usize = 32;
 
+/// Spans that wait to be sent to a collector; a further one is lost.
+pub const TRACE_SPANS_WAITING_MAX: usize = 8_192;
+/// Spans that are sent together.
+pub const TRACE_BATCH_SPANS_MAX: usize = 512;
+/// How long a span waits for others at most.
+pub const TRACE_DELAY_MS_MAX: u64 = 1_000;
+/// How long a collector may take to take spans.
+pub const TRACE_SEND_MS_MAX: u64 = 10_000;
+/// How long the last spans may take at shutdown.
+pub const TRACE_FLUSH_MS_MAX: u64 = 2_000;
+
 /// How long the event log may take to close at shutdown.
 pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 /// How long the CLI tries to connect to the server.
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
 pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// Events of one page of the whole log.
+pub const LOG_PAGE_MAX: usize = 1_000;
+/// Bytes of events after which such a page takes no further one.
+pub const LOG_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Events that one such page looks at to find those that are wanted.
+pub const LOG_SCAN_EVENTS_MAX: usize = 50_000;
+/// How far clocks that are set back may have put an event's time behind its place in the log.
+pub const LOG_CLOCK_SLACK_MS: u64 = 3_600_000;
+/// Faults of a log that a check names one by one.
+pub const LOG_FINDINGS_MAX: usize = 100;
 /// How long a worker waits for an answer, beyond what it asked the server to wait itself.
 pub const WORKER_ANSWER_MS_MAX: u64 = 5_000;
 /// The first pause of a worker before it asks again a server that was away.

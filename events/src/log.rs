@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::ids::StreamName;
 
 pub mod catch_up;
+pub mod check;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 #[cfg(test)]

@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use serde::Serialize;
 use spark_events::Position;
 use spark_events::limits::{READS_LOCK_WAIT_MS_MAX, READS_WAL_PAGES_MAX};
 
 use crate::columns::{place, signed, unsigned};
+use crate::error::ProjectionError;
 use crate::projection::Projection;
 
 /// Several rows of 1 to 2 KB share a page of this size without much waste, and a small live commit
@@ -33,6 +35,37 @@ pub(crate) struct State {
     pub(crate) halted: Option<(Position, String)>,
     /// Events of a type that this program does not know.
     pub(crate) skipped_unknown: u64,
+}
+
+/// What a file of read models says of one projection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredState {
+    /// Its name.
+    pub name: String,
+    /// The last event whose rows are committed.
+    pub position: Position,
+    /// The event that it cannot get past, while halted.
+    pub halted_at: Option<Position>,
+    /// Whether this program's version of it made the rows. Otherwise they are made anew.
+    pub is_current: bool,
+}
+
+/// How far a file of read models is, without opening it for writing. Blocks.
+///
+/// # Errors
+/// `Store` where there is none, or it cannot be read.
+pub fn stored(path: &Path) -> Result<Vec<StoredState>, ProjectionError> {
+    let conn = open_reader(path)?;
+    let mut find = conn
+        .prepare("SELECT name, version, position, halted_at FROM projection_state ORDER BY name")?;
+    let known = crate::projection::all();
+    let rows = find.query_map([], |row| {
+        let (name, version): (String, u32) = (row.get(0)?, row.get(1)?);
+        let is_current = known.iter().any(|it| it.name() == name && it.version() == version);
+        let halted_at = row.get::<_, Option<i64>>(3)?.map(|at| Position(unsigned(at)));
+        Ok(StoredState { name, position: Position(unsigned(row.get(2)?)), halted_at, is_current })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Opens the file for the one writer, and creates it where there is none. A file that is no

@@ -130,7 +130,8 @@ impl Projection for Flows {
             | Domain::Schedule(_)
             | Domain::Task(_)
             | Domain::Worker(_)
-            | Domain::Key(_) => Ok(()),
+            | Domain::Key(_)
+            | Domain::Alert(_) => Ok(()),
         }
     }
 }

@@ -12,6 +12,7 @@
 //!
 //! A stream's history is no read model: it is read from the log itself.
 
+pub mod alerts;
 mod columns;
 mod database;
 mod error;
@@ -33,6 +34,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use alerts::{AlertFilter, AlertRow, DeliveryFilter, DeliveryRow};
+pub use database::{StoredState, stored};
 pub use error::{ProjectionError, QueryError};
 pub use find::Found;
 pub use flows::{FlowFilter, FlowRow};
@@ -44,5 +47,5 @@ pub use schedules::{
 };
 pub use sources::{SourceFilter, SourceRow};
 pub use store::{Listing, Page, Reads};
-pub use tasks::{AttemptRow, TaskCounts, TaskDetail, TaskFilter, TaskRow, TaskSort};
+pub use tasks::{AttemptRow, ComponentRow, TaskCounts, TaskDetail, TaskFilter, TaskRow, TaskSort};
 pub use workers::{WorkerFilter, WorkerRow};

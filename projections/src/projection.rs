@@ -2,6 +2,7 @@
 //! event and nothing else: it cannot dispatch, and a rebuild repeats no effect.
 
 use rusqlite::Connection;
+use spark_events::domain::alert::AlertEvent;
 use spark_events::domain::api_key::ApiKeyEvent;
 use spark_events::domain::flow::FlowEvent;
 use spark_events::domain::schedule::ScheduleEvent;
@@ -9,8 +10,8 @@ use spark_events::domain::source::SourceEvent;
 use spark_events::domain::task::TaskEvent;
 use spark_events::domain::worker::WorkerEvent;
 use spark_events::{
-    CodecError, DomainEvent, FlowId, KeyId, RecordedEvent, ScheduleId, SourceId, TaskId, Timestamp,
-    WorkerId,
+    AlertId, CodecError, DomainEvent, FlowId, KeyId, RecordedEvent, ScheduleId, SourceId, TaskId,
+    Timestamp, WorkerId,
 };
 use uuid::Uuid;
 
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(crate::workers::Workers),
         Box::new(crate::worker_counts::WorkerCounts::default()),
         Box::new(crate::keys::Keys),
+        Box::new(crate::alerts::Alerts),
     ]
 }
 
@@ -130,6 +132,8 @@ pub enum Domain {
     Worker(WorkerEvent),
     /// Of an API key.
     Key(ApiKeyEvent),
+    /// Of an alert.
+    Alert(AlertEvent),
 }
 
 /// An event of the log, read once for all projections.
@@ -161,6 +165,7 @@ pub(crate) fn decode(recorded: RecordedEvent) -> Decoded {
         SourceId::CATEGORY => read(&recorded, Domain::Source),
         WorkerId::CATEGORY => read(&recorded, Domain::Worker),
         KeyId::CATEGORY => read(&recorded, Domain::Key),
+        AlertId::CATEGORY => read(&recorded, Domain::Alert),
         _ => Content::Foreign,
     };
     Decoded { recorded, content }

@@ -105,6 +105,16 @@ pub struct Listing<T> {
     pub next_cursor: Option<String>,
 }
 
+impl<T> Listing<T> {
+    /// The same page with each row turned into something else.
+    #[must_use]
+    pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Listing<U> {
+        let Self { items, total, total_is_capped, limit, offset, has_more, next_cursor } = self;
+        let items = items.into_iter().map(turn).collect();
+        Listing { items, total, total_is_capped, limit, offset, has_more, next_cursor }
+    }
+}
+
 impl Page {
     /// The key that the page begins after, where a cursor names one.
     pub(crate) fn start(&self) -> Result<Option<i64>, QueryError> {

@@ -1,5 +1,6 @@
 //! Tests of the crate as a whole: events in, rows out.
 
+mod alert_rows;
 mod finding;
 mod key_rows;
 mod lists;

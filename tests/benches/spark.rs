@@ -20,9 +20,11 @@ mod spark {
     pub(crate) mod http;
     pub(crate) mod idle_workers;
     pub(crate) mod latency;
+    pub(crate) mod listeners;
     pub(crate) mod lists;
     pub(crate) mod machine;
     pub(crate) mod many;
+    pub(crate) mod metrics;
     pub(crate) mod planning;
     pub(crate) mod process;
     pub(crate) mod rebuild;
@@ -33,14 +35,14 @@ mod spark {
 }
 
 use spark::{
-    due, idle_workers, latency, lists, machine, many, planning, process, rebuild, remote, start,
-    throughput,
+    due, idle_workers, latency, listeners, lists, machine, many, metrics, planning, process,
+    rebuild, remote, start, throughput,
 };
 
 type Benchmark = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// In the order in which they run: `rebuild` reads what `throughput` left.
-const BENCHMARKS: [(&str, Benchmark); 10] = [
+const BENCHMARKS: [(&str, Benchmark); 12] = [
     ("planning", || Box::pin(planning::run())),
     ("start", || Box::pin(start::run())),
     ("latency", || Box::pin(latency::run())),
@@ -50,6 +52,8 @@ const BENCHMARKS: [(&str, Benchmark); 10] = [
     ("idle_workers", || Box::pin(idle_workers::run())),
     ("due", || Box::pin(due::run())),
     ("schedules", || Box::pin(many::run())),
+    ("listeners", || Box::pin(listeners::run())),
+    ("metrics", || Box::pin(metrics::run())),
     ("lists", || Box::pin(lists::run())),
 ];
 

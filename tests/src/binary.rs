@@ -19,9 +19,13 @@ use crate::plain_http::{self, Answer};
 
 mod build;
 mod output;
+#[cfg(unix)]
+mod terminal;
 mod worker;
 
 pub use output::Output;
+#[cfg(unix)]
+pub use terminal::Terminal;
 pub use worker::WorkerProcess;
 
 /// How long anything may take on a machine that is busy with other tests.
@@ -137,6 +141,13 @@ impl Automagik {
             Ok(output) => Output::new(args, &output.expect("the binary starts")),
             Err(_) => panic!("`automagik {}` hangs:\n{}", args.join(" "), self.server_log()),
         }
+    }
+
+    /// Starts a command on a terminal.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn on_terminal(&self, args: &[&str]) -> Terminal {
+        Terminal::start(self.command(args))
     }
 
     /// Runs a command that must succeed, and gives what it put on standard output.

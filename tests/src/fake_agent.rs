@@ -34,6 +34,8 @@ pub struct Asked {
     pub headers: Vec<(String, String)>,
     /// The body, `null` where it is no JSON.
     pub body: Value,
+    /// The body as it came.
+    pub bytes: Bytes,
 }
 
 impl Asked {
@@ -130,11 +132,11 @@ async fn answer(
     let headers = request.headers().iter();
     let text = |value: &hyper::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let headers = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
-    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let body = serde_json::from_slice(&body).unwrap_or_default();
+    let bytes = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = serde_json::from_slice(&bytes).unwrap_or_default();
     let reply = {
         let mut state = lock(&state);
-        state.asked.push(Asked { line, headers, body });
+        state.asked.push(Asked { line, headers, body, bytes });
         let last = state.replies.len() <= 1;
         if last { state.replies.front().cloned() } else { state.replies.pop_front() }
     };

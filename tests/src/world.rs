@@ -142,6 +142,7 @@ async fn launch(log: &SharedLog, dir: &tempfile::TempDir) -> (Spark, Arc<FaultyL
         clock: clock(),
         data_dir: dir.path().to_owned(),
         worker_slots: 16,
+        worker_lost_after: Duration::from_secs(30),
         probe_every: Duration::from_secs(60),
         hostname: "test".into(),
     };

@@ -88,6 +88,9 @@ impl Keeper {
             }
             place
         });
+        // One that is ahead of the log is of another log, such as the one before a backup came back.
+        let head = self.context.log.head().await;
+        let kept = kept.filter(|place| head.is_ok_and(|head| place.position <= head));
         let place = kept.unwrap_or_default();
         self.book = place.book;
         if let Flow::Ended = self.learn(place.position).await {

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
+use spark_events::domain::labels::Labels;
 use spark_events::limits::SOURCE_RUNS_DEFAULT;
 use spark_events::{FlowId, TaskId, Timestamp};
 
@@ -25,7 +26,9 @@ pub(super) struct Lane {
     heads: BTreeSet<(Place, FlowId)>,
     pub(super) running: u32,
     pub(super) runs_max: u32,
-    /// Whether the source stands in the dispatcher's turn.
+    /// What a worker must have to be given its tasks.
+    pub(super) labels: Labels,
+    /// Whether the source stands in the dispatcher's turn, or aside.
     pub(super) in_turn: bool,
 }
 
@@ -38,6 +41,7 @@ impl Default for Lane {
             heads: BTreeSet::new(),
             running: 0,
             runs_max: SOURCE_RUNS_DEFAULT,
+            labels: Labels::default(),
             in_turn: false,
         }
     }
@@ -79,6 +83,11 @@ impl Lane {
     /// Who is next, if anybody may start.
     pub(super) fn next(&self) -> Option<(Place, FlowId)> {
         self.heads.first().copied()
+    }
+
+    /// How many tasks wait in it.
+    pub(super) fn len(&self) -> usize {
+        self.flows.values().map(|queue| queue.places.len()).sum()
     }
 
     /// Whether somebody may start now.

@@ -1,7 +1,6 @@
 //! The queue by example, and against a slow model in which everything is obvious.
 
 use proptest::prelude::*;
-use uuid::Uuid;
 
 use super::*;
 
@@ -20,13 +19,34 @@ fn flow(n: u128) -> FlowId {
 fn queued(from: u128, second: i64) -> Queued {
     Queued { source: source(from), flow: flow(from), priority: 0, not_before: at(second) }
 }
+fn worker(n: u128) -> WorkerId {
+    WorkerId(Uuid::from_u128(n))
+}
+fn labels(names: &[&str]) -> Labels {
+    Labels::new(names.iter().map(ToString::to_string)).unwrap()
+}
+fn desk(slots: u32, names: &[&str]) -> Desk {
+    Desk { slots, labels: labels(names), accepting: true }
+}
+/// A queue with one worker.
+fn alone(slots: u32) -> Dispatcher {
+    let mut queue = Dispatcher::new();
+    queue.set_worker(worker(1), desk(slots, &[]));
+    queue
+}
 fn granted(queue: &mut Dispatcher, now: Timestamp) -> Vec<TaskId> {
-    std::iter::from_fn(|| queue.grant(now)).collect()
+    std::iter::from_fn(|| queue.grant(now)).map(|(task, _)| task).collect()
+}
+/// Who gets what, in the order of the tasks.
+fn shared(queue: &mut Dispatcher) -> Vec<(TaskId, WorkerId)> {
+    let mut grants: Vec<_> = std::iter::from_fn(|| queue.grant(at(0))).collect();
+    grants.sort();
+    grants
 }
 
 #[test]
 fn a_source_never_runs_more_than_its_limit() {
-    let mut queue = Dispatcher::new(10);
+    let mut queue = alone(10);
     queue.set_limit(source(1), 2);
     for n in 1..=5 {
         queue.enqueue(task(n), queued(1, 0), at(0));
@@ -40,7 +60,7 @@ fn a_source_never_runs_more_than_its_limit() {
 
 #[test]
 fn sources_take_turns_and_share_the_slots() {
-    let mut queue = Dispatcher::new(3);
+    let mut queue = alone(3);
     for s in 1..=2 {
         queue.set_limit(source(s), 10);
     }
@@ -58,7 +78,7 @@ fn sources_take_turns_and_share_the_slots() {
 
 #[test]
 fn a_higher_priority_starts_first_and_age_decides_among_equals() {
-    let mut queue = Dispatcher::new(10);
+    let mut queue = alone(10);
     queue.set_limit(source(1), 10);
     for (n, priority, since) in [(1, 0, 3), (2, 5, 9), (3, -1, 0), (4, 0, 2), (5, 5, 8)] {
         queue.enqueue(task(n), Queued { priority, ..queued(1, since) }, at(9));
@@ -68,7 +88,7 @@ fn a_higher_priority_starts_first_and_age_decides_among_equals() {
 
 #[test]
 fn a_flow_at_its_limit_holds_up_nobody_but_itself() {
-    let mut queue = Dispatcher::new(10);
+    let mut queue = alone(10);
     queue.set_limit(source(1), 10);
     queue.set_flow_limit(flow(1), Some(1));
     for n in 1..=3 {
@@ -84,14 +104,14 @@ fn a_flow_at_its_limit_holds_up_nobody_but_itself() {
 
 #[test]
 fn tasks_of_an_unknown_source_get_their_turn_too() {
-    let mut queue = Dispatcher::new(3);
+    let mut queue = alone(3);
     queue.enqueue(task(1), queued(1, 0), at(0));
     assert_eq!(granted(&mut queue, at(0)), [task(1)]);
 }
 
 #[test]
 fn a_retry_waits_for_its_instant() {
-    let mut queue = Dispatcher::new(3);
+    let mut queue = alone(3);
     queue.set_limit(source(1), 10);
     queue.enqueue(task(1), queued(1, 0), at(0));
     assert_eq!(granted(&mut queue, at(0)), [task(1)]);
@@ -104,7 +124,7 @@ fn a_retry_waits_for_its_instant() {
 
 #[test]
 fn a_removed_task_is_never_granted() {
-    let mut queue = Dispatcher::new(3);
+    let mut queue = alone(3);
     queue.set_limit(source(1), 10);
     queue.enqueue(task(1), queued(1, 0), at(0));
     queue.enqueue(task(2), queued(1, 9), at(0));
@@ -113,14 +133,123 @@ fn a_removed_task_is_never_granted() {
     assert_eq!(granted(&mut queue, at(10)), []);
 }
 
+#[test]
+fn the_worker_with_the_most_room_is_given_the_next_task() {
+    let mut queue = Dispatcher::new();
+    queue.set_limit(source(1), 10);
+    queue.set_worker(worker(1), desk(1, &[]));
+    queue.set_worker(worker(2), desk(3, &[]));
+    for n in 1..=5 {
+        queue.enqueue(task(n), queued(1, 0), at(0));
+    }
+    let grants: Vec<_> = std::iter::from_fn(|| queue.grant(at(0))).map(|(_, w)| w).collect();
+    assert_eq!(grants, [worker(2), worker(2), worker(1), worker(2)]);
+    queue.remove(task(3));
+    assert_eq!(queue.grant(at(0)), Some((task(5), worker(1))), "where room came");
+}
+
+#[test]
+fn equal_workers_take_turns() {
+    let mut queue = Dispatcher::new();
+    for n in 1..=2 {
+        queue.set_worker(worker(n), desk(4, &[]));
+    }
+    let mut who = vec![];
+    for n in 1..=4 {
+        queue.enqueue(task(n), queued(1, 0), at(0));
+        who.push(queue.grant(at(0)).unwrap().1);
+        queue.remove(task(n));
+    }
+    assert_eq!(who, [1, 2, 1, 2].map(worker));
+}
+
+#[test]
+fn a_worker_that_accepts_nothing_or_is_gone_is_given_nothing() {
+    let mut queue = alone(4);
+    queue.enqueue(task(1), queued(1, 0), at(0));
+    queue.set_worker(worker(1), Desk { accepting: false, ..desk(4, &[]) });
+    assert_eq!(queue.grant(at(0)), None);
+    queue.set_worker(worker(1), desk(4, &[]));
+    assert_eq!(queue.grant(at(0)), Some((task(1), worker(1))));
+    queue.drop_worker(worker(1));
+    queue.enqueue(task(2), queued(1, 0), at(0));
+    assert_eq!(queue.grant(at(0)), None);
+    queue.remove(task(1));
+    assert_eq!((queue.grant(at(0)), queue.running()), (None, 0), "its end gives no room");
+}
+
+#[test]
+fn a_source_that_asks_for_labels_waits_for_a_worker_that_has_them() {
+    let mut queue = alone(4);
+    queue.set_labels(source(1), labels(&["gpu"]));
+    queue.enqueue(task(1), queued(1, 0), at(0));
+    queue.enqueue(task(2), queued(2, 0), at(0));
+    assert_eq!(shared(&mut queue), [(task(2), worker(1))], "nobody else is held up");
+    queue.set_worker(worker(2), desk(1, &["eu", "gpu"]));
+    assert_eq!(shared(&mut queue), [(task(1), worker(2))]);
+    queue.enqueue(task(3), queued(1, 0), at(0));
+    assert_eq!(shared(&mut queue), []);
+    queue.set_labels(source(1), labels(&[]));
+    assert_eq!(shared(&mut queue), [(task(3), worker(1))]);
+}
+
+#[test]
+fn who_stood_aside_comes_first_when_a_fitting_worker_has_room() {
+    let mut queue = Dispatcher::new();
+    queue.set_worker(worker(1), desk(1, &[]));
+    queue.set_worker(worker(2), desk(1, &["gpu"]));
+    queue.set_labels(source(2), labels(&["gpu"]));
+    queue.set_limit(source(1), 100);
+    for n in 1..=9 {
+        queue.enqueue(task(n), queued(1, 0), at(0));
+    }
+    shared(&mut queue);
+    queue.enqueue(task(20), queued(2, 0), at(0));
+    // Slots become free now here, now there: the plain source must not take all of them.
+    let mut first_of_gpu = None;
+    for round in 0..4 {
+        for slot in [1, 2] {
+            let runs = |queue: &Dispatcher| {
+                queue.running.iter().find(|(_, held)| held.worker == worker(slot)).map(|(t, _)| *t)
+            };
+            let ended = runs(&queue).unwrap();
+            queue.remove(ended);
+            let grants = shared(&mut queue);
+            if grants.contains(&(task(20), worker(2))) {
+                first_of_gpu.get_or_insert(round);
+            }
+        }
+        if first_of_gpu.is_some() {
+            break;
+        }
+    }
+    assert_eq!(first_of_gpu, Some(0));
+}
+
+#[test]
+fn what_a_worker_has_already_counts_although_it_is_over_the_limits() {
+    let mut queue = alone(1);
+    queue.set_limit(source(1), 1);
+    for n in 1..=2 {
+        queue.adopt(task(n), queued(1, 0), worker(1));
+    }
+    queue.enqueue(task(3), queued(1, 0), at(0));
+    queue.remove(task(1));
+    assert_eq!((queue.grant(at(0)), queue.running()), (None, 1));
+    queue.remove(task(2));
+    assert_eq!(queue.grant(at(0)), Some((task(3), worker(1))));
+}
+
 /// The rules as slowly and plainly as they can be written down; which source is served next is
 /// left open, so it only says what each source would start next.
 #[derive(Default)]
 struct Model {
     waiting: Vec<(TaskId, Queued)>,
-    running: Vec<(TaskId, SourceId, FlowId)>,
+    running: Vec<(TaskId, SourceId, FlowId, WorkerId)>,
     source_max: HashMap<SourceId, u32>,
     flow_max: HashMap<FlowId, u32>,
+    workers: BTreeMap<WorkerId, Desk>,
+    wanted: HashMap<SourceId, Labels>,
 }
 
 impl Model {
@@ -131,7 +260,7 @@ impl Model {
 
     fn has_room(&self, queued: &Queued) -> bool {
         let count = |is: &dyn Fn(&SourceId, &FlowId) -> bool| {
-            self.running.iter().filter(|(_, source, flow)| is(source, flow)).count()
+            self.running.iter().filter(|(_, source, flow, _)| is(source, flow)).count()
         };
         let of_source = count(&|source, _| *source == queued.source);
         let of_flow = count(&|_, flow| *flow == queued.flow);
@@ -140,12 +269,26 @@ impl Model {
         of_source < source_max as usize && of_flow < flow_max as usize
     }
 
+    fn room(&self, worker: WorkerId) -> usize {
+        let busy = self.running.iter().filter(|(.., at)| *at == worker).count();
+        let desk = &self.workers[&worker];
+        if desk.accepting { (desk.slots as usize).saturating_sub(busy) } else { 0 }
+    }
+
+    /// The workers that may take a task of a source, and the room of each.
+    fn takers(&self, source: SourceId) -> BTreeMap<WorkerId, usize> {
+        let wanted = self.wanted.get(&source).cloned().unwrap_or_default();
+        let fit = self.workers.iter().filter(|(_, desk)| desk.labels.have_all(&wanted));
+        fit.map(|(id, _)| (*id, self.room(*id))).filter(|(_, room)| *room > 0).collect()
+    }
+
     /// What each source would start next.
     fn candidates(&self, now: Timestamp) -> BTreeMap<SourceId, TaskId> {
         let mut best: BTreeMap<SourceId, (Reverse<i32>, Timestamp, usize, TaskId)> =
             BTreeMap::new();
         for (age, (task, queued)) in self.waiting.iter().enumerate() {
-            if queued.not_before > now || !self.has_room(queued) {
+            let waits = queued.not_before > now || !self.has_room(queued);
+            if waits || self.takers(queued.source).is_empty() {
                 continue;
             }
             let rank = (Reverse(queued.priority), queued.not_before, age, *task);
@@ -162,6 +305,10 @@ enum Step {
     Remove(TaskId),
     SourceLimit(SourceId, u32),
     FlowLimit(FlowId, Option<u32>),
+    Worker(WorkerId, Desk),
+    Gone(WorkerId),
+    Wanted(SourceId, Labels),
+    Adopt(TaskId, Queued, WorkerId),
     Grant,
     Pass,
 }
@@ -170,7 +317,16 @@ fn any_step() -> impl Strategy<Value = Step> {
     let any_queued = (0_u128..3, 0_u128..5, -1_i32..2, 0_i64..12).prop_map(|(s, f, p, second)| {
         Queued { source: source(s), flow: flow(f), priority: p, not_before: at(second) }
     });
+    let any_labels = prop::sample::subsequence(vec!["a", "b"], 0..=2);
+    let any_labels = any_labels.prop_map(|names| labels(&names));
+    let any_desk = (0_u32..4, any_labels.clone(), any::<bool>())
+        .prop_map(|(slots, labels, accepting)| Desk { slots, labels, accepting });
     prop_oneof![
+        3 => (1_u128..5, any_desk).prop_map(|(n, desk)| Step::Worker(worker(n), desk)),
+        1 => (1_u128..5).prop_map(|n| Step::Gone(worker(n))),
+        1 => (0_u128..3, any_labels).prop_map(|(s, wanted)| Step::Wanted(source(s), wanted)),
+        1 => (0_u128..20, any_queued.clone(), 1_u128..5)
+            .prop_map(|(n, queued, w)| Step::Adopt(task(n), queued, worker(w))),
         4 => (0_u128..20, any_queued).prop_map(|(n, queued)| Step::Enqueue(task(n), queued)),
         2 => (0_u128..20).prop_map(|n| Step::Remove(task(n))),
         1 => (0_u128..3, 0_u32..4).prop_map(|(s, most)| Step::SourceLimit(source(s), most)),
@@ -184,7 +340,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn the_queue_starts_what_the_model_would(steps in prop::collection::vec(any_step(), 0..120)) {
-        let (mut queue, mut model, mut now) = (Dispatcher::new(5), Model::default(), 0);
+        let (mut queue, mut model, mut now) = (Dispatcher::new(), Model::default(), 0);
         // Sources that could have started something and were passed over, and how often.
         let mut passed_over: HashMap<SourceId, u32> = HashMap::new();
         for step in steps {
@@ -209,19 +365,42 @@ proptest! {
                         None => model.flow_max.remove(&flow),
                     };
                 }
+                Step::Worker(worker, desk) => {
+                    queue.set_worker(worker, desk.clone());
+                    model.workers.insert(worker, desk);
+                }
+                Step::Gone(worker) => {
+                    queue.drop_worker(worker);
+                    model.workers.remove(&worker);
+                    // Its tasks still count, and are those of no worker.
+                    for (.., at) in model.running.iter_mut().filter(|(.., at)| *at == worker) {
+                        *at = WorkerId(Uuid::max());
+                    }
+                }
+                Step::Wanted(source, wanted) => {
+                    queue.set_labels(source, wanted.clone());
+                    model.wanted.insert(source, wanted);
+                }
+                Step::Adopt(task, queued, worker) => {
+                    queue.adopt(task, queued, worker);
+                    model.remove(task);
+                    let known = model.workers.contains_key(&worker);
+                    let at = if known { worker } else { WorkerId(Uuid::max()) };
+                    model.running.push((task, queued.source, queued.flow, at));
+                }
                 Step::Pass => now += 1,
                 Step::Grant => {
                     let candidates = model.candidates(at(now));
-                    let full = model.running.len() >= 5;
-                    let Some(task) = queue.grant(at(now)) else {
-                        prop_assert!(full || candidates.is_empty(), "nobody got a turn: {candidates:?}");
+                    let Some((task, worker)) = queue.grant(at(now)) else {
+                        prop_assert!(candidates.is_empty(), "nobody got a turn: {candidates:?}");
                         continue;
                     };
-                    prop_assert!(!full, "more than the slots");
                     let place = model.waiting.iter().find(|(id, _)| *id == task).unwrap().1;
                     prop_assert_eq!(candidates.get(&place.source), Some(&task));
+                    let takers = model.takers(place.source);
+                    prop_assert_eq!(takers.get(&worker), takers.values().max(), "the most room");
                     model.remove(task);
-                    model.running.push((task, place.source, place.flow));
+                    model.running.push((task, place.source, place.flow, worker));
                     passed_over.remove(&place.source);
                     passed_over.retain(|source, _| candidates.contains_key(source));
                     for source in candidates.into_keys().filter(|source| *source != place.source) {

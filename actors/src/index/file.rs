@@ -7,7 +7,7 @@ use super::Index;
 use crate::kept::Kept;
 
 /// The format is raised with every change of the fold or of the types behind it.
-const FILE: Kept = Kept { magic: b"SPKINDEX", format: 6, what: "the start-up index" };
+const FILE: Kept = Kept { magic: b"SPKINDEX", format: 7, what: "the start-up index" };
 
 /// Reads the file; `None` when there is no good one.
 pub(super) fn read(path: &Path) -> Option<Index> {

@@ -172,8 +172,8 @@ impl Spark {
         command: ScheduleCommand,
         who: &Who,
     ) -> Result<Done<Vec<ScheduleEvent>>, DispatchError> {
-        let metadata = who.metadata();
-        let message = |reply| SchedulesMessage::Execute { id, command, metadata, reply };
+        let terms = who.terms();
+        let message = |reply| SchedulesMessage::Execute { id, command, terms, reply };
         self.ask(&self.0.tree.schedules, message).await
     }
 }

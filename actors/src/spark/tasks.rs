@@ -9,7 +9,7 @@ use spark_events::limits::READ_EVENTS_MAX;
 use spark_events::log::Direction;
 use spark_events::{FlowId, Metadata, TaskId};
 
-use super::{CheckedOptions, Spark};
+use super::{CheckedOptions, ENDED_FIRST, Spark};
 use crate::definition;
 use crate::error::{DispatchError, Rejection};
 use crate::open_tasks::Owner;
@@ -145,9 +145,17 @@ impl Spark {
         who: &Who,
     ) -> Result<Done<()>, DispatchError> {
         let _permit = self.admit()?;
-        let metadata = who.metadata();
-        let message = |reply| TasksMessage::Command { id, command, metadata, reply: Some(reply) };
-        self.ask(&self.0.tree.tasks, message).await
+        let mut tries = 0;
+        loop {
+            let (command, terms) = (command.clone(), who.terms());
+            let reply = |reply| TasksMessage::Command { id, command, terms, reply: Some(reply) };
+            match self.ask(&self.0.tree.tasks, reply).await {
+                // An incarnation ends with its attempt, and whatever waits in its mailbox with it.
+                // The next one is asked the same; what had happened after all is true already.
+                Err(DispatchError::Internal(why)) if why == ENDED_FIRST && tries < 3 => tries += 1,
+                answered => return answered,
+            }
+        }
     }
 
     /// Makes a task under the key's id, or a new one. A task that exists is compared here, so that

@@ -63,7 +63,9 @@ pub(crate) async fn prepare(
         Ok(other) => other.to_string(),
         Err(error) => return Err(gone(format!("the input cannot be read: {error}"))),
     };
-    let key = format!("spark:{task_id}:{}", attempt.number);
+    // The source knows an attempt that continues another one as that one.
+    let number = attempt.known_as();
+    let key = format!("spark:{task_id}:{number}");
     let call = if source.source.kind.is_langflow() {
         let mut request = RunRequest {
             remote_flow_id: flow.remote_id.clone(),
@@ -71,7 +73,7 @@ pub(crate) async fn prepare(
             input_component: flow.input_component.clone(),
             output_component: flow.output_component.clone(),
             tweaks: spec.tweaks.clone(),
-            session_id: format!("spark-{task_id}-{}", attempt.number),
+            session_id: format!("spark-{task_id}-{number}"),
             idempotency_key: key,
             job_id: attempt.job_id.clone(),
             mode: attempt.mode,

@@ -4,9 +4,11 @@
 use spark_events::domain::api_key::Role;
 
 use crate::routes::Route;
+use crate::routes::alerts::AlertRoute as A;
 use crate::routes::flows::FlowRoute as F;
 use crate::routes::history::Kind;
 use crate::routes::keys::KeyRoute as K;
+use crate::routes::log::LogRoute as L;
 use crate::routes::schedules::ScheduleRoute as S;
 use crate::routes::service::ServiceRoute as V;
 use crate::routes::sources::SourceRoute as O;
@@ -25,6 +27,8 @@ pub enum Need {
 }
 
 const VIEWER: Need = Need::Role(Role::Viewer);
+/// That of a worker, which is handed the keys of the sources that it calls.
+const WORKER: Need = Need::Role(Role::Worker);
 const OPERATOR: Need = Need::Role(Role::Operator);
 /// What a caller needs to whom nothing is hidden.
 pub const ADMIN: Need = Need::Role(Role::Admin);
@@ -36,6 +40,8 @@ pub fn need(route: &Route<'_>) -> Need {
         Route::Service(route) => match route {
             V::Live | V::Ready | V::Health | V::OpenApi | V::Docs(_) | V::Redoc => Need::Nobody,
             V::WhoAmI => Need::AnyKey,
+            // Whoever runs the server may let everybody read them.
+            V::Metrics => VIEWER,
             V::Root => VIEWER,
         },
         Route::Sources(route) => match route {
@@ -77,16 +83,36 @@ pub fn need(route: &Route<'_>) -> Need {
             }
         },
         Route::History(route) => match route.kind {
-            Kind::Task | Kind::Schedule | Kind::Flow | Kind::Source | Kind::Worker => VIEWER,
+            Kind::Task
+            | Kind::Schedule
+            | Kind::Flow
+            | Kind::Source
+            | Kind::Worker
+            | Kind::Alert => VIEWER,
             Kind::Key => ADMIN,
         },
-        // Events of API keys are left out for whoever may not list them.
+        // Here and in the next, events of API keys are left out for whoever may not list them.
         Route::Events(_) => VIEWER,
+        Route::Log(route) => match route {
+            L::List | L::Head | L::Get(_) => VIEWER,
+        },
         Route::Workers(route) => match route {
             W::List | W::Get(_) => VIEWER,
+            W::Pause(_) | W::Resume(_) | W::Drain(_) | W::Stop(_) => OPERATOR,
+            W::Register | W::Poll(_) | W::Reports(_) | W::Leave(_) => WORKER,
         },
         Route::Keys(route) => match route {
             K::List | K::Create | K::Get(_) | K::Revoke(_) => ADMIN,
+        },
+        // Whoever makes an alert lets the server send requests to any address it can reach.
+        Route::Alerts(route) => match route {
+            A::List | A::Get(_) | A::Deliveries(_) => VIEWER,
+            A::Create
+            | A::Update(_)
+            | A::Delete(_)
+            | A::Test(_)
+            | A::Rotate(_)
+            | A::Retry(_, _) => ADMIN,
         },
     }
 }

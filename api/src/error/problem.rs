@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use spark_actors::{DispatchError, Rejection};
+use spark_events::Revision;
 use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::{ApiKeyRejection, Role};
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
+use spark_events::domain::worker::NotAdmitted;
 
 use super::{ApiError, Candidate, FieldError, Row};
 
@@ -42,6 +44,9 @@ pub struct Problem<'a> {
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     #[schema(value_type = Vec<FieldError>, required = false)]
     pub errors: Cow<'a, [FieldError]>,
+    /// The revision that the thing has now, where another one was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// The request, as in the server's log and in the `X-Request-Id` field.
     pub request_id: &'a str,
 }
@@ -66,7 +71,15 @@ impl ApiError {
             suggestions,
             candidates,
             errors: self.fields(),
+            revision: self.present_revision(),
             request_id,
+        }
+    }
+
+    fn present_revision(&self) -> Option<Revision> {
+        match self {
+            Self::Dispatch(DispatchError::Moved { present, .. }) => Some(*present),
+            _ => None,
         }
     }
 
@@ -127,6 +140,15 @@ fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {
             "make room on the disk or free the log's file; the server goes on by itself"
         }
         DispatchError::Overloaded { .. } => "send fewer requests at once, and try again",
+        DispatchError::WorkerTaken { .. } => {
+            "stop the other worker, or give this one another name: automagik worker start --name NAME"
+        }
+        DispatchError::NotAdmitted(NotAdmitted::Protocol { .. }) => {
+            "install the same version of automagik on both hosts"
+        }
+        DispatchError::NotAdmitted(NotAdmitted::Clock { .. }) => "let both hosts keep time by NTP",
+        DispatchError::WorkerGone { .. } => "register anew; a worker does so by itself",
+        DispatchError::Moved { .. } => "read it again, and repeat the change where it still fits",
         DispatchError::ShuttingDown => "try again when the server runs again",
         DispatchError::Timeout { .. } => "look whether it happened before you repeat it",
         DispatchError::Internal(_) => "look into the server's log of this request",
@@ -150,12 +172,17 @@ fn list_command(kind: &str) -> Cow<'static, str> {
     if kind.ends_with("at the source") {
         return "see what the source has: automagik flow list --remote".into();
     }
+    if kind == "delivery" {
+        return "see which there are: automagik alert deliveries ALERT".into();
+    }
     if kind == "version of the flow" {
         return "see which there are: automagik flow versions FLOW; what the source has now is the \
                 version `remote`"
             .into();
     }
-    format!("list what exists: automagik {kind} list").into()
+    // An event is found in the log, and by its position.
+    let group = if kind == "event" { "log" } else { kind };
+    format!("list what exists: automagik {group} list").into()
 }
 
 /// The field of the request that a rule spoke about, where it is one.
@@ -192,6 +219,7 @@ fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
         | Rejection::Flow(_)
         | Rejection::Worker(_)
         | Rejection::Key(_)
+        | Rejection::Request(_)
         | Rejection::Alert(_) => None,
     }
 }

@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
+use spark_events::WorkerId;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::recurrence::RecurrenceError;
 use spark_events::domain::retry::BadRetryPolicy;
 use spark_events::domain::task::TaskStatus;
+
+use spark_events::Revision;
 
 use super::*;
 
@@ -57,6 +60,12 @@ fn commands() -> Vec<(ApiError, u16, &'static str)> {
         (D::NotFound { kind: "task", id: text() }.into(), 404, "SPK-3001"),
         (D::Conflict(text()).into(), 409, "SPK-3003"),
         (D::Invalid(text()).into(), 422, "SPK-3005"),
+        (
+            D::Moved { kind: "task", id: text(), expected: Revision(1), present: Revision(2) }
+                .into(),
+            412,
+            "SPK-3006",
+        ),
         (D::Overloaded { what: "commands" }.into(), 503, "SPK-5003"),
         (D::Timeout { ms: 1 }.into(), 504, "SPK-5007"),
         (D::Unavailable { reason: text() }.into(), 503, "SPK-5002"),
@@ -96,6 +105,9 @@ fn rejections() -> Vec<(ApiError, u16, &'static str)> {
         (rejected(O::BadName), 422, "SPK-3005"),
         (rejected(O::BadRunsMax(0)), 422, "SPK-3005"),
         (rejected(FlowRejection::Absent), 404, "SPK-3001"),
+        (rejected(RequestRejection::UnderWay), 409, "SPK-1013"),
+        (rejected(RequestRejection::Reused), 422, "SPK-1011"),
+        (rejected(RequestRejection::NotBegun), 409, "SPK-3003"),
         (rejected(WorkerRejection::Absent), 404, "SPK-3001"),
         (rejected(WorkerRejection::Exists), 409, "SPK-3003"),
     ]
@@ -114,11 +126,30 @@ fn failures() -> Vec<(ApiError, u16, &'static str)> {
     ]
 }
 
+fn workers() -> Vec<(ApiError, u16, &'static str)> {
+    let taken = DispatchError::WorkerTaken {
+        what: "name",
+        text: "gpu-1".into(),
+        hostname: "box".into(),
+        pid: 7,
+        silent_s: 2,
+    };
+    let protocol = NotAdmitted::Protocol { worker: 2, server: 1, server_version: "0.1".into() };
+    let clock = NotAdmitted::Clock { off_ms: 3_600_000 };
+    let gone = DispatchError::WorkerGone { id: WorkerId(uuid::Uuid::nil()) };
+    vec![
+        (taken.into(), 409, "SPK-6001"),
+        (DispatchError::from(protocol).into(), 422, "SPK-6002"),
+        (DispatchError::from(clock).into(), 422, "SPK-6003"),
+        (gone.into(), 410, "SPK-6004"),
+    ]
+}
+
 #[test]
 fn every_error_has_its_status_and_code() {
     let mut seen = HashSet::new();
     for (error, status, code) in
-        [requests(), commands(), rejections(), failures()].into_iter().flatten()
+        [requests(), commands(), rejections(), failures(), workers()].into_iter().flatten()
     {
         let problem = error.problem("request-1");
         assert_eq!((problem.status, problem.code), (status, code), "{error}");

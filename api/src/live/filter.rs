@@ -1,6 +1,6 @@
 //! What a listener wants to hear of. A pure question about one event.
 
-use spark_events::{RecordedEvent, StreamName, codec};
+use spark_events::{RecordedEvent, RequestId, StreamName, codec};
 
 /// What an event must have. What is empty asks for nothing. Two listeners with equal filters are
 /// served as one.
@@ -30,9 +30,11 @@ pub(crate) fn categories() -> Vec<&'static str> {
     categories
 }
 
-/// The event types that can be listened to. Chunks of stored payloads are none of them.
+/// The event types that can be listened to. Chunks of stored payloads are none of them, nor is the
+/// memory of requests, which holds what their callers alone were answered.
 pub(crate) fn types() -> Vec<&'static str> {
-    codec::TYPES.iter().flat_map(|types| types.iter().map(|(name, _)| *name)).collect()
+    let all = codec::TYPES.iter().flat_map(|types| types.iter().map(|(name, _)| *name));
+    all.filter(|name| category_of(name) != RequestId::CATEGORY).collect()
 }
 
 fn category_of(name: &'static str) -> &'static str {
@@ -57,10 +59,11 @@ impl Filter {
         Self { categories, types, streams, actor: actor.map(Into::into) }
     }
 
-    pub(super) fn wants(&self, event: &RecordedEvent) -> bool {
+    /// Whether an event is one of them.
+    pub(crate) fn wants(&self, event: &RecordedEvent) -> bool {
         let category = event.stream.category();
         let within = |all: &[&str], one: &str| all.is_empty() || all.contains(&one);
-        category != spark_events::payload::CATEGORY
+        ![spark_events::payload::CATEGORY, RequestId::CATEGORY].contains(&category)
             && within(&self.categories, category)
             && within(&self.types, &event.event_type)
             && (self.streams.is_empty() || self.streams.contains(&event.stream))

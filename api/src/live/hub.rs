@@ -39,6 +39,8 @@ struct Groups {
     /// Groups with something that waits to be sent.
     waiting: Vec<u64>,
     next_id: u64,
+    /// How many listen, as of the last time somebody came or the last tidying.
+    listeners: usize,
 }
 
 struct Group {
@@ -57,7 +59,8 @@ impl Hub {
     pub(super) async fn run(mut self) {
         let mut tidy = interval(TIDY_EVERY);
         loop {
-            let due = (!self.groups.waiting.is_empty()).then(|| Instant::now() + PAUSE);
+            let waits = !self.groups.waiting.is_empty();
+            let due = waits.then(|| Instant::now() + self.groups.pause());
             tokio::select! {
                 join = self.joining.recv() => match join {
                     Some(join) => self.join(join).await,
@@ -159,6 +162,7 @@ async fn until(due: Option<Instant>) {
 
 impl Groups {
     fn add(&mut self, filter: Filter, listener: mpsc::Sender<Piece>) {
+        self.listeners += 1;
         if let Some(id) = self.ids.get(&filter).copied() {
             // What waits was recorded before this listener begins.
             self.send(id, Instant::now());
@@ -230,11 +234,19 @@ impl Groups {
         }
     }
 
+    /// The time between two pieces for the same listener: the longer, the more there are.
+    fn pause(&self) -> Duration {
+        let each = Duration::from_micros(limits::LISTENER_PAUSE_EACH_US);
+        let listeners = u32::try_from(self.listeners).unwrap_or(u32::MAX);
+        PAUSE.max(each * listeners)
+    }
+
     /// Sends what waits in groups whose pause is over.
     fn send_due(&mut self, now: Instant) {
+        let pause = self.pause();
         let groups = &mut self.groups;
         self.waiting.retain(|id| match groups.get_mut(id) {
-            Some(group) if group.sent_at.is_some_and(|at| now < at + PAUSE) => true,
+            Some(group) if group.sent_at.is_some_and(|at| now < at + pause) => true,
             Some(group) => {
                 group.send(now);
                 false
@@ -277,6 +289,7 @@ impl Groups {
             self.waiting.retain(|waiting| *waiting != id);
         }
         self.by_stream.retain(|_, list| !list.is_empty());
+        self.listeners = self.groups.values().map(|group| group.listeners.len()).sum();
     }
 }
 

@@ -124,14 +124,11 @@ impl Listener {
 
     /// Reads the next page and goes past it; joins the hub where there is none.
     async fn read(&mut self) -> Result<Vec<u8>, LogError> {
-        let (live, pages) = (self.live.clone(), &mut self.pages);
-        // The reads of listeners are one after the other; commands do not wait for them.
-        let page = {
-            let turn = live.0.reads.acquire().await.map_err(|_| LogError::Closed)?;
-            let page = pages.after(&live, self.at).await?;
-            drop(turn);
-            page
-        };
+        let live = self.live.clone();
+        // One after the other and with rests, so that commands have the log and the processor.
+        let turn = live.0.reads.acquire().await.map_err(|_| LogError::Closed)?;
+        let begun = Instant::now();
+        let page = self.pages.after(&live, self.at).await?;
         let begins = self.pieces.as_ref().map(|_| self.begins);
         let mut bytes = Vec::new();
         for event in &page {
@@ -144,6 +141,11 @@ impl Listener {
                 write(event, &mut bytes);
             }
         }
+        let rest = begun.elapsed() * limits::LISTENER_READ_REST;
+        if rest > Duration::from_millis(1) {
+            sleep(rest).await;
+        }
+        drop(turn);
         let more = page.last().is_some_and(|last| last.position <= self.at);
         match begins {
             // All of it was read, and the rest comes in pieces.

@@ -332,6 +332,28 @@ impl Operation {
         self.json(status, description, schemas::either([row, known]), example)
     }
 
+    /// 200 with one of two values; where the read model lags behind, with what is known.
+    #[must_use]
+    pub fn answers_either<A: ToSchema, B: ToSchema>(
+        self,
+        description: &'static str,
+        example: Value,
+    ) -> Self {
+        self.answers_either_with::<A, B>(StatusCode::OK, description, example)
+    }
+
+    /// The same under another status of success.
+    #[must_use]
+    pub fn answers_either_with<A: ToSchema, B: ToSchema>(
+        mut self,
+        status: StatusCode,
+        description: &'static str,
+        example: Value,
+    ) -> Self {
+        let several = [self.schema_of::<A>(), self.schema_of::<B>(), self.schema_of::<Known>()];
+        self.json(status, description, schemas::either(several), example)
+    }
+
     /// An answer that is no JSON: its media type, and its schema where it has one.
     #[must_use]
     pub fn answers_text(mut self, kind: &'static str, description: &'static str) -> Self {

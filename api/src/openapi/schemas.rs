@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use spark_events::limits;
 use utoipa::ToSchema;
 use utoipa::openapi::example::Example;
-use utoipa::openapi::schema::{AnyOfBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{Object, ObjectBuilder, Ref, RefOr, Schema};
 
 /// What is known of a thing whose row the read model does not show yet.
@@ -44,8 +44,7 @@ pub(crate) fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
 }
 
 /// One or more of several words, with commas between them.
-#[must_use]
-pub fn some_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
+pub(crate) fn some_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
     let one = words.into_iter().collect::<Vec<_>>().join("|");
     ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::String))
@@ -63,9 +62,30 @@ pub(crate) fn number(least: u64, most: Option<u64>) -> Object {
 }
 
 /// `true` or `false`.
-#[must_use]
-pub fn flag() -> Object {
+pub(crate) fn flag() -> Object {
     default(ObjectBuilder::new().schema_type(SchemaType::new(Type::Boolean)).build(), false)
+}
+
+/// `true` or `false`, where neither stands for an absent value.
+pub(crate) fn yes_or_no() -> Object {
+    ObjectBuilder::new().schema_type(SchemaType::new(Type::Boolean)).build()
+}
+
+/// An instant, or how long ago it was.
+pub(crate) fn instant_or_ago() -> RefOr<Schema> {
+    let ago = ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .pattern(Some("^[1-9][0-9]{0,2}(s|m|h|d)$"))
+        .build();
+    either([Schema::Object(instant()).into(), Schema::Object(ago).into()])
+}
+
+/// An instant.
+pub(crate) fn instant() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .build()
 }
 
 /// The same with a value that stands for an absent one.

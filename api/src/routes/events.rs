@@ -38,11 +38,7 @@ pub(crate) fn route(method: &Method) -> Result<Route<'static>, ApiError> {
 }
 
 pub(crate) async fn handle(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let mut allowed = vec![AFTER, "category", "type", "stream", "actor"];
-    allowed.extend(KINDS.map(Kind::as_str));
-    call.query.only(&allowed)?;
-    call.ready_to_read().await?;
-    let filter = filter(call).await?;
+    let filter = filter(call, &[AFTER]).await?;
     let after = after(call).await?;
     Ok(Reply::events(live::listen(&call.app.live, filter, after).await?))
 }
@@ -69,7 +65,13 @@ async fn after(call: &Call<'_>) -> Result<Option<Position>, ApiError> {
     Err(if last.is_some() { bad(message) } else { invalid(AFTER, &message) })
 }
 
-async fn filter(call: &Call<'_>) -> Result<Filter, ApiError> {
+/// Which events are meant. `more` are the other keys that the endpoint takes.
+pub(super) async fn filter(call: &Call<'_>, more: &[&str]) -> Result<Filter, ApiError> {
+    let mut allowed = more.to_vec();
+    allowed.extend(["category", "type", "stream", "actor"]);
+    allowed.extend(KINDS.map(Kind::as_str));
+    call.query.only(&allowed)?;
+    call.ready_to_read().await?;
     let mut categories = call.query.choices("category", &live::categories(), |name| name)?;
     // Who has which key is for those who may list them; see `auth::roles`.
     if call.caller.may(roles::ADMIN).is_err() {

@@ -2,10 +2,12 @@
 //! taking them from a source. `flows/local.rs`: making, changing, pushing. `flows/versions.rs`:
 //! what they were, what differs, what they are made of.
 
-use serde_json::json;
+use serde::Serialize;
 use serde_json::value::RawValue;
+use spark_events::domain::flow::Drift;
 use spark_events::{FlowId, Position};
 use spark_projections::FlowFilter;
+use utoipa::ToSchema;
 use warp::http::Method;
 
 use super::{Segment, not_allowed, operation_ids, tasks, text};
@@ -83,6 +85,8 @@ pub(crate) fn route<'a>(
         ([], &Method::POST) => FlowRoute::Create,
         ([], _) => return not_allowed(method, "GET, HEAD, POST"),
         (["sync"], &Method::POST) => FlowRoute::Sync,
+        // What is a word of ours in a path names no flow; such a flow has its id.
+        (["sync"], _) => return not_allowed(method, "POST"),
         ([id], &Method::GET) => FlowRoute::Get(text(id)?),
         ([id], &Method::PATCH | &Method::PUT) => FlowRoute::Update(text(id)?),
         ([id], &Method::DELETE) => FlowRoute::Delete(text(id)?),
@@ -121,7 +125,8 @@ pub(crate) async fn handle(route: FlowRoute<'_>, call: &Call<'_>) -> Result<Repl
             let id = read::flow_id(app, &id).await?;
             let without = (!whole).then_some(DEFINITION);
             let flow = read::flow(app, id).await?;
-            Reply::ok(&shown::row(app, &flow, Large::Loaded, without).await?)
+            let row = shown::row(app, &flow, Large::Loaded, without).await?;
+            Ok(Reply::ok(&row)?.of(flow.revision))
         }
         FlowRoute::Delete(id) => {
             let who = call.action()?;
@@ -134,12 +139,21 @@ pub(crate) async fn handle(route: FlowRoute<'_>, call: &Call<'_>) -> Result<Repl
     }
 }
 
+/// A flow compared with what its source has now.
+#[derive(Serialize, ToSchema)]
+struct Checked {
+    id: FlowId,
+    drifted: bool,
+    /// What differs, since when.
+    drift: Option<Drift>,
+}
+
 /// Compares a flow with what its source has now. Drift is an answer, not an error.
 async fn check(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
     call.action()?;
     let id = read::flow_id(call.app, id).await?;
     let drift = call.app.spark.check_flow(id).await?;
-    Reply::ok(&json!({ "id": id, "drifted": drift.is_some(), "drift": drift }))
+    Reply::ok(&Checked { id, drifted: drift.is_some(), drift })
 }
 
 async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {

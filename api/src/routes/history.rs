@@ -39,6 +39,8 @@ pub enum Kind {
     Worker,
     /// An API key.
     Key,
+    /// An alert.
+    Alert,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Self::Source => "source",
             Self::Worker => "worker",
             Self::Key => "key",
+            Self::Alert => "alert",
         }
     }
 }
@@ -83,12 +86,13 @@ impl FromStr for Kind {
             "source" | "sources" => Self::Source,
             "worker" | "workers" => Self::Worker,
             "key" | "keys" => Self::Key,
+            "alert" | "alerts" => Self::Alert,
             _ => return Err(()),
         })
     }
 }
 
-pub(super) mod openapi;
+pub(crate) mod openapi;
 
 operation_ids!(HistoryRoute<'_> {
     Self { .. } => "readHistory",

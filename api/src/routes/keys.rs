@@ -93,7 +93,8 @@ pub(crate) async fn handle(route: KeyRoute<'_>, call: &Call<'_>) -> Result<Reply
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::key_id(app, &id).await?;
-            Reply::ok(&fresh(app, read::key(app, id).await?))
+            let row = fresh(app, read::key(app, id).await?);
+            Ok(Reply::ok(&row)?.of(row.revision))
         }
         KeyRoute::Revoke(id) => {
             let who = call.action()?;

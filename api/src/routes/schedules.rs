@@ -1,14 +1,14 @@
 //! Schedules: when flows are run, with which input.
 
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use spark_actors::Triggered;
 use spark_events::domain::overlap::Overlap;
 use spark_events::domain::schedule::ScheduleStatus;
 use spark_events::domain::task::Trigger;
-use spark_events::{Position, ScheduleId};
+use spark_events::{Position, ScheduleId, TaskId};
 use spark_projections::{ScheduleFilter, ScheduleRow};
+use utoipa::ToSchema;
 use warp::http::Method;
 
 use super::tasks::{self, NewTaskRow};
@@ -93,6 +93,7 @@ pub(crate) fn route<'a>(
         ([], &Method::POST) => ScheduleRoute::Create,
         ([], _) => return not_allowed(method, "GET, HEAD, POST"),
         (["preview"], &Method::POST) => ScheduleRoute::Preview,
+        (["preview"], _) => return not_allowed(method, "POST"),
         ([id], &Method::GET) => ScheduleRoute::Get(text(id)?),
         ([id], &Method::DELETE) => ScheduleRoute::Delete(text(id)?),
         ([id], &Method::PATCH) => ScheduleRoute::Patch(text(id)?),
@@ -119,13 +120,22 @@ pub(crate) fn route<'a>(
 }
 
 /// Start a task of a schedule now.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TriggerNow)]
 pub struct TriggerBody {
     /// What happens while another task is open; it starts beside it when absent.
     pub overlap: Option<Overlap>,
     /// Why.
     pub reason: Option<String>,
+}
+
+/// A start that waits for its turn.
+#[derive(Serialize, ToSchema)]
+struct Waits {
+    /// The task that will be made.
+    task_id: TaskId,
+    waits: bool,
 }
 
 pub(crate) async fn handle(route: ScheduleRoute<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -138,7 +148,9 @@ pub(crate) async fn handle(route: ScheduleRoute<'_>, call: &Call<'_>) -> Result<
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::schedule_id(app, &id).await?;
-            Reply::ok(&show(call, read::schedule(app, id).await?).await?)
+            let row = read::schedule(app, id).await?;
+            let revision = row.revision;
+            Ok(Reply::ok(&show(call, row).await?)?.of(revision))
         }
         ScheduleRoute::Next(id) => preview::next(call, &id).await,
         ScheduleRoute::Pause(id) => {
@@ -217,8 +229,7 @@ async fn trigger(call: &Call<'_>, text: &str) -> Result<Reply, ApiError> {
     let Triggered { task_id, waits } = done.value;
     if waits {
         // There is no task yet: it is made when what is open has ended.
-        let waits = json!({ "task_id": task_id, "waits": true });
-        return Ok(Reply::ok(&waits)?.at(done.position).as_accepted());
+        return Ok(Reply::ok(&Waits { task_id, waits })?.at(done.position).as_accepted());
     }
     let known = NewTaskRow::new(task_id, Trigger::ScheduleTriggered { schedule_id }, call);
     let row = tasks::row_at(call, task_id, done.position).await;

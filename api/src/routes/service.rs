@@ -15,6 +15,7 @@ use warp::http::Method;
 use super::{not_allowed, operation_ids};
 use crate::call::Call;
 use crate::error::ApiError;
+use crate::metrics;
 use crate::read::{self, ReadsHealth};
 use crate::reply::{Reply, rfc3339};
 
@@ -34,6 +35,8 @@ pub enum ServiceRoute {
     Ready,
     /// Everything an operator asks first.
     Health,
+    /// How the process is doing, in numbers.
+    Metrics,
     /// Whose key this is.
     WhoAmI,
     /// The document that describes this API.
@@ -49,6 +52,7 @@ operation_ids!(ServiceRoute {
     Self::Live => "isAlive",
     Self::Ready => "isReady",
     Self::Health => "health",
+    Self::Metrics => "metrics",
     Self::WhoAmI => "whoAmI",
     Self::OpenApi => "openApi",
     Self::Docs(DocsFile::Page) => "docs",
@@ -62,6 +66,7 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
         ["livez"] => ServiceRoute::Live,
         ["readyz"] => ServiceRoute::Ready,
         ["health"] => ServiceRoute::Health,
+        ["metrics"] => ServiceRoute::Metrics,
         ["whoami"] => ServiceRoute::WhoAmI,
         ["openapi.json"] => ServiceRoute::OpenApi,
         ["docs"] => ServiceRoute::Docs(DocsFile::Page),
@@ -76,15 +81,18 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
 }
 
 /// Where things are.
-const LINKS: [(&str, &str); 14] = [
+const LINKS: &[(&str, &str)] = &[
     ("sources", "/sources"),
     ("flows", "/flows"),
     ("schedules", "/schedules"),
     ("tasks", "/tasks"),
     ("workers", "/workers"),
     ("keys", "/keys"),
+    ("alerts", "/alerts"),
     ("whoami", "/whoami"),
     ("events", "/events"),
+    ("log", "/log"),
+    ("metrics", "/metrics"),
     ("history", "/history/{kind}/{id}"),
     ("openapi", "/openapi.json"),
     ("docs", "/docs"),
@@ -128,7 +136,7 @@ struct Health {
     actors: SparkHealth,
 }
 
-pub(crate) fn handle(route: ServiceRoute, call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(crate) async fn handle(route: ServiceRoute, call: &Call<'_>) -> Result<Reply, ApiError> {
     // Probes come with keys of their own at some platforms; they are no concern of ours.
     match route {
         ServiceRoute::Root => {
@@ -141,6 +149,10 @@ pub(crate) fn handle(route: ServiceRoute, call: &Call<'_>) -> Result<Reply, ApiE
             Some(reason) => Err(DispatchError::Unavailable { reason }.into()),
         },
         ServiceRoute::Health => health(call),
+        ServiceRoute::Metrics => {
+            let text = call.app.metrics.text(call.app).await?;
+            Ok(Reply::file(metrics::MEDIA_TYPE, text.into()))
+        }
         ServiceRoute::WhoAmI => {
             call.query.only(&[])?;
             Reply::ok(&WhoAmI {
@@ -162,7 +174,7 @@ fn about(call: &Call<'_>) -> About {
         status: "online",
         version: call.app.version,
         server_time: call.app.now(),
-        links: LINKS.map(|(name, path)| (name, format!("/api/v1{path}"))).into(),
+        links: LINKS.iter().map(|(name, path)| (*name, format!("/api/v1{path}"))).collect(),
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn route<'a>(
         ([], &Method::POST) => SourceRoute::Add,
         ([], _) => return not_allowed(method, "GET, HEAD, POST"),
         (["reseal"], &Method::POST) => SourceRoute::Reseal,
+        (["reseal"], _) => return not_allowed(method, "POST"),
         ([id], &Method::GET) => SourceRoute::Get(text(id)?),
         ([id], &Method::PATCH) => SourceRoute::Update(text(id)?),
         ([id], &Method::DELETE) => SourceRoute::Remove(text(id)?),
@@ -84,8 +85,9 @@ pub(crate) fn route<'a>(
 }
 
 /// Connect a source. Has no `Debug`, because of the key.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewSource)]
 pub struct AddBody {
     /// Its name; host and port when absent.
     pub name: Option<String>,
@@ -108,8 +110,9 @@ pub struct AddBody {
 }
 
 /// Change a source. What is absent stays. Has no `Debug`, because of the key.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SourceChanges)]
 pub struct UpdateBody {
     /// New name.
     pub name: Option<String>,
@@ -117,6 +120,7 @@ pub struct UpdateBody {
     pub url: Option<String>,
     /// New API key; `null` takes it away.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub api_key: Option<Option<String>>,
     /// New limit of runs at once.
     pub runs_max: Option<u32>,
@@ -243,7 +247,8 @@ pub(crate) async fn handle(route: SourceRoute<'_>, call: &Call<'_>) -> Result<Re
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::source_id(app, &id).await?;
-            Reply::ok(&read::source(app, id).await?)
+            let row = read::source(app, id).await?;
+            Ok(Reply::ok(&row)?.of(row.revision))
         }
         SourceRoute::Update(id) => {
             call.query.only(&[])?;

@@ -76,6 +76,7 @@ pub(crate) fn route<'a>(
         ([], &Method::POST) => TaskRoute::Create,
         ([], _) => return not_allowed(method, "GET, HEAD, POST"),
         (["bulk"], &Method::POST) => TaskRoute::Bulk,
+        (["bulk"], _) => return not_allowed(method, "POST"),
         ([id], &Method::GET) => TaskRoute::Get(text(id)?),
         ([id, "wait"], &Method::GET) => TaskRoute::Wait(text(id)?),
         ([id, "log"], &Method::GET) => TaskRoute::Log(text(id)?),
@@ -91,8 +92,9 @@ pub(crate) fn route<'a>(
 }
 
 /// Run a flow once.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Run)]
 pub struct RunBody {
     /// The flow's id, a prefix of it, or its name; only where the path does not name it.
     pub flow: Option<String>,
@@ -152,7 +154,8 @@ impl TryFrom<RunBody> for RunOptions {
 }
 
 /// A new task as far as it is known without the read model, in the words of its row.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = NewTask)]
 pub(crate) struct NewTaskRow {
     id: TaskId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,6 +168,7 @@ pub(crate) struct NewTaskRow {
     status: TaskStatus,
     attempts: u32,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
@@ -201,8 +205,11 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::task_id(app, &id).await?;
-            let row = show(call, read::task(app, id).await?).await?;
-            Reply::ok(&shown::with(&row, "trace_id", &trace_of(call, id).await?)?)
+            let task = read::task(app, id).await?;
+            let revision = task.task.revision;
+            let row = show(call, task).await?;
+            let row = shown::with(&row, "trace_id", &trace_of(call, id).await?)?;
+            Ok(Reply::ok(&row)?.of(revision))
         }
         TaskRoute::Wait(id) => {
             call.query.only(&["timeout_ms", "after_revision"])?;

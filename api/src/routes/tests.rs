@@ -2,6 +2,7 @@
 
 use super::flows::FlowRoute as F;
 use super::history::{HistoryRoute, Kind};
+use super::log::LogRoute as L;
 use super::schedules::ScheduleRoute as S;
 use super::service::ServiceRoute as V;
 use super::sources::SourceRoute as O;
@@ -30,7 +31,6 @@ fn table() -> Vec<(&'static str, Route<'static>)> {
         ("GET /sources/a/flows", Route::Sources(O::Flows(id()))),
         ("GET /flows", Route::Flows(F::List)),
         ("POST /flows/sync", Route::Flows(F::Sync)),
-        ("GET /flows/sync", Route::Flows(F::Get("sync".into()))),
         ("GET /flows/a", Route::Flows(F::Get(id()))),
         ("DELETE /flows/a", Route::Flows(F::Delete(id()))),
         ("POST /flows/a/run", Route::Flows(F::Run(id()))),
@@ -54,6 +54,9 @@ fn table() -> Vec<(&'static str, Route<'static>)> {
         ("DELETE /tasks/a", Route::Tasks(T::Delete(id()))),
         ("GET /history/task/a", Route::History(HistoryRoute { kind: Kind::Task, id: id() })),
         ("GET /history/flows/a", Route::History(HistoryRoute { kind: Kind::Flow, id: id() })),
+        ("GET /log", Route::Log(L::List)),
+        ("GET /log/head", Route::Log(L::Head)),
+        ("GET /log/7", Route::Log(L::Get(7))),
         ("GET /workers", Route::Workers(W::List)),
         ("GET /workers/a", Route::Workers(W::Get(id()))),
     ]
@@ -118,6 +121,10 @@ fn other_paths_and_methods_are_refused() {
         ("PUT", "/api/v1/sources", "SPK-1010"),
         ("POST", "/api/v1/flows/a", "SPK-1010"),
         ("GET", "/api/v1/flows/a/run", "SPK-1010"),
+        ("GET", "/api/v1/flows/sync", "SPK-1010"),
+        ("GET", "/api/v1/schedules/preview", "SPK-1010"),
+        ("DELETE", "/api/v1/tasks/bulk", "SPK-1010"),
+        ("PATCH", "/api/v1/sources/reseal", "SPK-1010"),
         ("PUT", "/api/v1/tasks/a", "SPK-1010"),
         ("POST", "/api/v1/history/task/a", "SPK-1010"),
         ("BREW", "/api/v1/workers", "SPK-1010"),

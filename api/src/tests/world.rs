@@ -18,7 +18,7 @@ use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::Incoming;
 use crate::openapi::tests::conform;
-use crate::{App, AuthKeys, Live};
+use crate::{App, AuthKeys, Live, Metrics};
 
 pub(crate) const KEY: &str = "test-key";
 
@@ -117,13 +117,16 @@ async fn app(dir: &tempfile::TempDir, log: SharedLog) -> Arc<App> {
         clock: Arc::new(SystemClock),
         data_dir: dir.path().to_owned(),
         worker_slots: 4,
+        worker_lost_after: std::time::Duration::from_secs(30),
         probe_every: std::time::Duration::from_secs(60),
         hostname: "test".to_owned(),
     });
     let spark = spark.await.unwrap();
     let projections = Projections::start(dir.path().join("reads.db"), log).unwrap();
     let live = Live::new(Arc::clone(spark.log()));
-    let app = App { spark, projections, live, keys: AuthKeys::local(KEY), version: "0.0.0" };
+    let metrics = Metrics::new(Vec::new(), false, "0.0.0");
+    let keys = AuthKeys::local(KEY);
+    let app = App { spark, projections, live, metrics, keys, version: "0.0.0" };
     let head = app.spark.log().head().await.unwrap();
     app.wait_for(head).await.unwrap();
     Arc::new(app)

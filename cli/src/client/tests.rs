@@ -42,6 +42,7 @@ impl Canned {
             server: self.url.clone(),
             key: key.map(str::to_owned),
             no_key: "none is in /data/api-key".into(),
+            is_here: false,
             reason: Some("because\nwe can".into()),
         })
         .unwrap()

@@ -29,6 +29,9 @@ enum Kind {
     /// An API key
     #[value(alias = "keys")]
     Key,
+    /// An alert
+    #[value(alias = "alerts")]
+    Alert,
 }
 
 /// Name one stream.
@@ -38,7 +41,7 @@ enum Kind {
   automagik history task 0193a7b4-1c2d --time iso
   automagik history source dev -o jsonl")]
 pub(crate) struct History {
-    /// task, schedule, flow, source, worker or key
+    /// task, schedule, flow, source, worker, key or alert
     #[arg(hide_possible_values = true)]
     kind: Kind,
     /// Its name, its id, or the start of its id
@@ -57,6 +60,7 @@ pub(crate) async fn run(history: History, context: &Context<'_>) -> Result<Exit>
         Kind::Source => "source",
         Kind::Worker => "worker",
         Kind::Key => "key",
+        Kind::Alert => "alert",
     };
     let path = ["history", kind, &history.id];
     let Context { client, out } = context;

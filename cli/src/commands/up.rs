@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use spark_actors::{Spark, SparkConfig};
-use spark_api::{App, AuthKeys, Live};
+use spark_actors::{OtlpConfig, Spark, SparkConfig};
+use spark_api::{App, AuthKeys, Live, Metrics};
 use spark_events::limits::{
-    LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_SLOTS_DEFAULT,
+    LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_LOST_AFTER_MS_MAX,
+    WORKER_LOST_AFTER_MS_MIN, WORKER_SLOTS_DEFAULT, WORKER_SLOTS_MAX,
 };
 use spark_events::log::embedded::EmbeddedLog;
 use spark_events::{SharedClock, SharedLog, SystemClock};
@@ -23,12 +24,13 @@ use tokio::time::Instant;
 use crate::args::{Global, env};
 use crate::exit::{Exit, Trouble};
 use crate::home::{Home, ServerFile};
+use crate::logs::LogOptions;
 use crate::output::Out;
 
 mod banner;
 mod langflow;
 mod listen;
-mod lock;
+pub(crate) mod lock;
 pub(crate) mod signals;
 
 use banner::{Banner, LangFlowPlan};
@@ -66,8 +68,17 @@ pub(crate) struct Up {
     langflow_api_key: Option<String>,
     /// Runs at once, over all sources
     #[arg(long, value_name = "N", default_value_t = WORKER_SLOTS_DEFAULT,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKER_SLOTS_MAX)))]
     slots: u32,
+    /// Make no calls in this process; tasks wait for workers:
+    /// automagik worker start
+    #[arg(long, conflicts_with = "slots")]
+    no_worker: bool,
+    /// The silence after which a worker in another process is lost
+    /// [default: 30s]
+    #[arg(long, value_name = "TIME", env = "AUTOMAGIK_WORKER_LOST_AFTER", hide_env_values = true,
+          value_parser = worker_lost_after, default_value = "30s", hide_default_value = true)]
+    worker_lost_after: Duration,
     /// How often synced flows are compared with what their sources have, or
     /// never [default: 5m]
     #[arg(long, value_name = "TIME", env = "AUTOMAGIK_DRIFT_EVERY", hide_env_values = true,
@@ -77,6 +88,12 @@ pub(crate) struct Up {
     #[arg(long, value_name = "EVERY", env = "AUTOMAGIK_PROBE_EVERY", hide_env_values = true,
           value_parser = probe_every, default_value = "1m", hide_default_value = true)]
     probe_every: Duration,
+    /// Let everybody read /metrics, without a key
+    #[arg(long, env = "AUTOMAGIK_OPEN_METRICS", hide_env_values = true,
+          value_parser = clap::builder::FalseyValueParser::new())]
+    open_metrics: bool,
+    #[command(flatten)]
+    logs: LogOptions,
 }
 
 /// A time, or never.
@@ -88,6 +105,17 @@ fn parse_drift_every(text: &str) -> Result<DriftEvery, String> {
         return Ok(DriftEvery(None));
     }
     crate::args::parse_duration(text).map(|every| DriftEvery(Some(every)))
+}
+
+/// The silence after which a worker is lost.
+fn worker_lost_after(text: &str) -> Result<Duration, String> {
+    let silence = humantime::parse_duration(text.trim()).map_err(|error| error.to_string())?;
+    let bounds = Duration::from_millis(WORKER_LOST_AFTER_MS_MIN)
+        ..=Duration::from_millis(WORKER_LOST_AFTER_MS_MAX);
+    if !bounds.contains(&silence) {
+        return Err("it must be from 2s to 10m".to_owned());
+    }
+    Ok(silence)
 }
 
 /// A pause between two probes of a source.
@@ -138,7 +166,7 @@ struct Server {
 /// Starts the server, and ends it in order when it is told to.
 pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let begun = Instant::now();
-    start_tracing(out);
+    up.logs.start(out);
     private_files();
     let home = global.home();
     home.create()?;
@@ -150,6 +178,11 @@ pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let given_key = global.given_key();
     let drift_every = up.drift_every;
     let server = start(up, home, lock, listener, given_key.clone()).await?;
+    match OtlpConfig::from_env(env, env!("CARGO_PKG_VERSION")) {
+        Ok(Some(traces)) => server.spark.export_traces(traces),
+        Ok(None) => {}
+        Err(error) => out.note(&error.to_string()),
+    }
     if let Some(DriftEvery(every)) = drift_every {
         server.spark.set_drift_every(every);
     }
@@ -200,7 +233,8 @@ async fn start(
         log: Arc::clone(&log),
         clock,
         data_dir: home.dir().to_owned(),
-        worker_slots: up.slots,
+        worker_slots: if up.no_worker { 0 } else { up.slots },
+        worker_lost_after: up.worker_lost_after,
         probe_every: up.probe_every,
         hostname: hostname(),
     };
@@ -214,6 +248,11 @@ async fn start(
         spark: spark.clone(),
         projections: projections.clone(),
         live: Live::new(Arc::clone(&log)),
+        metrics: Metrics::new(
+            vec![("log", home.events()), ("read_models", home.reads())],
+            up.open_metrics,
+            env!("CARGO_PKG_VERSION"),
+        ),
         keys: AuthKeys::local(&key),
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -251,7 +290,12 @@ async fn stop(server: Server, out: &Out) {
     }
 }
 
-fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Trouble {
+/// A file that the server cannot be started with.
+pub(crate) fn unusable(
+    what: &str,
+    path: &std::path::Path,
+    error: &dyn std::error::Error,
+) -> Trouble {
     let mut trouble =
         Trouble::new(Exit::Failed, format!("cannot open the {what} {}", path.display()));
     let mut cause = Some(error);
@@ -260,26 +304,6 @@ fn unusable(what: &str, path: &std::path::Path, error: &dyn std::error::Error) -
         cause = inner.source();
     }
     trouble
-}
-
-/// Logs go to standard error, tersely. `RUST_LOG` beats `AUTOMAGIK_LOG_LEVEL` beats our default.
-pub(crate) fn start_tracing(out: &Out) {
-    let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].into_iter().find_map(env);
-    let own = "warn,automagik=info,spark_events=info,spark_actors=info,spark_projections=info,spark_api=info";
-    let wished = named.unwrap_or_else(|| own.to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(&wished);
-    if filter.is_err() {
-        out.note(&format!("the log level {wished:?} cannot be read; taking the usual one"));
-    }
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(own));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(out.stderr_color())
-        .compact()
-        .finish();
-    // Set already only in tests that start two servers in one process.
-    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// Every file that this process makes from now on is its owner's alone.

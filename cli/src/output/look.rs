@@ -61,11 +61,12 @@ impl Paint {
     pub(crate) fn of_status(status: &str) -> Self {
         // What stands in brackets behind a status says more of it and changes no colour.
         match status.split(" (").next().unwrap_or(status) {
-            "completed" | "active" | "up" | "ok" | "success" | "healthy" | "fired" => Self::Good,
+            "completed" | "active" | "up" | "ok" | "success" | "healthy" | "fired" | "enabled"
+            | "delivered" => Self::Good,
             "running" | "waiting" | "pending" | "paused" | "degraded" | "skipped" | "drifted"
             | "edited" | "local" => Self::Watch,
             "failed" | "down" | "lost" | "error" | "unhealthy" | "missed" => Self::Bad,
-            "cancelled" | "stopped" | "removed" | "deleted" => Self::Faint,
+            "cancelled" | "stopped" | "removed" | "deleted" | "disabled" | "dropped" => Self::Faint,
             _ => Self::Plain,
         }
     }

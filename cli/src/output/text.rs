@@ -105,6 +105,20 @@ pub(crate) fn short_id(id: &str, among: &[&str], all: bool) -> String {
     id.get(..length).unwrap_or(id).to_owned()
 }
 
+/// A number of bytes as people read it.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let (mut whole, mut rest) = (bytes, 0);
+    while whole >= 1024 && unit + 1 < UNITS.len() {
+        (whole, rest, unit) = (whole / 1024, whole % 1024, unit + 1);
+    }
+    if unit == 0 || whole >= 10 {
+        return format!("{whole} {}", UNITS[unit]);
+    }
+    format!("{whole}.{} {}", rest * 10 / 1024, UNITS[unit])
+}
+
 /// Those of `known` that may have been meant, best first.
 pub(crate) fn near_misses<'a>(typed: &str, known: &[&'a str]) -> Vec<&'a str> {
     const FAR: f64 = 0.75;
@@ -149,6 +163,21 @@ mod tests {
     fn no_text_can_move_the_cursor() {
         assert_eq!(one_line("a\u{1b}[31mred\nb"), "a [31mred b");
         assert_eq!(harmless("a\u{1b}[2Jb\nc\td"), "a[2Jb\nc    d");
+    }
+
+    #[test]
+    fn bytes_are_shown_in_the_unit_that_fits() {
+        let table = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (10 * 1024 + 900, "10 KiB"),
+            (5 * 1024 * 1024, "5.0 MiB"),
+        ];
+        for (number, expected) in table {
+            assert_eq!(bytes(number), expected);
+        }
     }
 
     #[test]

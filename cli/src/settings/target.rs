@@ -39,17 +39,20 @@ pub(crate) fn choose(
         );
         None
     });
-    Ok(Target { server: url, key, no_key, reason })
+    let is_here = is_own(&url, running.as_deref());
+    Ok(Target { server: url, key, no_key, is_here, reason })
 }
 
 /// Whether the key of the data directory may go to this address: it is where the directory's own
 /// server listens, or an address of this machine that was named.
 fn is_beside(url: &str, running: Option<&str>) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    let is_own = running
-        .and_then(|own| Url::parse(own).ok())
-        .is_some_and(|own| own.origin() == url.origin());
-    is_own || is_local(&url)
+    is_own(url, running) || Url::parse(url).is_ok_and(|url| is_local(&url))
+}
+
+/// Whether this is where the directory's own server listens.
+fn is_own(url: &str, running: Option<&str>) -> bool {
+    let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
+    running.and_then(origin).is_some_and(|own| Some(own) == origin(url))
 }
 
 /// Whether an address is this machine itself.

@@ -63,11 +63,12 @@ fn below(event: &Value, look: &Look) -> Vec<String> {
     lines.map(|line| crate::output::text::one_line(&line)).collect()
 }
 
-fn paint_of(kind: &str) -> Paint {
+/// The colour of an event of this type.
+pub(super) fn paint_of(kind: &str) -> Paint {
     let end = kind.rsplit('.').next().unwrap_or(kind);
     match end {
-        "completed" | "resumed" | "released" | "fired" | "backfilled" => Paint::Good,
-        "failed" | "attempt_failed" | "lost" => Paint::Bad,
+        "completed" | "resumed" | "released" | "fired" | "backfilled" | "delivered" => Paint::Good,
+        "failed" | "attempt_failed" | "delivery_failed" | "lost" => Paint::Bad,
         "skipped" | "buffered" | "trigger_dropped" | "paused" | "retry_scheduled"
         | "cancel_requested" => Paint::Watch,
         _ => Paint::Plain,
@@ -98,7 +99,7 @@ fn rank(name: &str) -> u8 {
         "name" | "attempt" | "attempts" | "due_at" | "first_due_at" | "count" | "number"
         | "changed" | "origin" => 0,
         "failure" | "reason" | "why" | "recurrence" | "timetable" | "input" | "url" | "due"
-        | "from" | "to" => 1,
+        | "from" | "to" | "body" | "error" => 1,
         "task_id" | "output" | "next_due_at" | "not_before" | "delay_ms" | "duration_ms" => 2,
         _ => 3,
     }
@@ -108,6 +109,10 @@ fn part(name: &str, value: &Value, look: &Look) -> Option<String> {
     let label = name.replace('_', " ");
     match value {
         Value::Null => None,
+        // A message of an alert: its title says what it is about.
+        Value::Object(_) if name == "body" && pick(value, &["data.title"]).is_some() => {
+            text(value, &["data.title"]).map(|title| cut(&title, 60))
+        }
         Value::String(text) if text.is_empty() => None,
         Value::String(text) if name.ends_with("_at") || name == "not_before" => {
             Some(format!("{label} {}", time::show(text, moment(look), look.now)))

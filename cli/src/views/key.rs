@@ -44,7 +44,6 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         .add("id", text_or_dash(row, &["id"]))
         .add("role", text_or_dash(row, &["role"]))
         .status("status", &text_or_dash(row, &["status"]))
-        .maybe("secret", text(row, &["secret"]))
         .maybe("ends in", text(row, &["hint"]));
     let at = |place: &str| pick(row, &[place]).map(|at| look.when_exact(Some(at)));
     details
@@ -54,7 +53,12 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         .maybe("revoked", at("revoked_at"))
         .maybe("revoked by", text(row, &["revoked_by"]))
         .maybe("reason", text(row, &["reason"]));
-    details.render(look)
+    let mut page = details.render(look);
+    // On a line of its own, whole, because it is there to be copied.
+    if let Some(secret) = text(row, &["secret"]) {
+        page += &format!("\nsecret, shown this once:\n{secret}\n");
+    }
+    page
 }
 
 /// The key that a command sends.

@@ -168,7 +168,16 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
             key::list(&list(vec![api_key("ci", "active"), api_key(LONG, "revoked")]), look),
         ),
         ("key show", key::show(&api_key("ci", "revoked"), look)),
+        ("key create", {
+            let mut made = api_key("ci", "active");
+            made["secret"] = json!(format!("sk-spark-{}", "0".repeat(64)));
+            key::show(&made, look)
+        }),
         ("key whoami", key::whoami(&json!({"name": "ci", "role": "viewer", "id": TASK}), look)),
+        ("alert list", alert::list(&list(vec![alert_row("on-call"), alert_row(LONG)]), look)),
+        ("alert show", alert::show(&alert_row("on-call"), look)),
+        ("alert deliveries", alert::deliveries(&list(vec![delivery()]), look)),
+        ("alert test", alert::sent(&refused_test(), look)),
         ("status", status::show(&health, "http://127.0.0.1:8888", look)),
         ("history", history::list(&list(events()), look)),
     ]
@@ -323,4 +332,27 @@ fn an_output_is_shown_as_it_is_but_harmless_on_a_terminal() {
 fn a_failure_without_a_remedy_gets_the_one_of_its_class() {
     let page = task::attempts(&failed_task(), &plain());
     assert!(page.contains("remedy") && page.contains("open the flow in"), "{page}");
+}
+
+fn alert_row(name: &str) -> Value {
+    json!({"id": TASK, "name": name, "url": "https://example.org/hook?***", "status": "enabled",
+        "kinds": ["task_failed", "source_down"], "schedule_id": TASK, "schedule_name": "nightly",
+        "waiting": 1, "delivered": 12, "failed": 0,
+        "last_delivered_at": "2026-03-01T11:00:00Z", "last_failed_at": "2026-03-01T11:59:00Z",
+        "last_error": "the receiver answered 503",
+        "previous_secret_until": "2026-03-02T12:00:00Z", "created_at": "2026-03-01T10:00:00Z"})
+}
+
+fn delivery() -> Value {
+    json!({"id": TASK, "kind": "task_failed", "count": 1, "status": "waiting",
+        "title": "schedule nightly (flow report) failed after 4 attempts: component: no such tool",
+        "raised_at": "2026-03-01T11:58:00Z", "next_attempt_at": "2026-03-01T12:03:00Z",
+        "attempts": [{"attempt": 1, "at": "2026-03-01T11:58:01Z", "delivered": false,
+            "status": 503, "duration_ms": 12, "answer": "busy", "error": "the receiver answered 503"}]})
+}
+
+fn refused_test() -> Value {
+    json!({"message_id": TASK, "delivered": false, "status": 401, "duration_ms": 12,
+        "answer": "bad\nsignature", "error": "the receiver answered 401",
+        "remedy": "the receiver refuses it: compare the secret there with this alert's"})
 }

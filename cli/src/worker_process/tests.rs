@@ -36,7 +36,7 @@ impl Stage {
         let url = server.url.clone();
         let find = move || {
             let (server, key) = (url.clone(), Some("k".to_owned()));
-            Ok(Target { server, key, no_key: String::new(), reason: None })
+            Ok(Target { server, key, no_key: String::new(), is_here: false, reason: None })
         };
         let (stop, stopped) = watch::channel(false);
         let place = Place::take(&Home::new(Some(dir.path())), "w").unwrap();

@@ -226,6 +226,9 @@ fn samples() -> Vec<(&'static str, Value)> {
             "key.created",
             json!({ "name": "ci", "role": "operator", "secret_hash": "ab", "hint": "f00d" }),
         ),
+        ("request.begun", json!({ "hash": "ab", "at": AT })),
+        ("request.answered", json!({ "status": 201, "answer": { "id": UUID }, "position": 7 })),
+        ("request.refused", json!({})),
         ("key.used", json!({ "at": AT })),
         ("key.revoked", json!({ "at": AT })),
         (
@@ -287,6 +290,7 @@ fn types() -> Vec<(&'static str, u16)> {
         FlowEvent::TYPES,
         WorkerEvent::TYPES,
         ApiKeyEvent::TYPES,
+        RequestEvent::TYPES,
         AlertEvent::TYPES,
     ]
     .concat()
@@ -309,6 +313,7 @@ fn round_trip(name: &str, version: u16, data: &[u8]) -> Value {
         "flow" => again::<FlowEvent>,
         "worker" => again::<WorkerEvent>,
         "key" => again::<ApiKeyEvent>,
+        "request" => again::<RequestEvent>,
         "alert" => again::<AlertEvent>,
         other => panic!("no aggregate {other}"),
     };

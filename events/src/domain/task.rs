@@ -22,6 +22,7 @@ mod command;
 mod deadlines;
 mod events;
 mod evolve;
+mod hand_over;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ mod tests;
 pub use command::*;
 pub use deadlines::TimeLimits;
 pub use events::*;
+pub use hand_over::{HandOver, WorkerEnd};
 pub use spec::*;
 
 /// The current attempt of a running task.

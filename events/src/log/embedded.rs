@@ -20,6 +20,7 @@ use crate::limits::{
     LOG_QUEUE_MAX, READ_EVENTS_MAX, SUBSCRIPTION_BATCH_BYTES_MAX, SUBSCRIPTION_BATCH_EVENTS_MAX,
 };
 
+mod file;
 mod group;
 mod reader;
 mod schema;
@@ -27,6 +28,7 @@ mod streams;
 mod tail;
 mod writer;
 
+pub use file::{LogFacts, LogFile, TypeCount};
 use reader::Readers;
 use tail::Tail;
 use writer::{Append, Job, Writer};

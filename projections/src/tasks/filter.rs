@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use spark_events::domain::failure::FailureClass;
 use spark_events::domain::task::TaskStatus;
-use spark_events::{FlowId, ScheduleId, SourceId, Timestamp};
+use spark_events::{FlowId, ScheduleId, SourceId, Timestamp, WorkerId};
 
 use super::rows::TRIGGERS;
 use super::schema::{DELETED, TIMES_MICROS};
@@ -24,6 +24,8 @@ pub struct TaskFilter {
     pub source_id: Option<SourceId>,
     /// Of this schedule.
     pub schedule_id: Option<ScheduleId>,
+    /// Whose last attempt this worker made, or makes now.
+    pub worker_id: Option<WorkerId>,
     /// Made for this reason: `manual`, `occurrence`, `schedule_triggered`, `retry_of` or
     /// `backfill`.
     pub trigger: Option<&'static str>,
@@ -80,6 +82,8 @@ pub(super) struct Narrowed {
     pub(super) ids: Vec<(&'static str, i64)>,
     /// The failure's class.
     pub(super) class: Option<i64>,
+    /// The worker's number.
+    pub(super) worker: Option<i64>,
     /// The instants in microseconds, with the range of `seq` outside of which no task has them.
     pub(super) times: Times,
     /// The words, as the index of texts is asked for them.
@@ -119,6 +123,7 @@ impl TaskFilter {
             any_shelf: self.statuses.is_empty() && self.include_deleted,
             ids: Vec::new(),
             class: self.class.map(class_number),
+            worker: None,
             times: Times::of(conn, self.since, self.until)?,
             words: self.text.as_deref().map(search_expression).transpose()?,
         };
@@ -127,6 +132,9 @@ impl TaskFilter {
                 // No schedule is counted as schedule 0, so what is unknown must be something else.
                 narrowed.ids.push((column, stored_ref(conn, id)?.unwrap_or(-1)));
             }
+        }
+        if let Some(worker) = self.worker_id {
+            narrowed.worker = Some(stored_ref(conn, worker.0)?.unwrap_or(-1));
         }
         if let Some(number) = trigger {
             let number = number.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1);
@@ -184,13 +192,18 @@ impl Narrowed {
     /// Whether the kept counts know how many tasks fit.
     pub(super) fn is_counted(&self) -> bool {
         let Times { since, until, .. } = self.times;
-        self.class.is_none() && since.is_none() && until.is_none() && self.words.is_none()
+        self.class.is_none()
+            && self.worker.is_none()
+            && since.is_none()
+            && until.is_none()
+            && self.words.is_none()
     }
 
     /// Everything but the status and the words, for the table.
     pub(super) fn conditions(&self) -> Where {
         let mut conditions = self.ids();
         conditions.and("class = ?", self.class);
+        conditions.and("worker = ?", self.worker);
         conditions.and("created_at >= ?", self.times.since);
         conditions.and("created_at < ?", self.times.until);
         conditions

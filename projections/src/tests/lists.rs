@@ -181,6 +181,7 @@ fn filter() -> impl Strategy<Value = TaskFilter> {
                 flow_id: flow.map(flow_of),
                 schedule_id: schedule.map(schedule_of),
                 source_id: None,
+                worker_id: None,
                 trigger: trigger.map(|at| TaskFilter::TRIGGERS[at]),
                 class: class.map(|n| {
                     [FailureClass::Timeout, FailureClass::Component, FailureClass::Upstream]

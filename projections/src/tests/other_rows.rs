@@ -10,7 +10,7 @@ use spark_events::domain::source::{
     Capabilities, HttpSettings, KeyHeader, Probe, SealedKey, SourceAdded, SourceEvent, SourceKind,
     SourceProbed, SourceRemoved, SourceUpdated,
 };
-use spark_events::domain::task::Trigger;
+use spark_events::domain::task::{TaskStatus, Trigger};
 use spark_events::domain::worker::{WorkerDraining, WorkerEvent, WorkerLost, WorkerStarted};
 
 use super::support::*;
@@ -18,6 +18,7 @@ use crate::find::Found;
 use crate::flows::FlowFilter;
 use crate::sources::SourceFilter;
 use crate::store::Page;
+use crate::tasks::TaskFilter;
 use crate::workers::{WorkerFilter, WorkerRow};
 
 #[tokio::test]
@@ -169,6 +170,11 @@ async fn a_worker_counts_the_attempts_it_is_making() {
     assert_eq!((row.status.as_str(), row.current_tasks, row.ended_at), ("active", 2, None));
     let counts = |row: &WorkerRow| (row.attempts, row.completed, row.failed);
     assert_eq!(counts(&row), (3, 1, 0));
+    for (statuses, expected) in [(vec![TaskStatus::Running], 2), (vec![], 3)] {
+        let filter = TaskFilter { worker_id: Some(WORKER), statuses, ..TaskFilter::default() };
+        let list = model.reads().list_tasks(filter, Page::default()).await.unwrap();
+        assert_eq!((list.items.len(), list.total), (expected, expected as u64));
+    }
     story.add(WORKER.stream(), WorkerEvent::Draining(WorkerDraining {}));
     model.feed(&story, story.events.len());
     let row = model.reads().worker(WORKER).await.unwrap().unwrap();

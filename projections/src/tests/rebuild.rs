@@ -330,7 +330,8 @@ fn an_unknown_type_is_counted_and_passed_over() {
             ("tasks", 1),
             ("workers", 0),
             ("worker_counts", 1),
-            ("keys", 0)
+            ("keys", 0),
+            ("alerts", 0)
         ]
     );
     assert!(health.iter().all(|health| health.halted.is_none()));

@@ -8,13 +8,17 @@
 
 mod actors;
 mod alerts;
+mod alerts_binary;
 mod fake_behaviour;
 mod fake_fidelity;
+mod files;
 mod flows;
 mod holding;
 mod http_source;
 mod original_bugs_schedules;
 mod original_bugs_tasks;
+#[cfg(unix)]
+mod prompts;
 mod scenarios;
 mod task_changes;
 mod tidy;

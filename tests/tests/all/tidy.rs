@@ -81,10 +81,11 @@ fn members_depend_on_each_other_only_along_the_arrows() {
 
 #[test]
 fn a_library_is_named_only_where_it_belongs() {
-    let homes: [(&str, &[&str]); 4] = [
+    let homes: [(&str, &[&str]); 5] = [
         ("rusqlite", &["events/src/log/embedded", "projections/src"]),
         ("ractor::", &["actors/src"]),
         ("warp::", &["api/src"]),
+        ("prometheus_client::", &["actors/src/telemetry", "api/src/metrics"]),
         ("croner::", &["events/src/domain/recurrence"]),
     ];
     for (library, homes) in homes {

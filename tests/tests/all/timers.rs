@@ -80,6 +80,7 @@ async fn launch_with(
         clock: clock.clone(),
         data_dir: dir.path().to_owned(),
         worker_slots,
+        worker_lost_after: Duration::from_secs(30),
         probe_every: Duration::from_secs(60),
         hostname: "test".into(),
     };

@@ -12,9 +12,11 @@ use warp::http::Method;
 
 use super::{Body, Operation};
 use crate::auth::roles::{Need, need};
+use crate::conditions;
 use crate::error::Row;
 use crate::openapi::{API_KEY, BASE, errors, is_tag, schemas};
-use crate::routes::route;
+use crate::repeats;
+use crate::routes::{Route, route};
 
 /// What may be wrong with an API key.
 const KEY: [Row; 3] = [Row::KEY_MISSING, Row::KEY_WRONG, Row::KEY_REVOKED];
@@ -37,13 +39,60 @@ impl Operation {
 
     /// What a caller must come with; the same table decides when it is called.
     pub(crate) fn need(&self) -> Need {
+        self.with_route(need).unwrap_or(Need::AnyKey)
+    }
+
+    /// What one of the tables over all routes says of this one.
+    fn with_route<T>(&self, ask: impl FnOnce(&Route<'_>) -> T) -> Option<T> {
         let method = Method::from_bytes(self.method_name().as_bytes()).unwrap_or_default();
         let path = self.sample_path();
-        route(&method, &path).map_or(Need::AnyKey, |route| need(&route))
+        route(&method, &path).ok().map(|route| ask(&route))
+    }
+
+    /// With what makes it a request on a condition.
+    fn conditional(mut self) -> Self {
+        if self.with_route(conditions::changes_one) == Some(true) {
+            self = self
+                .header(
+                    "If-Match",
+                    "The `ETag` of the row as it was seen, or its `revision` in quotes: the change \
+                     happens only if nothing has changed since.",
+                    schemas::text(1, None),
+                )
+                .fails(&[Row::MOVED]);
+        }
+        if self.method_name() == "POST" && self.with_route(repeats::is_remembered) == Some(true) {
+            self = self
+                .header(
+                    "Idempotency-Key",
+                    "The same key and the same request happen once within 24 hours, however often \
+                     they are sent; a repeated one is answered as before, without any secret.",
+                    schemas::idempotency_key(),
+                )
+                .fails(&[Row::KEY_REUSED, Row::REQUEST_UNDER_WAY])
+                .fails(&[Row::LOG_UNAVAILABLE, Row::SHUTTING_DOWN, Row::OVERLOADED]);
+        }
+        if self.with_route(conditions::is_row) == Some(true) {
+            let refuses_headers = self.errors.contains(&Row::HEADER_INVALID);
+            self = self.cached();
+            if refuses_headers {
+                self = self.fails(&[Row::HEADER_INVALID]);
+            }
+            if let Some(answer) = self.answers.remove(&200) {
+                let tag = HeaderBuilder::new()
+                    .schema(Some(schemas::text(1, None)))
+                    .description(Some("The row's revision and a hash of this answer."))
+                    .build();
+                let answer = ResponseBuilder::from(answer).header("ETag", tag).build();
+                self.answers.insert(200, answer);
+            }
+        }
+        self
     }
 
     /// The operation as utoipa writes it.
     pub(crate) fn into_openapi(mut self) -> utoipa::openapi::path::Operation {
+        self = self.conditional();
         let need = self.need();
         let description = match need {
             Need::Nobody => join(self.description, "Needs no API key."),

@@ -18,6 +18,15 @@ fn shared() -> &'static Value {
     DOCUMENT.get_or_init(|| crate::openapi::document("0.0.0"))
 }
 
+/// The path of the operation that has this route and method.
+fn path_of(route: &str, method: &str) -> Option<&'static str> {
+    static PATHS: OnceLock<Vec<(&str, &str, &str)>> = OnceLock::new();
+    let place = |one: &crate::openapi::Operation| (one.route(), one.method_name(), one.path());
+    let paths = PATHS.get_or_init(|| operations().iter().map(place).collect());
+    let found = paths.iter().find(|(id, with, _)| *id == route && *with == method);
+    found.map(|(_, _, path)| *path)
+}
+
 /// Compares an answer with the operation that the request led to.
 ///
 /// # Panics
@@ -26,11 +35,10 @@ pub(crate) fn answer(method: &str, path: &str, status: u16, headers: &HeaderMap,
     let Ok(route) = route(&method.parse().unwrap(), path) else { return };
     let id = route.operation_id();
     let method = if method == "HEAD" { "GET" } else { method };
-    let same = |one: &crate::openapi::Operation| one.route() == id && one.method_name() == method;
-    let Some(operation) = operations().into_iter().find(same) else { return };
+    let Some(documented) = path_of(id, method) else { return };
     let pointer = format!(
         "/paths/{}/{}/responses/{status}",
-        operation.path().replace('/', "~1"),
+        documented.replace('/', "~1"),
         method.to_lowercase()
     );
     let document = shared();
@@ -204,21 +212,21 @@ fn one_of(
     known: &mut Vec<String>,
     place: &str,
 ) -> Checked {
-    let mut reasons = Vec::new();
+    let (mut fits, mut reasons) = (Vec::new(), Vec::new());
     for part in rule.as_array().unwrap() {
         let mut fields = Vec::new();
-        // Among several, only one that knows every field is meant.
-        match checked(document, part, value, &mut fields, place)
-            .and_then(|()| check(document, part, value))
-        {
-            Ok(()) => {
-                known.append(&mut fields);
-                return Ok(());
-            }
+        match checked(document, part, value, &mut fields, place) {
+            Ok(()) => fits.push(fields),
             Err(reason) => reasons.push(reason),
         }
     }
-    Err(format!("{place} fits none of several: {}", reasons.join("; or ")))
+    // Among several that fit, the one that names most of the fields is meant.
+    let named = |fields: &Vec<String>| fields.iter().filter(|one| value.get(one).is_some()).count();
+    match fits.into_iter().max_by_key(named) {
+        Some(mut fields) => known.append(&mut fields),
+        None => return Err(format!("{place} fits none of several: {}", reasons.join("; or "))),
+    }
+    Ok(())
 }
 
 fn is_type(rule: &Value, value: &Value, place: &str) -> Checked {

@@ -14,8 +14,9 @@ use crate::reply::Reply;
 use crate::shown;
 
 /// Make a flow here. Has no `Debug`, because a definition may hold secrets.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewFlow)]
 pub struct CreateBody {
     /// Its name; the export's own when absent.
     pub name: Option<String>,
@@ -44,8 +45,9 @@ impl From<CreateBody> for CreateFlow {
 }
 
 /// Change a flow. What is absent stays. Has no `Debug`, because a definition may hold secrets.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FlowEdit)]
 pub struct UpdateBody {
     /// New name.
     pub name: Option<String>,
@@ -59,6 +61,7 @@ pub struct UpdateBody {
     pub output_component: Option<String>,
     /// How many runs at once; null: as many as the source allows.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
     pub runs_max: Option<Option<u32>>,
     /// Why.
     pub reason: Option<String>,
@@ -105,8 +108,9 @@ impl TryFrom<UpdateBody> for Update {
 }
 
 /// Send a flow to a source.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Push)]
 pub struct PushBody {
     /// The source, for a flow that none has yet; not needed where there is only one.
     pub source: Option<String>,
@@ -129,13 +133,14 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
 pub(super) async fn update(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
     call.query.only(&[])?;
     let mut body: UpdateBody = body::object(&call.body)?;
-    let who = call.who(body.reason.take())?;
+    let mut who = call.who(body.reason.take())?;
     let update = Update::try_from(body)?;
     let id = read::flow_id(call.app, id).await?;
     let spark = &call.app.spark;
     let mut position = None;
     if let Some(edit) = update.edit {
         position = spark.edit_flow(id, edit, &who).await?.position;
+        who = who.without_condition();
     }
     if let Some(runs_max) = update.runs_max {
         position = spark.limit_flow(id, runs_max, &who).await?.position.or(position);

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 use spark_actors::{SyncFailure, SyncFlow, SyncOutcome, SyncWhich};
+use spark_events::domain::flow::diff::FlowChanges;
 use spark_events::limits::{FLOW_VALUE_CHARS_MAX, FLOWS_NAMED_MAX};
+
+use spark_projections::FlowRow;
+use utoipa::ToSchema;
 
 use super::row_at;
 use crate::body;
@@ -16,8 +19,9 @@ use crate::reply::Reply;
 use crate::shown;
 
 /// Sync flows of a source.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Sync)]
 pub struct SyncBody {
     /// The source; not needed where there is only one.
     pub source: Option<String>,
@@ -104,12 +108,34 @@ impl TryFrom<SyncBody> for SyncWhat {
     }
 }
 
+/// A flow, with what changed since the sync before; null for a new one.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `outcome_row` puts together")]
+pub(super) struct SyncedFlow {
+    #[serde(flatten)]
+    flow: FlowRow,
+    /// What changed.
+    changes: Option<FlowChanges>,
+}
+
+/// A flow that could not be synced, and why.
+#[derive(Serialize, ToSchema)]
+struct NotSynced {
+    name: String,
+    remote_id: Option<String>,
+    code: &'static str,
+    detail: String,
+}
+
 /// What came of syncing several flows.
-#[derive(Serialize)]
-struct Synced {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Synced {
+    /// The flows, each with what changed since the sync before.
+    #[schema(value_type = Vec<SyncedFlow>)]
     items: Vec<Box<RawValue>>,
     total: usize,
-    failed: Vec<Value>,
+    /// What could not be synced.
+    failed: Vec<NotSynced>,
 }
 
 pub(super) async fn sync(call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -171,12 +197,12 @@ async fn outcome_row(call: &Call<'_>, outcome: &SyncOutcome) -> Result<Box<RawVa
     shown::with(&row, "changes", &changes)
 }
 
-fn failure(failure: SyncFailure) -> Value {
+fn failure(failure: SyncFailure) -> NotSynced {
     let error = ApiError::from(failure.error);
-    json!({
-        "name": failure.name,
-        "remote_id": failure.remote_id,
-        "code": error.row().code,
-        "detail": error.to_string(),
-    })
+    NotSynced {
+        name: failure.name,
+        remote_id: failure.remote_id,
+        code: error.row().code,
+        detail: error.to_string(),
+    }
 }

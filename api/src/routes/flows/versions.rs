@@ -2,9 +2,11 @@
 //! models.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use spark_actors::{DiffAsked, DiffSide, FlowVersion, VersionRef};
+use spark_events::domain::flow::diff::FlowDiff;
 use spark_events::{FlowId, Timestamp};
+use utoipa::ToSchema;
 
 use crate::call::Call;
 use crate::error::ApiError;
@@ -13,8 +15,9 @@ use crate::read;
 use crate::reply::{Page, Reply, rfc3339};
 
 /// A version as the API shows it.
-#[derive(Serialize)]
-struct VersionRow<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = FlowVersion)]
+pub(super) struct VersionRow<'a> {
     number: u64,
     hash: &'a str,
     how: &'static str,
@@ -22,11 +25,24 @@ struct VersionRow<'a> {
     description: &'a str,
     components: usize,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     by: &'a str,
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     definition: Option<Value>,
+}
+
+/// What differs between two versions.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Comparison {
+    /// The one side, for people.
+    from: String,
+    /// The other side.
+    to: String,
+    differs: bool,
+    #[serde(flatten)]
+    diff: FlowDiff,
 }
 
 fn row(version: &FlowVersion, definition: Option<Value>) -> VersionRow<'_> {
@@ -100,13 +116,7 @@ pub(super) async fn diff(call: &Call<'_>, id: &str) -> Result<Reply, ApiError> {
         to: side(call, "to", other.unwrap_or(id), VersionRef::Current)?,
     };
     let (from, to, diff) = app.spark.diff_flows(&asked).await?;
-    Reply::ok(&json!({
-        "from": from,
-        "to": to,
-        "differs": !diff.is_empty(),
-        "components": diff.components,
-        "connections": diff.connections,
-    }))
+    Reply::ok(&Comparison { from, to, differs: !diff.is_empty(), diff })
 }
 
 fn side(call: &Call<'_>, key: &str, id: FlowId, default: VersionRef) -> Result<DiffSide, ApiError> {

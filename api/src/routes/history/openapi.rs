@@ -1,6 +1,6 @@
 //! The operation of history, as the OpenAPI document describes it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use spark_events::codec::DomainEvent;
 use spark_events::domain::task::TaskEvent;
 use spark_events::limits;
@@ -11,20 +11,6 @@ use crate::recorded::EventRow;
 
 pub(crate) fn operations() -> Vec<Operation> {
     let limit = schemas::number(1, Some(limits::PAGE_MAX as u64));
-    let event = json!({
-        "position": 42,
-        "stream": "task-0192f0c1-2d3e-7000-8000-000000000003",
-        "revision": 0,
-        "id": "0192f0c1-2d3e-7000-8000-0000000000e1",
-        "type": TaskEvent::TYPES[0].0,
-        "version": 1,
-        "recorded_at": "2026-01-31T09:00:00.000000Z",
-        "actor": "user:local",
-        "reason": null,
-        "correlation_id": "0192f0c1-2d3e-7000-8000-0000000000c1",
-        "causation_id": "0192f0c1-2d3e-7000-8000-0000000000c1",
-        "data": { "flow_id": "0192f0c1-2d3e-7000-8000-000000000001" },
-    });
     vec![
         Operation::get("readHistory", "/history/{kind}/{id}", "Every event of one thing")
             .about("As the log holds them, the first one first. Nothing is left out but keys.")
@@ -45,7 +31,25 @@ pub(crate) fn operations() -> Vec<Operation> {
                 schemas::default(limit, limits::PAGE_DEFAULT),
             )
             .reads()
-            .answers_page::<EventRow<'static>>("A page of events.", event)
+            .answers_page::<EventRow<'static>>("A page of events.", event())
             .fails(&[crate::error::Row::LOG_UNAVAILABLE]),
     ]
+}
+
+/// An event as it is shown.
+pub(crate) fn event() -> Value {
+    json!({
+        "position": 42,
+        "stream": "task-0192f0c1-2d3e-7000-8000-000000000003",
+        "revision": 0,
+        "id": "0192f0c1-2d3e-7000-8000-0000000000e1",
+        "type": TaskEvent::TYPES[0].0,
+        "version": 1,
+        "recorded_at": "2026-01-31T09:00:00.000000Z",
+        "actor": "user:local",
+        "reason": null,
+        "correlation_id": "0192f0c1-2d3e-7000-8000-0000000000c1",
+        "causation_id": "0192f0c1-2d3e-7000-8000-0000000000c1",
+        "data": { "flow_id": "0192f0c1-2d3e-7000-8000-000000000001" },
+    })
 }

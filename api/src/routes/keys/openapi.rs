@@ -19,8 +19,9 @@ struct CreatedKey {
     #[schema(inline)]
     #[serde(flatten)]
     key: KeyRow,
-    /// What its holder sends. It is told now and never again.
-    secret: String,
+    /// What its holder sends. It is told once: where the request is repeated under its
+    /// `Idempotency-Key`, this is absent.
+    secret: Option<String>,
 }
 
 pub(crate) fn operations() -> Vec<Operation> {

@@ -20,12 +20,17 @@ use crate::read;
 use crate::reply::{Reply, rfc3339};
 
 /// Run instants of the past.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewBackfill)]
 pub struct BackfillBody {
     /// The first instant: RFC 3339.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub from: Field<String>,
     /// The last instant: RFC 3339 or `now`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub to: Field<String>,
     /// Which instants are taken; those without a task when absent.
     pub only: Option<BackfillOnly>,
@@ -34,8 +39,10 @@ pub struct BackfillBody {
     /// How many tasks may be open at once under `AllowAll`.
     pub active_max: Option<u32>,
     /// The newest instant first.
+    #[serde(default)]
     pub reverse: bool,
     /// Only say what would be done.
+    #[serde(default)]
     pub dry_run: bool,
     /// Why.
     pub reason: Option<String>,
@@ -93,8 +100,9 @@ impl TryFrom<(BackfillBody, Timestamp)> for Span {
 }
 
 /// What became of a due instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = InstantState)]
 pub enum State {
     /// It has no task.
     Missing,
@@ -130,9 +138,11 @@ impl State {
 }
 
 /// A due instant of the span.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = BackfillInstant)]
 struct Item {
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
     state: State,
     /// Whether the backfill runs it.
@@ -142,8 +152,9 @@ struct Item {
 }
 
 /// What a backfill would do.
-#[derive(Debug, Serialize)]
-struct DryRun {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = BackfillDryRun)]
+pub(super) struct DryRun {
     /// How many instants it would run.
     count: usize,
     /// The instants of the span, in the order in which they would run; the first ones.
@@ -153,8 +164,9 @@ struct DryRun {
 }
 
 /// The answer to a backfill that was begun.
-#[derive(Debug, Serialize)]
-struct Begun {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = BackfillBegun)]
+pub(super) struct Begun {
     number: u32,
     count: usize,
 }

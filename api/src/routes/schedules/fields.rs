@@ -23,11 +23,11 @@ macro_rules! bodies {
         { $($(#[$when_doc:meta])* $when:ident: $when_type:ty,)* }
         { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-        #[serde(deny_unknown_fields, default)]
+        #[derive(Debug, Clone, Default, PartialEq, Deserialize, utoipa::ToSchema)]
+        #[serde(deny_unknown_fields)]
         pub struct $body {
-            $($(#[$when_doc])* pub $when: Field<$when_type>,)*
-            $($(#[$field_doc])* pub $field: Field<$type>,)*
+            $($(#[$when_doc])* #[serde(default)] #[schema(value_type = Option<$when_type>)] pub $when: Field<$when_type>,)*
+            $($(#[$field_doc])* #[serde(default)] #[schema(value_type = Option<$type>)] pub $field: Field<$type>,)*
         }
 
         impl $body {
@@ -157,8 +157,9 @@ impl ScheduleBody {
 }
 
 /// One recurrence: exactly one of `cron`, `every`, `every_ms`, `at` and `calendar`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Spec)]
 pub struct SpecBody {
     /// Clock times: a cron expression, a name such as `@daily`, or `@every 90m`.
     pub cron: Option<String>,
@@ -178,8 +179,9 @@ pub struct SpecBody {
 
 /// Clock times, each part a field as in a cron expression. Day of month and day of week must both
 /// match.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Calendar)]
 pub struct CalendarBody {
     /// 0 when absent.
     pub second: Option<String>,

@@ -116,8 +116,9 @@ fn edit(wrong: &mut Wrong, mut body: ScheduleBody, patch: SchedulePatch) -> Edit
 }
 
 /// What comes next, without the change and with it.
-#[derive(Debug, Serialize)]
-struct BothNext {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = NextInstants)]
+pub(super) struct BothNext {
     before: Vec<Instant>,
     after: Vec<Instant>,
 }

@@ -20,8 +20,8 @@ use crate::reply::{Reply, rfc3339};
 const PREVIEW_DEFAULT: usize = 5;
 
 /// The next due instants of a timetable.
-#[derive(Debug, Serialize)]
-struct Preview<'a> {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Preview<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule_id: Option<ScheduleId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,9 +54,11 @@ impl<'a> Preview<'a> {
 }
 
 /// A due instant.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DueInstant)]
 pub(super) struct Instant {
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
     /// When it starts, where jitter moves it.
     #[serde(skip_serializing_if = "Option::is_none")]

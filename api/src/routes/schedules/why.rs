@@ -17,10 +17,12 @@ use crate::read;
 use crate::reply::Reply;
 
 /// The answer: what the domain says, and the same as a sentence.
-#[derive(Debug, Serialize)]
-struct Answer<'a> {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Explanation)]
+pub(super) struct Answer<'a> {
     schedule_id: ScheduleId,
     #[serde(flatten)]
+    #[schema(value_type = Why)]
     why: &'a Why,
     summary: String,
 }

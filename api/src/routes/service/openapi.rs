@@ -6,6 +6,7 @@ use warp::http::StatusCode;
 
 use super::{About, DocsFile, Health, WhoAmI};
 use crate::error::Row;
+use crate::metrics;
 use crate::openapi::{Operation, schemas};
 
 /// What a probe answers.
@@ -38,6 +39,13 @@ pub(crate) fn operations() -> Vec<Operation> {
         Operation::get("health", "/health", "How the server is doing")
             .about("`/health` at the root is the same. A server that has trouble is `degraded`.")
             .answers::<Health>("How it is doing.", health()),
+        Operation::get("metrics", "/metrics", "How the process is doing, in numbers")
+            .about(
+                "For Prometheus, in the form of OpenMetrics. `/metrics` at the root is the same. The \
+                 key may be sent as `Authorization: Bearer`; whoever runs the server may let \
+                 everybody read it without one.",
+            )
+            .answers_text(metrics::MEDIA_TYPE, "The numbers."),
         Operation::get("whoAmI", "/whoami", "Whose key this is").answers::<WhoAmI<'static>>(
             "The key that asks. The one in the data directory has no id.",
             json!({ "name": "local", "role": "admin", "id": null, "actor": "user:local" }),
@@ -79,6 +87,9 @@ fn health() -> serde_json::Value {
             "drifted_flows": 0,
             "crashes": 0,
             "last_crash": null,
+            "workers": 1,
+            "accepting_workers": 1,
+            "unserved_sources": [],
         },
     })
 }

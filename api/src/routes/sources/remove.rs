@@ -9,6 +9,7 @@ use spark_projections::{Page, ScheduleFilter};
 use crate::app::App;
 use crate::body::{self, ActionBody};
 use crate::call::Call;
+use crate::conditions::IF_MATCH_NAME;
 use crate::error::ApiError;
 use crate::read;
 use crate::reply::Reply;
@@ -21,6 +22,11 @@ pub(super) async fn handle(call: &Call<'_>, id: &str) -> Result<Reply, ApiError>
     let force = call.query.flag("force")?;
     let action: ActionBody = body::optional(&call.body)?;
     let mut who = call.who(action.reason)?;
+    if force && who.expects.is_some() {
+        let message =
+            "with force many things are changed; they have no common condition".to_owned();
+        return Err(ApiError::HeaderInvalid { name: IF_MATCH_NAME, message });
+    }
     let app = call.app;
     let id = read::source_id(app, id).await?;
     if !force {

@@ -5,8 +5,9 @@ use spark_actors::AddRequest;
 use spark_events::domain::http_request::HttpRequest;
 
 /// Save a request as a flow.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewRequest)]
 pub struct RequestBody {
     /// The flow's name; one that the source has already is changed.
     pub name: String,

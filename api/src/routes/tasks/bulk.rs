@@ -16,7 +16,7 @@ use crate::read;
 use crate::reply::Reply;
 
 /// What becomes of the tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BulkAction {
     /// Run ended tasks again.
@@ -46,8 +46,9 @@ impl BulkAction {
 }
 
 /// Do something to all tasks that fit.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BulkChange)]
 pub struct BulkBody {
     /// What.
     pub action: BulkAction,
@@ -62,8 +63,9 @@ pub struct BulkBody {
     pub reason: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Done {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = BulkDone)]
+pub(super) struct Done {
     action: &'static str,
     dry_run: bool,
     matched: u64,
@@ -74,7 +76,8 @@ struct Done {
     items: Vec<Item>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = BulkItem)]
 struct Item {
     task_id: TaskId,
     /// `done`, `failed`, or in a dry run `matched`.
@@ -85,7 +88,8 @@ struct Item {
     error: Option<ItemError>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = BulkError)]
 struct ItemError {
     code: &'static str,
     detail: String,

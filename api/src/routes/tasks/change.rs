@@ -14,18 +14,21 @@ use crate::read;
 use crate::reply::Reply;
 
 /// Stop a task.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Cancel)]
 pub(super) struct CancelBody {
     /// Record the end now, and leave a run at the source to itself.
+    #[serde(default)]
     force: bool,
     /// Why.
     reason: Option<String>,
 }
 
 /// Try a task again. What is absent is as it was.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Retry)]
 pub(super) struct RetryTaskBody {
     /// Another input text.
     #[serde(alias = "input_value")]

@@ -3,7 +3,6 @@
 
 use serde::Deserialize;
 use spark_events::domain::failure::FailureClass;
-use spark_events::domain::recurrence::parse_every;
 use spark_events::domain::task::TaskStatus;
 use spark_events::{Timestamp, limits};
 use spark_projections::{TaskFilter, TaskSort};
@@ -14,7 +13,7 @@ use crate::query::{Query, invalid};
 use crate::read;
 
 /// Every class of failure.
-const CLASSES: [FailureClass; 15] = [
+pub(super) const CLASSES: [FailureClass; 15] = [
     FailureClass::Unreachable,
     FailureClass::Auth,
     FailureClass::RateLimit,
@@ -33,14 +32,15 @@ const CLASSES: [FailureClass; 15] = [
 ];
 
 /// The keys of a list's query, those of paging among them.
-pub(super) const KEYS: [&str; 14] = [
-    "status", "flow", "schedule", "source", "trigger", "class", "since", "until", "q", "deleted",
-    "sort", "limit", "offset", "cursor",
+pub(super) const KEYS: [&str; 15] = [
+    "status", "flow", "schedule", "source", "worker", "trigger", "class", "since", "until", "q",
+    "deleted", "sort", "limit", "offset", "cursor",
 ];
 
 /// The filter as a caller writes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Filter)]
 pub struct FilterBody {
     /// A list, or a text with commas.
     pub status: Option<Several>,
@@ -50,6 +50,8 @@ pub struct FilterBody {
     pub schedule: Option<String>,
     /// The source's id, a prefix of it, its name or its URL.
     pub source: Option<String>,
+    /// The worker of the last attempt: its id, a prefix of it, or its name.
+    pub worker: Option<String>,
     /// Why the task was made.
     pub trigger: Option<String>,
     /// The class of the last failure.
@@ -61,11 +63,12 @@ pub struct FilterBody {
     /// Words that stand in its texts.
     pub q: Option<String>,
     /// Deleted ones too.
+    #[serde(default)]
     pub deleted: bool,
 }
 
 /// One text with commas, or several texts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(untagged, expecting = "expected a text with commas, or a list of texts")]
 pub enum Several {
     /// `failed,cancelled`
@@ -114,17 +117,7 @@ impl Place {
     }
 
     fn instant(self, key: &str, text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
-        if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text.trim()) {
-            return Ok(at.to_utc());
-        }
-        let ago = parse_every(text).ok().and_then(|ms| i64::try_from(ms).ok());
-        let at = ago.and_then(|ms| now.checked_sub_signed(chrono::TimeDelta::milliseconds(ms)));
-        at.ok_or_else(|| {
-            let message = format!(
-                "{text:?} is neither an instant such as 2026-01-31T09:00:00Z nor a time back such as 30m, 1h or 7d"
-            );
-            self.wrong(key, &message)
-        })
+        crate::query::instant_of(text, now).map_err(|message| self.wrong(key, &message))
     }
 }
 
@@ -137,6 +130,7 @@ impl FilterBody {
             flow: text("flow"),
             schedule: text("schedule"),
             source: text("source"),
+            worker: text("worker"),
             trigger: text("trigger"),
             class: text("class"),
             since: text("since"),
@@ -160,6 +154,8 @@ impl FilterBody {
             read::given(schedule.as_ref().map(|text| read::schedule_id(app, text))).await?;
         filter.source_id =
             read::given(source.as_ref().map(|text| read::source_id(app, text))).await?;
+        let worker = self.worker.as_ref();
+        filter.worker_id = read::given(worker.map(|text| read::worker_id(app, text))).await?;
         Ok(filter)
     }
 

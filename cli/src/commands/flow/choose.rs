@@ -7,6 +7,7 @@ use crate::ask;
 use crate::client::rows;
 use crate::commands::Context;
 use crate::exit::{Exit, Trouble};
+use crate::output::text::one_line;
 use crate::views::text_or_dash;
 
 /// Fills in source and flow of a sync from what the sources have.
@@ -48,7 +49,10 @@ fn one_of(question: &str, rows: &[serde_json::Value], shown: &[&str]) -> Result<
     };
     let chosen = match rows {
         [] => return Ok(None),
-        [only] => only,
+        [only] => {
+            ask::tell(&format!("{question}: {}\n", one_line(&line(only))));
+            only
+        }
         several => {
             let lines: Vec<String> = several.iter().map(line).collect();
             &several[ask::choice(question, &lines)?]

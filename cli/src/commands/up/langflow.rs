@@ -288,6 +288,10 @@ fn comes_back(error: &DispatchError) -> bool {
         | DispatchError::NotFound { .. }
         | DispatchError::Conflict(_)
         | DispatchError::Invalid(_)
+        | DispatchError::NotAdmitted(_)
+        | DispatchError::WorkerTaken { .. }
+        | DispatchError::WorkerGone { .. }
+        | DispatchError::Moved { .. }
         | DispatchError::ShuttingDown
         | DispatchError::Internal(_) => false,
     }

@@ -11,8 +11,9 @@ use tokio::sync::watch;
 
 use super::background;
 use crate::args::Global;
-use crate::commands::up::{hostname, private_files, signals, start_tracing};
+use crate::commands::up::{hostname, private_files, signals};
 use crate::exit::{Exit, Trouble};
+use crate::logs::LogOptions;
 use crate::output::Out;
 use crate::worker_process::state::Place;
 use crate::worker_process::{End, Link, Plan, Process};
@@ -43,6 +44,8 @@ pub(crate) struct Start {
     /// Leave it running in the background, with its log in the data directory
     #[arg(short, long)]
     daemon: bool,
+    #[command(flatten)]
+    logs: LogOptions,
 }
 
 fn parse_name(text: &str) -> Result<String, String> {
@@ -83,7 +86,7 @@ pub(super) async fn run(start: Start, global: &Global, out: &Out) -> Result<Exit
     }
     background::detach();
     let place = Place::take(&home, &name)?;
-    start_tracing(out);
+    start.logs.start(out);
     if background::is_child() {
         background::keep_log_small(home.worker_log(&name));
     }

@@ -10,7 +10,19 @@ use crate::ids::{FlowId, ScheduleId, SourceId};
 use crate::limits;
 
 /// A kind of thing that a message can be about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     /// A task failed and is not tried again.
@@ -72,10 +84,10 @@ impl AlertKind {
     /// The type of its messages, as Standard Webhooks has it: words with a full stop between.
     #[must_use]
     pub fn message_type(self) -> String {
-        match self {
-            Self::Test => "alert.test".to_owned(),
-            other => other.as_str().replacen('_', ".", 1),
+        if self == Self::Test {
+            return "alert.test".to_owned();
         }
+        self.as_str().replacen('_', ".", 1)
     }
 
     /// Whether it is about a flow, so that choosing a flow can choose it.

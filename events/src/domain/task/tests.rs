@@ -374,11 +374,10 @@ proptest! {
     }
 }
 
+#[track_caller]
 fn continues(task: &Task) -> Option<u32> {
-    match task {
-        Task::Running { attempt, .. } => attempt.continues,
-        other => panic!("{other:?}"),
-    }
+    let Task::Running { attempt, .. } = task else { panic!("{task:?}") };
+    attempt.continues
 }
 
 #[test]
@@ -411,4 +410,26 @@ fn nothing_is_continued_where_no_job_can_be_left() {
     assert_eq!(continues(&lost), None, "a direct call ended with its worker");
     let now_direct = given([create(9), start(1), fail(1, FailureClass::WorkerLost), direct(2)]);
     assert_eq!(continues(&now_direct), None, "a direct call has no key");
+}
+
+#[test]
+fn a_background_job_outlives_its_worker_unless_the_worker_may_be_alive() {
+    let attempt = |mode| {
+        let start =
+            TaskCommand::Start { attempt: 1, worker_id: worker(), mode, definition_hash: None };
+        let task = given([create(4), start]);
+        let Task::Running { attempt, .. } = task else { panic!("{task:?}") };
+        attempt
+    };
+    let class = |mode, end| match attempt(mode).hand_over(end) {
+        HandOver::TakeUpAgain => None,
+        HandOver::Fail(failure) => Some(failure.class),
+    };
+    let (background, direct) = (CallMode::Background, CallMode::Direct);
+    assert_eq!(class(background, WorkerEnd::Lost), Some(FailureClass::WorkerLost));
+    assert_eq!(class(direct, WorkerEnd::Lost), Some(FailureClass::WorkerLost));
+    assert_eq!(class(background, WorkerEnd::Replaced), None);
+    assert_eq!(class(direct, WorkerEnd::Replaced), Some(FailureClass::WorkerLost));
+    assert_eq!(class(background, WorkerEnd::Left), None);
+    assert_eq!(class(direct, WorkerEnd::Left), Some(FailureClass::Interrupted));
 }

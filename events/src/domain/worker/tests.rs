@@ -39,10 +39,8 @@ fn given(commands: impl IntoIterator<Item = WorkerCommand>) -> Worker {
 
 #[track_caller]
 fn stage(worker: &Worker) -> WorkerStage {
-    match worker {
-        Worker::Here { stage, .. } => *stage,
-        other => panic!("{other:?}"),
-    }
+    let Worker::Here { stage, .. } = worker else { panic!("{worker:?}") };
+    *stage
 }
 
 #[test]

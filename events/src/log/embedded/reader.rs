@@ -89,9 +89,13 @@ impl Readers {
 }
 
 impl Reader {
-    fn open(path: Arc<PathBuf>) -> Result<Self, LogError> {
+    pub(super) fn open(path: Arc<PathBuf>) -> Result<Self, LogError> {
         let conn = open_reader(&path).map_err(|error| explain(&path, error))?;
         Ok(Self { path, conn, types: HashMap::new() })
+    }
+
+    pub(super) fn conn(&self) -> &Connection {
+        &self.conn
     }
 
     /// The events after a position; takes no further one after `bytes_max`.

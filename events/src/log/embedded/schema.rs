@@ -11,10 +11,10 @@ use crate::limits::LOG_LOCK_WAIT_MS_MAX;
 use crate::log::LogError;
 
 /// Of the tables below. A change of them needs a new number and a step that upgrades old files.
-const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 1;
 
 /// Marks the file as an event log of Spark: "SPRK".
-const APPLICATION_ID: i64 = 0x5350_524B;
+pub(super) const APPLICATION_ID: i64 = 0x5350_524B;
 
 /// Between two tries to get the lock of this process.
 const LOCK_PAUSE_MS: u64 = 20;
@@ -176,7 +176,7 @@ fn create(path: &Path, conn: &Connection) -> Result<(), LogError> {
     .map_err(|error| explain(path, error))
 }
 
-fn schema_version(conn: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn schema_version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 

@@ -1,0 +1,199 @@
+//! What workers in other processes say and are told, and what can be asked of any worker.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ractor::ActorRef;
+use spark_events::domain::labels::Labels;
+use spark_events::domain::worker::WorkerCommand;
+use spark_events::limits::WORKER_RECEIPT_MS_MAX;
+use spark_events::{Position, SourceId, Timestamp, WorkerId, limits};
+use tokio::sync::oneshot;
+
+use super::Spark;
+use crate::error::DispatchError;
+use crate::remote::{Held, News, Poll, Receipt, Registered, Registration, Reported, Reports};
+use crate::remote_worker::RemoteMessage;
+use crate::requests::{Done, Who};
+use crate::workers::WorkersMessage;
+
+/// What an operator may want of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerWish {
+    /// Take no new work; what runs goes on.
+    Pause,
+    /// Take work again.
+    Resume,
+    /// Take no new work, and leave when the last run has ended.
+    Drain,
+    /// Give back what is running, and leave.
+    Stop,
+}
+
+/// What memory knows of a worker that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerPulse {
+    /// When it was last heard; the built-in one always is.
+    pub seen_at: Timestamp,
+    /// Whether it would take a task now.
+    pub accepting: bool,
+}
+
+/// A poll for which an answer is awaited. Where the one who asked goes away, the worker's actor
+/// hears of that at once.
+struct Waiting {
+    actor: ActorRef<RemoteMessage>,
+    number: u64,
+    answered: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.answered {
+            let _ = self.actor.cast(RemoteMessage::PollDropped { number: self.number });
+        }
+    }
+}
+
+impl Spark {
+    /// Takes a worker in. The same registration again gives the same answer, and no position.
+    ///
+    /// # Errors
+    /// `NotAdmitted` (protocol, clock), `WorkerTaken` (id or name in use), `WorkerGone` (the id was
+    /// used before), `Rejected` and `Invalid` (name, slots, labels), `Overloaded`, `Unavailable`,
+    /// `ShuttingDown`, `Timeout`.
+    pub async fn register_worker(
+        &self,
+        registration: Registration,
+        who: &Who,
+    ) -> Result<(Registered, Option<Position>), DispatchError> {
+        let _permit = self.admit()?;
+        let (registration, metadata) = (Box::new(registration), who.metadata());
+        let message = |reply| WorkersMessage::Register { registration, metadata, reply };
+        let taken = self.ask(&self.0.tree.workers, message).await?;
+        Ok((taken.registered, taken.position))
+    }
+
+    /// What there is for a worker, as the JSON of a [`crate::remote::Polled`]. Waits until there is
+    /// something, at most as long as the worker was told. Dropping the future tells that the worker
+    /// has gone away, so that it is given nothing until it asks again.
+    ///
+    /// # Errors
+    /// `WorkerGone`, `ShuttingDown`.
+    pub async fn worker_poll(&self, id: WorkerId, poll: Poll) -> Result<Bytes, DispatchError> {
+        let actor = self.remote_worker(id)?;
+        let number = self.0.context.workers.next_poll();
+        let (reply, answer) = oneshot::channel();
+        let message = RemoteMessage::Poll { number, poll, reply };
+        actor.cast(message).map_err(|_| DispatchError::WorkerGone { id })?;
+        let mut waiting = Waiting { actor, number, answered: false };
+        let answer = answer.await;
+        waiting.answered = true;
+        answer.map_err(|_| match self.0.context.workers.remote(id) {
+            Some(_) => DispatchError::ShuttingDown,
+            None => DispatchError::WorkerGone { id },
+        })
+    }
+
+    /// Takes what a worker says of its attempts. What is `recorded` is durable. A receipt that does
+    /// not come in time is `retry`.
+    ///
+    /// # Errors
+    /// `WorkerGone`, `Invalid` (too many at once).
+    pub async fn worker_reports(
+        &self,
+        id: WorkerId,
+        reports: Reports,
+    ) -> Result<Reported, DispatchError> {
+        let items = reports.items;
+        if items.len() > limits::WORKER_REPORTS_MAX {
+            return Err(DispatchError::Invalid(format!(
+                "{} reports are more than the {} that one request may bring",
+                items.len(),
+                limits::WORKER_REPORTS_MAX
+            )));
+        }
+        let gone = || DispatchError::WorkerGone { id };
+        let actor = self.remote_worker(id)?;
+        let ends: Vec<Option<Held>> = items
+            .iter()
+            .map(|report| {
+                let held = Held { task_id: report.task_id, attempt: report.attempt };
+                (!matches!(report.what, News::Submitted { .. })).then_some(held)
+            })
+            .collect();
+        let (sender, receipts) = oneshot::channel();
+        let message = RemoteMessage::Reports { items, reply: sender.into() };
+        actor.cast(message).map_err(|_| gone())?;
+        let until = tokio::time::Instant::now() + Duration::from_millis(WORKER_RECEIPT_MS_MAX);
+        let mut answers = Vec::with_capacity(ends.len());
+        for receipt in receipts.await.map_err(|_| gone())? {
+            let receipt = tokio::time::timeout_at(until, receipt).await;
+            answers.push(receipt.ok().and_then(Result::ok).unwrap_or(Receipt::Retry));
+        }
+        let over = ends.into_iter().zip(&answers);
+        let over = over.filter(|(_, answer)| **answer != Receipt::Retry);
+        let items: Vec<Held> = over.filter_map(|(end, _)| end).collect();
+        if !items.is_empty() {
+            let _ = actor.cast(RemoteMessage::Settled { items });
+        }
+        Ok(Reported { items: answers })
+    }
+
+    /// A worker leaves in good order. What it still had is taken up elsewhere or fails.
+    ///
+    /// # Errors
+    /// `WorkerGone`, `Unavailable`, `ShuttingDown`, `Timeout`.
+    pub async fn worker_leaves(&self, id: WorkerId, who: &Who) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        self.remote_worker(id)?;
+        let metadata = who.metadata();
+        let message = |reply| WorkersMessage::Leave { id, metadata, reply };
+        self.ask(&self.0.tree.workers, message).await
+    }
+
+    /// Tells a worker to be something else.
+    ///
+    /// # Errors
+    /// `NotFound`, `Rejected` (gone, stopping, the built-in one), `Unavailable`, `ShuttingDown`,
+    /// `Timeout`.
+    pub async fn command_worker(
+        &self,
+        id: WorkerId,
+        wish: WorkerWish,
+        who: &Who,
+    ) -> Result<Done<()>, DispatchError> {
+        let _permit = self.admit()?;
+        let command = match wish {
+            WorkerWish::Pause => WorkerCommand::Pause,
+            WorkerWish::Resume => WorkerCommand::Resume,
+            WorkerWish::Drain => WorkerCommand::Drain,
+            WorkerWish::Stop => WorkerCommand::AskToStop,
+        };
+        let metadata = who.metadata();
+        let message = |reply| WorkersMessage::Command { id, command, metadata, reply };
+        self.ask(&self.0.tree.workers, message).await
+    }
+
+    /// What memory knows of a worker; `None` for one that is gone.
+    #[must_use]
+    pub fn worker_pulse(&self, id: WorkerId) -> Option<WorkerPulse> {
+        let member = self.0.context.workers.get(id)?;
+        let now = self.0.context.clock.now();
+        let seen_at = if member.started.built_in { now } else { member.pulse.seen_at() };
+        Some(WorkerPulse { seen_at, accepting: member.pulse.is_accepting() })
+    }
+
+    /// What the workers that take work now lack for the tasks of a source: `None` where one of them
+    /// fits, else the labels that it asks for, which are none where no worker takes work at all.
+    #[must_use]
+    pub fn worker_wanted(&self, source: SourceId) -> Option<Labels> {
+        let entry = self.0.context.catalog.source(source).ok()?;
+        let wanted = &entry.source.worker_labels;
+        (!self.0.context.workers.has(wanted)).then(|| wanted.clone())
+    }
+
+    fn remote_worker(&self, id: WorkerId) -> Result<ActorRef<RemoteMessage>, DispatchError> {
+        self.0.context.workers.remote(id).ok_or(DispatchError::WorkerGone { id })
+    }
+}
