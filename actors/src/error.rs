@@ -4,6 +4,7 @@ use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::ApiKeyRejection;
 use spark_events::domain::failure::Failure;
 use spark_events::domain::flow::FlowRejection;
+use spark_events::domain::projection::ProjectionRejection;
 use spark_events::domain::request::RequestRejection;
 use spark_events::domain::schedule::ScheduleRejection;
 use spark_events::domain::source::SourceRejection;
@@ -35,6 +36,9 @@ pub enum Rejection {
     /// An alert's rule.
     #[error(transparent)]
     Alert(#[from] AlertRejection),
+    /// A projection's rule.
+    #[error(transparent)]
+    Projection(#[from] ProjectionRejection),
     /// An API key's rule.
     #[error(transparent)]
     Key(#[from] ApiKeyRejection),

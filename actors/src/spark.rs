@@ -37,6 +37,7 @@ use crate::telemetry::{Meters, OtlpConfig};
 use crate::workforce::Workforce;
 
 mod alerts;
+mod projections;
 mod schedules;
 mod tasks;
 mod workers;

@@ -90,6 +90,7 @@ pub(crate) fn changes_one(route: &Route<'_>) -> bool {
         | Route::History(_)
         | Route::Events(_)
         | Route::Log(_)
+        | Route::Projections(_)
         | Route::Workers(_) => false,
     }
 }
@@ -104,7 +105,11 @@ pub(crate) fn is_row(route: &Route<'_>) -> bool {
         Route::Keys(route) => matches!(route, K::Get(_)),
         Route::Workers(route) => matches!(route, W::Get(_)),
         Route::Alerts(route) => matches!(route, A::Get(_)),
-        Route::Service(_) | Route::History(_) | Route::Events(_) | Route::Log(_) => false,
+        Route::Service(_)
+        | Route::History(_)
+        | Route::Events(_)
+        | Route::Log(_)
+        | Route::Projections(_) => false,
     }
 }
 

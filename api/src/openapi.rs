@@ -50,6 +50,7 @@ const TAGS: &[(&str, &str)] = &[
     ("keys", "Who else may call, and what they may do."),
     ("alerts", "Where messages about failures are sent, and about which ones."),
     ("events", "Events as they happen."),
+    ("projections", "The read models, and how far they are."),
     ("log", "Every event of everything, in one order."),
     ("history", "Every event of one thing, as the log holds it."),
 ];

@@ -14,6 +14,7 @@ pub mod flows;
 pub mod history;
 pub mod keys;
 pub mod log;
+pub mod projections;
 pub mod schedules;
 pub mod service;
 pub mod sources;
@@ -40,6 +41,8 @@ pub enum Route<'a> {
     History(history::HistoryRoute<'a>),
     /// Events as they happen.
     Events(events::EventRoute),
+    /// Projections.
+    Projections(projections::ProjectionRoute<'a>),
     /// The whole log.
     Log(log::LogRoute),
     /// Workers.
@@ -103,6 +106,7 @@ resources! {
     History history;
     Events events;
     Log log;
+    Projections projections;
     Workers workers;
     Keys keys;
     Alerts alerts;
@@ -146,6 +150,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> 
         ["flows", rest @ ..] => flows::route(method, rest)?.map(Route::Flows),
         ["schedules", rest @ ..] => schedules::route(method, rest)?.map(Route::Schedules),
         ["tasks", rest @ ..] => tasks::route(method, rest)?.map(Route::Tasks),
+        ["projections", rest @ ..] => projections::route(method, rest)?.map(Route::Projections),
         ["log", rest @ ..] => log::route(method, rest)?.map(Route::Log),
         ["history", rest @ ..] => history::route(method, rest)?.map(Route::History),
         ["events"] => Some(events::route(method)?),

@@ -10,8 +10,8 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    alert, completions, config, db, flow, history, key, log, schedule, source, status, task, up,
-    why, worker,
+    alert, completions, config, db, flow, history, key, log, projection, schedule, source, status,
+    task, up, why, worker,
 };
 use crate::exit::Trouble;
 use crate::home::Home;
@@ -131,6 +131,9 @@ pub(crate) enum Command {
     /// The events of everything, in one order
     #[command(subcommand, after_help = log::EXAMPLES)]
     Log(log::Log),
+    /// The read models: how far they are, and what to do when one is stuck
+    #[command(subcommand, alias = "projections", after_help = projection::EXAMPLES)]
+    Projection(projection::Projection),
     /// The files of the data directory: backup, restore, upgrade
     #[command(subcommand, alias = "database", after_help = db::EXAMPLES)]
     Db(db::Db),

@@ -18,6 +18,7 @@ pub(crate) mod history;
 pub(crate) mod instant;
 pub(crate) mod key;
 pub(crate) mod log;
+pub(crate) mod projection;
 pub(crate) mod schedule;
 pub(crate) mod source;
 pub(crate) mod status;
@@ -50,6 +51,7 @@ pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
         Command::Why(why) => why::run(why, &context()?).await,
         Command::Worker(worker) => worker::run(worker, &parsed.global, out).await,
         Command::Key(key) => key::run(key, &context()?).await,
+        Command::Projection(one) => projection::run(one, &context()?).await,
         Command::Alert(alert) => alert::run(alert, &context()?).await,
         Command::Db(db) => db::run(db, &parsed.global, out).await,
         Command::Log(log) => log::run(log, &parsed.global, out).await,

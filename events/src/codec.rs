@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::domain::alert::AlertEvent;
 use crate::domain::api_key::ApiKeyEvent;
 use crate::domain::flow::FlowEvent;
+use crate::domain::projection::ProjectionEvent;
 use crate::domain::request::RequestEvent;
 use crate::domain::schedule::ScheduleEvent;
 use crate::domain::source::SourceEvent;
@@ -180,6 +181,10 @@ event_types!(AlertEvent {
     Deleted => "alert.deleted" v 1,
 });
 
+event_types!(ProjectionEvent {
+    Skipped => "projection.skipped" v 1,
+});
+
 event_types!(RequestEvent {
     Begun => "request.begun" v 1,
     Answered => "request.answered" v 1,
@@ -195,7 +200,7 @@ pub const TASK_FAILED: &str = "task.failed";
 
 /// Every name on disk with its newest schema version, by aggregate. Only the chunks of payloads
 /// are not among them; they belong to [`crate::payload`].
-pub const TYPES: [&[(&str, u16)]; 8] = [
+pub const TYPES: [&[(&str, u16)]; 9] = [
     TaskEvent::TYPES,
     ScheduleEvent::TYPES,
     SourceEvent::TYPES,
@@ -204,6 +209,7 @@ pub const TYPES: [&[(&str, u16)]; 8] = [
     ApiKeyEvent::TYPES,
     RequestEvent::TYPES,
     AlertEvent::TYPES,
+    ProjectionEvent::TYPES,
 ];
 
 /// Whether an event of one aggregate can be read.
@@ -219,6 +225,7 @@ const READERS: [Reader; TYPES.len()] = [
     reads::<ApiKeyEvent>,
     reads::<RequestEvent>,
     reads::<AlertEvent>,
+    reads::<ProjectionEvent>,
 ];
 
 fn reads<E: DomainEvent>(event: &RecordedEvent) -> Result<(), CodecError> {

@@ -13,6 +13,7 @@ pub mod flow;
 pub mod http_request;
 pub mod labels;
 pub mod overlap;
+pub mod projection;
 pub mod recurrence;
 pub mod request;
 pub mod retry;

@@ -407,6 +407,8 @@ pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
 pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
 /// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
 pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
+/// Events that one projection may be told to pass over.
+pub const PROJECTION_SKIPS_MAX: usize = 1_000;
 /// Events of one page of the whole log.
 pub const LOG_PAGE_MAX: usize = 1_000;
 /// Bytes of events after which such a page takes no further one.

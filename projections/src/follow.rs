@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use spark_events::limits::{LOG_RETRY_MS_MAX, LOG_RETRY_MS_MIN};
+use spark_events::domain::projection::{self, ProjectionEvent, Skips};
+use spark_events::limits::{LOG_RETRY_MS_MAX, LOG_RETRY_MS_MIN, READ_EVENTS_MAX};
+use spark_events::log::Direction;
 use spark_events::log::SubscriptionItem;
 use spark_events::log::catch_up::CatchUp;
-use spark_events::{LogError, Position, RecordedEvent, SharedLog};
+use spark_events::{DomainEvent, LogError, Position, RecordedEvent, SharedLog, fold};
 use tokio::sync::{mpsc, watch};
 
 use crate::projection::decode;
@@ -62,12 +64,35 @@ impl Follower {
     /// Follows. An unavailable log is waited out; its own health shows it.
     pub(crate) async fn run(mut self) {
         let mut start = *self.restart.borrow_and_update();
-        if self.check_head().await.is_err() {
+        if self.check_head().await.is_err() || self.tell_skips().await.is_err() {
             return;
         }
         while let Stopped::Restarted = self.read(start).await {
             start = *self.restart.borrow_and_update();
         }
+    }
+
+    /// Tells the writer which events its projections pass over, before any event comes. What
+    /// cannot be read is left out: such a projection halts where it halted before, and says so.
+    async fn tell_skips(&mut self) -> Result<(), ()> {
+        for name in self.shared.health().iter().map(|health| health.name) {
+            let Ok(stream) = projection::stream(name) else { continue };
+            let read = self.log.read_stream(&stream, None, Direction::Forward, READ_EVENTS_MAX);
+            let events = match read.await {
+                Ok(events) => events,
+                Err(LogError::StreamNotFound(_)) => continue,
+                Err(LogError::Closed) => return Err(()),
+                Err(error) => {
+                    tracing::warn!(projection = name, %error, "its skips cannot be read");
+                    continue;
+                }
+            };
+            let events: Vec<ProjectionEvent> =
+                events.iter().filter_map(|event| DomainEvent::from_recorded(event).ok()).collect();
+            let Skips(skips) = fold(Skips::default(), &events);
+            self.work.send(Work::Skips(name, skips)).await.map_err(|_| ())?;
+        }
+        Ok(())
     }
 
     /// A log that ends before a checkpoint is not the log that the rows were made from.

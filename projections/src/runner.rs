@@ -34,6 +34,8 @@ pub struct ProjectionHealth {
     pub halted: Option<Halt>,
     /// Events of a type that this program does not know; they were passed over.
     pub skipped_unknown: u64,
+    /// Events that it passes over because somebody said so, as far as they are known.
+    pub skipped: Vec<Position>,
 }
 
 /// The event that a projection cannot get past.
@@ -242,6 +244,15 @@ impl Projections {
     /// `Unknown`, `Store`, `Stopped`.
     pub async fn rebuild(&self, name: &str) -> Result<(), ProjectionError> {
         self.verb(Verb::Rebuild, name).await
+    }
+
+    /// Lets a projection pass over an event, and tries again. It is for the caller to have it
+    /// recorded; see [`spark_events::domain::projection`].
+    ///
+    /// # Errors
+    /// `Unknown`, `Store`, `Stopped`.
+    pub async fn skip(&self, name: &str, position: Position) -> Result<(), ProjectionError> {
+        self.verb(Verb::Skip(position), name).await
     }
 
     async fn verb(&self, verb: Verb, name: &str) -> Result<(), ProjectionError> {

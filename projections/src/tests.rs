@@ -9,6 +9,7 @@ mod paging;
 mod rebuild;
 mod running;
 mod schedule_rows;
+mod skips;
 mod support;
 mod task_changes;
 mod task_rows;

@@ -1,6 +1,7 @@
 //! The one writer of the read models' file: applies batches to every projection, each with its
 //! own savepoint, checkpoint and halt. Runs on a thread of its own; never reads the log.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +28,8 @@ pub(crate) enum Work {
     Verb(Verb, String, oneshot::Sender<Result<(), ProjectionError>>),
     /// The log ends before what some projections have seen: it is another log.
     OtherLog(Position),
+    /// What the log says a projection passes over.
+    Skips(&'static str, BTreeSet<Position>),
 }
 
 /// What can be done to one projection.
@@ -34,6 +37,7 @@ pub(crate) enum Work {
 pub(crate) enum Verb {
     Retry,
     Rebuild,
+    Skip(Position),
 }
 
 /// Neighbouring events of the log, decoded.
@@ -49,6 +53,8 @@ pub(crate) struct Batch {
 struct Slot {
     projection: Box<dyn Projection>,
     state: State,
+    /// Events that it passes over.
+    skips: BTreeSet<Position>,
 }
 
 pub(crate) struct Writer {
@@ -72,7 +78,7 @@ impl Writer {
         let mut slots = Vec::with_capacity(projections.len());
         for projection in projections {
             let state = database::prepare(&mut conn, &*projection)?;
-            slots.push(Slot { projection, state });
+            slots.push(Slot { projection, state, skips: BTreeSet::new() });
         }
         let (pause_ms, turns) = (LOG_RETRY_MS_MIN, Turns::new());
         let mut writer = Self { conn, slots, shared, generation: 0, pause_ms, turns };
@@ -103,6 +109,7 @@ impl Writer {
                     let _ = answer.send(self.verb(verb, &name));
                 }
                 Work::OtherLog(head) => self.forget_after(head),
+                Work::Skips(name, skips) => self.take_skips(name, skips),
             }
         }
         // Leaves one tidy file behind; without it the next start reads the write-ahead log.
@@ -186,7 +193,7 @@ impl Writer {
         let mut events = 0;
         let rest = loop {
             for (slot, state) in self.slots.iter_mut().zip(&mut states) {
-                *state = advance(&tx, &mut *slot.projection, state, &batch)?;
+                *state = advance(&tx, &mut *slot.projection, state, &slot.skips, &batch)?;
             }
             events += batch.events.len();
             if events >= PROJECTION_COMMIT_EVENTS_MAX {
@@ -213,8 +220,11 @@ impl Writer {
         let Some(index) = index else {
             return Err(ProjectionError::Unknown { name: name.to_owned(), known: known() });
         };
+        if let Verb::Skip(position) = verb {
+            self.slots[index].skips.insert(position);
+        }
         match verb {
-            Verb::Retry => {
+            Verb::Retry | Verb::Skip(_) => {
                 let state = State { halted: None, ..self.slots[index].state.clone() };
                 database::save(&self.conn, name, &state)?;
                 self.slots[index].state = state;
@@ -224,6 +234,19 @@ impl Writer {
         self.publish();
         self.follow_anew();
         Ok(())
+    }
+
+    /// Takes what the log says is passed over. One that stands before such an event goes on.
+    fn take_skips(&mut self, name: &str, skips: BTreeSet<Position>) {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.projection.name() == name) else {
+            return;
+        };
+        let stands = slot.state.halted.as_ref().is_some_and(|(at, _)| skips.contains(at));
+        slot.skips = skips;
+        if stands && let Err(error) = self.verb(Verb::Retry, name) {
+            tracing::warn!(projection = name, %error, "a skip could not be taken over");
+        }
+        self.publish();
     }
 
     fn rebuild(&mut self, index: usize) -> Result<(), ProjectionError> {
@@ -278,6 +301,7 @@ impl Writer {
                 .as_ref()
                 .map(|(position, reason)| Halt { position: *position, reason: reason.clone() }),
             skipped_unknown: slot.state.skipped_unknown,
+            skipped: slot.skips.iter().copied().collect(),
         });
         self.shared.set_health(health.collect());
         self.shared.reached.send_replace(self.reached());
@@ -300,6 +324,7 @@ fn advance(
     conn: &Connection,
     projection: &mut dyn Projection,
     state: &State,
+    skips: &BTreeSet<Position>,
     batch: &Batch,
 ) -> Result<State, ProjectionError> {
     let mut state = state.clone();
@@ -317,6 +342,7 @@ fn advance(
     let wanted = |event: &&Decoded| {
         event.recorded.position > state.position
             && !matches!(event.content, Content::Foreign)
+            && !skips.contains(&event.recorded.position)
             && categories.contains(&event.recorded.stream.category())
     };
     let events: Vec<&Decoded> = batch.events.iter().filter(wanted).collect();

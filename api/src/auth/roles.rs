@@ -9,6 +9,7 @@ use crate::routes::flows::FlowRoute as F;
 use crate::routes::history::Kind;
 use crate::routes::keys::KeyRoute as K;
 use crate::routes::log::LogRoute as L;
+use crate::routes::projections::ProjectionRoute as P;
 use crate::routes::schedules::ScheduleRoute as S;
 use crate::routes::service::ServiceRoute as V;
 use crate::routes::sources::SourceRoute as O;
@@ -93,6 +94,10 @@ pub fn need(route: &Route<'_>) -> Need {
         },
         // Here and in the next, events of API keys are left out for whoever may not list them.
         Route::Events(_) => VIEWER,
+        Route::Projections(route) => match route {
+            P::List => VIEWER,
+            P::Rebuild(_) | P::Retry(_) | P::Skip(_) => ADMIN,
+        },
         Route::Log(route) => match route {
             L::List | L::Head | L::Get(_) => VIEWER,
         },

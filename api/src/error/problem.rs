@@ -219,6 +219,7 @@ fn rejected_field(rejection: &Rejection) -> Option<&'static str> {
         | Rejection::Flow(_)
         | Rejection::Worker(_)
         | Rejection::Key(_)
+        | Rejection::Projection(_)
         | Rejection::Request(_)
         | Rejection::Alert(_) => None,
     }

@@ -92,6 +92,7 @@ const LINKS: &[(&str, &str)] = &[
     ("whoami", "/whoami"),
     ("events", "/events"),
     ("log", "/log"),
+    ("projections", "/projections"),
     ("metrics", "/metrics"),
     ("history", "/history/{kind}/{id}"),
     ("openapi", "/openapi.json"),

@@ -3,6 +3,7 @@
 use super::flows::FlowRoute as F;
 use super::history::{HistoryRoute, Kind};
 use super::log::LogRoute as L;
+use super::projections::ProjectionRoute as P;
 use super::schedules::ScheduleRoute as S;
 use super::service::ServiceRoute as V;
 use super::sources::SourceRoute as O;
@@ -54,6 +55,10 @@ fn table() -> Vec<(&'static str, Route<'static>)> {
         ("DELETE /tasks/a", Route::Tasks(T::Delete(id()))),
         ("GET /history/task/a", Route::History(HistoryRoute { kind: Kind::Task, id: id() })),
         ("GET /history/flows/a", Route::History(HistoryRoute { kind: Kind::Flow, id: id() })),
+        ("GET /projections", Route::Projections(P::List)),
+        ("POST /projections/a/rebuild", Route::Projections(P::Rebuild(id()))),
+        ("POST /projections/a/retry", Route::Projections(P::Retry(id()))),
+        ("POST /projections/a/skip", Route::Projections(P::Skip(id()))),
         ("GET /log", Route::Log(L::List)),
         ("GET /log/head", Route::Log(L::Head)),
         ("GET /log/7", Route::Log(L::Get(7))),

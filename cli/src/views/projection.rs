@@ -9,7 +9,6 @@ use crate::output::table::{Cell, Column, Details, Table};
 
 /// How far each is, and what stops it.
 pub(crate) fn list(list: &Value, look: &Look) -> String {
-    let head = pick(list, &["head"]).and_then(Value::as_u64);
     let mut table = Table::new(&[
         Column::new("NAME", 10),
         Column::new("STATE", 8),
@@ -21,8 +20,7 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
     let mut halts = Details::default();
     for row in rows(list) {
         let halted = pick(row, &["halted"]).is_some();
-        let position = row.get("position").and_then(Value::as_u64);
-        let behind = head.zip(position).map(|(head, at)| head.saturating_sub(at));
+        let behind = row.get("lag").and_then(Value::as_u64);
         table.row(vec![
             text_or_dash(row, &["name"]).into(),
             Cell::status(state(halted, behind)),

@@ -279,6 +279,10 @@ fn samples() -> Vec<(&'static str, Value)> {
             }),
         ),
         ("alert.deleted", json!({})),
+        (
+            "projection.skipped",
+            json!({ "position": 7, "event_type": "task.started", "why": "it cannot be read" }),
+        ),
     ]
 }
 
@@ -315,6 +319,7 @@ fn round_trip(name: &str, version: u16, data: &[u8]) -> Value {
         "key" => again::<ApiKeyEvent>,
         "request" => again::<RequestEvent>,
         "alert" => again::<AlertEvent>,
+        "projection" => again::<ProjectionEvent>,
         other => panic!("no aggregate {other}"),
     };
     serde_json::from_slice(&again(name, version, data)).unwrap()
