@@ -25,3 +25,4 @@ mod task_changes;
 mod tidy;
 mod timers;
 mod traces;
+mod workers;
