@@ -10,8 +10,8 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    alert, completions, config, db, flow, history, key, log, projection, schedule, source, status,
-    task, up, why, worker,
+    alert, completions, config, db, doctor, flow, history, key, log, projection, schedule, source,
+    status, task, up, why, worker,
 };
 use crate::exit::Trouble;
 use crate::home::Home;
@@ -143,6 +143,9 @@ pub(crate) enum Command {
     /// Where messages about failures are sent, and about which ones
     #[command(subcommand, alias = "alerts", after_help = alert::EXAMPLES)]
     Alert(alert::Alert),
+    /// Look at everything that can be wrong, and say what to do
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor,
     /// How the server is doing
     #[command(alias = "health", after_help = status::EXAMPLES)]
     Status,

@@ -435,6 +435,18 @@ pub const WORKER_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
 pub const WORKER_LOG_LOOK_MS: u64 = 250;
 /// How long a worker that is told to stop may take until the one who told it waits no more.
 pub const WORKER_STOP_MS_MAX: u64 = 30_000;
+/// The size up to which a look at everything reads all of the log's file.
+pub const DOCTOR_CHECKED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Free bytes of the data directory's disk below which a look at everything warns.
+pub const DOCTOR_FREE_BYTES_FEW: u64 = 1024 * 1024 * 1024;
+/// Free bytes below which it calls that a failure.
+pub const DOCTOR_FREE_BYTES_MIN: u64 = 100 * 1024 * 1024;
+/// How far apart the server's clock and the caller's may be.
+pub const DOCTOR_CLOCK_MS_MAX: u64 = 5_000;
+/// How many positions a read model may be behind the log.
+pub const DOCTOR_LAG_MAX: u64 = 10_000;
+/// How late a start may be before its schedule counts as stalled.
+pub const DOCTOR_LATE_MS_MAX: u64 = 60_000;
 /// The largest file of settings that the CLI reads: its configuration file, or `.env`.
 pub const CLI_SETTINGS_BYTES_MAX: u64 = 64 * 1024;
 /// How often the CLI looks again while it watches.
@@ -460,6 +472,7 @@ pub const LANGFLOW_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
 pub const LANGFLOW_LOG_TAIL_BYTES_MAX: u64 = 4 * 1024;
 
 // Relations that must hold between the bounds.
+const _: () = assert!(DOCTOR_FREE_BYTES_MIN < DOCTOR_FREE_BYTES_FEW);
 const _: () = assert!(PAYLOAD_INLINE_BYTES_MAX * 4 < EVENT_BYTES_MAX);
 const _: () = assert!(PAYLOAD_CHUNK_BYTES_MAX * 4 / 3 < EVENT_BYTES_MAX);
 const _: () = assert!(EVENT_BYTES_MAX < APPEND_BYTES_MAX);
