@@ -253,7 +253,8 @@ impl Connection {
     }
 }
 
-fn root_cause(error: &reqwest::Error) -> String {
+/// What was at the bottom of it.
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

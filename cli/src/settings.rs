@@ -150,8 +150,13 @@ impl Settings {
     /// Reads the file with the profiles. `typed` is `--profile`. A profile that does not exist is
     /// an error, unless it is about to be made.
     pub(crate) fn load(typed: Option<&str>, may_be_new: bool) -> Result<Self, Trouble> {
-        let config = Config::read(Config::path()?)?;
         let named = typed.map(str::to_owned).or_else(|| dotenv::env("AUTOMAGIK_PROFILE"));
+        let config = match Config::path() {
+            Ok(path) => Config::read(path)?,
+            // A service has no home, and no profile either.
+            Err(_) if named.is_none() && !may_be_new => Config::default(),
+            Err(trouble) => return Err(trouble),
+        };
         let profile = named.or_else(|| config.current.clone());
         if let Some(name) = profile.as_deref().filter(|_| !may_be_new) {
             config.known(name)?;

@@ -15,6 +15,7 @@ use spark_events::domain::labels::Labels;
 use spark_events::limits::{WORKER_PAUSE_MS_MAX, WORKER_PAUSE_MS_MIN};
 use spark_events::{Clock, SystemClock, WorkerId};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::exit::Trouble;
 
@@ -69,7 +70,9 @@ impl Process {
     /// # Errors
     /// The server refuses it for good: name, version, clock, key.
     pub(crate) async fn run(&mut self, mut stop: watch::Receiver<bool>) -> Result<End> {
+        let mut pauses = Pauses::default();
         loop {
+            let begun = Instant::now();
             let Some((id, registered)) = self.register(&mut stop).await? else {
                 return Ok(End::Left);
             };
@@ -88,6 +91,11 @@ impl Process {
                 }
                 LifeEnd::Gone(why) => {
                     tracing::warn!(why, "registering anew; what ran here is dropped");
+                    // A server that takes it in and gives it up at once is not asked all the time.
+                    if begun.elapsed() > Duration::from_millis(WORKER_PAUSE_MS_MAX) {
+                        pauses = Pauses::default();
+                    }
+                    pauses.wait().await;
                 }
             }
         }

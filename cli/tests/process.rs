@@ -38,6 +38,19 @@ mod process {
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
+    #[test]
+    fn a_service_without_a_home_needs_no_configuration_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = automagik(dir.path(), "status --server http://127.0.0.1:1");
+        for name in ["HOME", "XDG_CONFIG_HOME", "AUTOMAGIK_CONFIG", "AUTOMAGIK_PROFILE"] {
+            command.env_remove(name);
+        }
+        let said = text(&command.output().unwrap().stderr);
+        assert!(!said.contains("configuration file"), "{said}");
+        let named = text(&command.args(["--profile", "work"]).output().unwrap().stderr);
+        assert!(named.contains("no place for a configuration file"), "{named}");
+    }
+
     /// A server on a free port, killed at the end of the test if it did not end before.
     struct Server {
         child: Child,

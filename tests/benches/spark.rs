@@ -18,6 +18,7 @@ mod spark {
     pub(crate) mod due;
     pub(crate) mod figures;
     pub(crate) mod http;
+    pub(crate) mod idle_workers;
     pub(crate) mod latency;
     pub(crate) mod listeners;
     pub(crate) mod lists;
@@ -27,25 +28,28 @@ mod spark {
     pub(crate) mod planning;
     pub(crate) mod process;
     pub(crate) mod rebuild;
+    pub(crate) mod remote;
     pub(crate) mod start;
     pub(crate) mod throughput;
     pub(crate) mod world;
 }
 
 use spark::{
-    due, latency, listeners, lists, machine, many, metrics, planning, process, rebuild, start,
-    throughput,
+    due, idle_workers, latency, listeners, lists, machine, many, metrics, planning, process,
+    rebuild, remote, start, throughput,
 };
 
 type Benchmark = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// In the order in which they run: `rebuild` reads what `throughput` left.
-const BENCHMARKS: [(&str, Benchmark); 10] = [
+const BENCHMARKS: [(&str, Benchmark); 12] = [
     ("planning", || Box::pin(planning::run())),
     ("start", || Box::pin(start::run())),
     ("latency", || Box::pin(latency::run())),
     ("throughput", || Box::pin(throughput::run())),
     ("rebuild", || Box::pin(rebuild::run())),
+    ("remote", || Box::pin(remote::run())),
+    ("idle_workers", || Box::pin(idle_workers::run())),
     ("due", || Box::pin(due::run())),
     ("schedules", || Box::pin(many::run())),
     ("listeners", || Box::pin(listeners::run())),

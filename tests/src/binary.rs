@@ -21,10 +21,12 @@ mod build;
 mod output;
 #[cfg(unix)]
 mod terminal;
+mod worker;
 
 pub use output::Output;
 #[cfg(unix)]
 pub use terminal::Terminal;
+pub use worker::WorkerProcess;
 
 /// How long anything may take on a machine that is busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -70,10 +72,18 @@ impl Automagik {
     /// # Panics
     /// When it ends instead, or does not answer in time.
     pub async fn up(&mut self) {
+        self.up_with(&[]).await;
+    }
+
+    /// The same with further options.
+    ///
+    /// # Panics
+    /// When it ends instead, or does not answer in time.
+    pub async fn up_with(&mut self, options: &[&str]) {
         assert!(self.server.is_none(), "it is up already");
         let log = OpenOptions::new().append(true).create(true).open(&self.log);
         let log = log.expect("the server's log file can be written");
-        let mut command = self.command(&["up", "--port", "0"]);
+        let mut command = self.command(&[&["up", "--port", "0"], options].concat());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         self.server = Some(command.spawn().expect("the binary starts"));
         eventually(PATIENCE, || {
@@ -188,8 +198,17 @@ impl Automagik {
     /// # Panics
     /// When no answer comes.
     pub async fn http(&self, method: &str, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+        self.http_with(method, path, &[("x-api-key", &self.key())], body).await
+    }
+
+    /// The key that the server made.
+    ///
+    /// # Panics
+    /// Before its first start.
+    #[must_use]
+    pub fn key(&self) -> String {
         let key = fs::read_to_string(self.home.join("api-key")).expect("the server made its key");
-        self.http_with(method, path, &[("x-api-key", key.trim())], body).await
+        key.trim().to_owned()
     }
 
     /// Sends a request to the API with these header fields.
@@ -257,7 +276,18 @@ impl Automagik {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(build::binary());
+        self.command_in(None, args)
+    }
+
+    fn command_in(&self, namespace: Option<&str>, args: &[&str]) -> Command {
+        let mut command = match namespace {
+            None => Command::new(build::binary()),
+            Some(name) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", name]).arg(build::binary());
+                command
+            }
+        };
         // What the developer has set for a Spark or LangFlow of their own is none of ours.
         let ours = |name: &str| {
             ["AUTOMAGIK_", "LANGFLOW_", "RUST_LOG"].iter().any(|start| name.starts_with(start))

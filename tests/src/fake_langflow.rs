@@ -30,7 +30,7 @@ mod v2;
 mod v2_body;
 mod work;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -69,6 +69,8 @@ pub struct Options {
     pub api_key: Option<String>,
     /// The port on 127.0.0.1; `None` takes a free one.
     pub port: Option<u16>,
+    /// The address that it listens on; 127.0.0.1 unless said otherwise.
+    pub ip: Ipv4Addr,
     /// The least time that any run takes.
     pub latency: Duration,
     /// Chat outputs are filled up to this many bytes.
@@ -88,6 +90,7 @@ impl Default for Options {
             profile: Profile::default(),
             api_key: None,
             port: None,
+            ip: Ipv4Addr::LOCALHOST,
             latency: Duration::ZERO,
             answer_bytes: None,
             web_pages: false,
@@ -121,7 +124,8 @@ impl FakeLangFlow {
     /// # Panics
     /// When the port cannot be had.
     pub async fn start(options: Options) -> Self {
-        let listener = server::listen(options.port.unwrap_or(0));
+        let wanted = SocketAddr::from((options.ip, options.port.unwrap_or(0)));
+        let listener = server::listen(wanted);
         let address = listener.local_addr().expect("a bound listener has an address");
         let state = Arc::new(State::new(options, address.port()));
         let server = Server::launch(Arc::clone(&state), listener);
@@ -150,7 +154,8 @@ impl FakeLangFlow {
     /// failed with `worker_lost`; queued ones stay queued for ever, as with the real server.
     pub async fn restart(&self) {
         self.halt();
-        let server = Server::launch(Arc::clone(&self.state), server::listen(self.address.port()));
+        let listener = server::listen(self.address);
+        let server = Server::launch(Arc::clone(&self.state), listener);
         *lock(&self.server) = Some(server);
     }
 

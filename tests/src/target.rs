@@ -3,6 +3,7 @@
 //!
 //! What is here must hold for both; what only the fake can do is behind [`Target::fake`].
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -39,7 +40,16 @@ impl Target {
 
     /// A fake of this generation.
     pub async fn start_fake_of(profile: Profile) -> Self {
-        let options = Options { profile, api_key: Some(FAKE_KEY.to_owned()), ..Options::default() };
+        Self::start_fake_with(Options { profile, ..Options::default() }).await
+    }
+
+    /// A fake of the newest generation that listens on this address.
+    pub async fn start_fake_on(ip: Ipv4Addr) -> Self {
+        Self::start_fake_with(Options { ip, ..Options::default() }).await
+    }
+
+    async fn start_fake_with(options: Options) -> Self {
+        let options = Options { api_key: Some(FAKE_KEY.to_owned()), ..options };
         let fake = FakeLangFlow::start(options).await;
         Self { url: fake.url(), key: FAKE_KEY.to_owned(), kind: Kind::Fake(fake) }
     }

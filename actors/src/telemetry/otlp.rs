@@ -15,6 +15,8 @@ use spark_events::limits;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::connection::root_cause;
+
 /// The name under which spans appear unless it is said otherwise.
 const SERVICE: &str = "automagik-spark";
 /// How often it is told, at most, that spans were lost.
@@ -223,7 +225,7 @@ impl Sender {
         let why = match sent {
             Ok(answer) if answer.status().is_success() => return,
             Ok(answer) => format!("it answered {}", answer.status()),
-            Err(error) => error.without_url().to_string(),
+            Err(error) => root_cause(&error),
         };
         self.lost += count;
         if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use spark_actors::remote::{Poll, Polled, Registered, Registration, Reported};
 use spark_events::WorkerId;
 use spark_events::limits::{CLI_ANSWER_MS_MAX, WORKER_ANSWER_MS_MAX};
@@ -131,19 +132,23 @@ impl Link {
                 trouble: not_spark(&client, &format!("its answer is of another shape: {error}")),
             });
         }
-        let problem = serde_json::from_slice(&body).ok();
+        let problem = serde_json::from_slice::<Value>(&body).ok();
+        // Every error of Spark has a code, which nobody else's has.
+        let is_spark = problem.as_ref().is_some_and(|problem| problem["code"].is_string());
         let trouble = client.refusal(status, problem.as_ref());
         Err(match status {
             StatusCode::GONE => Unsaid::Gone(trouble.what),
             // Over other data than it had: it never knew this worker.
-            StatusCode::NOT_FOUND if path.len() > 1 && problem.is_some() => {
-                Unsaid::Gone(trouble.what)
-            }
+            StatusCode::NOT_FOUND if path.len() > 1 && is_spark => Unsaid::Gone(trouble.what),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Unsaid::Away(trouble),
             _ if status.is_server_error() => Unsaid::Away(trouble),
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Unsaid::Refused {
                 status: status.as_u16(),
                 trouble: not_spark(&client, "it takes no workers"),
+            },
+            _ if !is_spark => Unsaid::Refused {
+                status: status.as_u16(),
+                trouble: not_spark(&client, &format!("it answered {status} in words of its own")),
             },
             _ => Unsaid::Refused { status: status.as_u16(), trouble },
         })
@@ -158,13 +163,14 @@ impl Link {
         if said > AGAIN_AFTER.len() || due.is_some_and(|due| since.elapsed() < *due) {
             return;
         }
-        let why = trouble.why.join("; ");
-        let for_s = since.elapsed().as_secs();
+        let why: String = trouble.why.iter().map(|why| format!(" ({why})")).collect();
+        let what = &trouble.what;
         if said == 0 {
-            let next = trouble.next.join("; ");
-            tracing::warn!(why, next, "{}; trying until it answers", trouble.what);
+            let next: String = trouble.next.iter().map(|next| format!("; {next}")).collect();
+            tracing::warn!("{what}{why}; trying until it answers{next}");
         } else {
-            tracing::warn!(why, for_s, "{}; still trying", trouble.what);
+            let seconds = since.elapsed().as_secs();
+            tracing::warn!("{what}{why}; still trying after {seconds} s");
         }
         *away = Some((since, said + 1));
     }

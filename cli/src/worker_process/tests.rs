@@ -321,7 +321,7 @@ async fn a_result_that_the_server_refuses_becomes_a_failure_that_says_so() {
     let order = refused(stage.order(7, "direct"));
     let items = json!([{"seq": 1, "what": {"run": order}}]);
     stage.server.next("/poll").await.answer(200, polled(1, items));
-    let problem = json!({"detail": "the body is too large"});
+    let problem = json!({"code": "SPK-0413", "detail": "the body is too large"});
     stage.server.next("/reports").await.answer(413, problem);
     let reports = recorded(stage.server.next("/reports").await);
     let failure = &reports[0]["what"]["ended"]["failed"]["failure"];

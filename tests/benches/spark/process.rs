@@ -59,15 +59,21 @@ pub(crate) struct Spark {
 impl Spark {
     /// Starts it over a directory and waits until it is ready.
     pub(crate) async fn start(home: &Path, slots: u32) -> Self {
+        Self::start_with(home, &["--slots", &slots.to_string()]).await
+    }
+
+    /// The same with these options.
+    pub(crate) async fn start_with(home: &Path, options: &[&str]) -> Self {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.local_addr())
             .expect("there is a free port")
             .port();
         let said = File::create(home.join("said")).expect("its words can be kept");
-        let (port_text, slots) = (port.to_string(), slots.to_string());
+        let port_text = port.to_string();
         let started = Instant::now();
         let child = Command::new(binary())
-            .args(["up", "--port", &port_text, "--slots", &slots])
+            .args(["up", "--port", &port_text])
+            .args(options)
             .env_clear()
             .env("AUTOMAGIK_HOME", home)
             .env("AUTOMAGIK_API_KEY", KEY)
@@ -124,6 +130,42 @@ impl Drop for Spark {
         // It has ended already, or its figures are of no use any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A running `automagik worker start`. Dropping it kills it.
+pub(crate) struct Worker(Child);
+
+impl Worker {
+    /// Starts one with a directory of its own, for the server at this address.
+    pub(crate) fn start(home: &Path, server: SocketAddr, slots: u32) -> Self {
+        fs::create_dir_all(home).expect("a directory can be made");
+        let said = File::create(home.join("said")).expect("its words can be kept");
+        let child = Command::new(binary())
+            .args(["worker", "start", "--server", &format!("http://{server}")])
+            .args(["--name", "bench", "--slots", &slots.to_string()])
+            .env_clear()
+            .env("AUTOMAGIK_HOME", home)
+            .env("AUTOMAGIK_API_KEY", KEY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(said)
+            .spawn()
+            .expect("the binary starts");
+        Self(child)
+    }
+
+    /// Processor time used up to now, in seconds.
+    pub(crate) fn cpu_s(&self) -> f64 {
+        cpu_s(&format!("/proc/{}/stat", self.0.id()))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It has ended already, or is of no use any more.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -20,7 +20,7 @@ use super::world::{FLOW, RUNS_MAX, World};
 const TASKS_PER_CONNECTION: usize = 2;
 /// How long each number of tasks at once is kept up before and while it is measured.
 const WARM_UP: Duration = Duration::from_secs(2);
-const MEASURED: Duration = Duration::from_secs(12);
+pub(crate) const MEASURED: Duration = Duration::from_secs(12);
 /// Between two looks at how many runs have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -32,7 +32,7 @@ pub(crate) async fn run() {
     let world = World::start(&home).await;
     let mut submitted = 0;
     for at_once in [64, RUNS_MAX as usize] {
-        submitted += load(&world, at_once, MEASURED).await;
+        submitted += load(&world, at_once, MEASURED).await.submitted;
     }
     verify(&world, submitted).await;
     figure("resident memory after it", world.spark.resident_mb(), "MiB", &Target::None);
@@ -40,9 +40,16 @@ pub(crate) async fn run() {
     disk(&home, submitted);
 }
 
-/// Submits for a while with this many tasks open, and prints how fast they ended. Gives how many
-/// tasks there were.
-pub(crate) async fn load(world: &World, at_once: usize, measured: Duration) -> u64 {
+/// What a load came to.
+pub(crate) struct Load {
+    /// How many tasks there were.
+    pub(crate) submitted: u64,
+    /// How many ended per second, while it was measured.
+    pub(crate) rate: f64,
+}
+
+/// Submits for a while with this many tasks open, and prints how fast they ended.
+pub(crate) async fn load(world: &World, at_once: usize, measured: Duration) -> Load {
     let generator = Rc::new(Generator {
         room: Semaphore::new(at_once),
         acknowledged: Cell::new(0),
@@ -58,7 +65,7 @@ pub(crate) async fn load(world: &World, at_once: usize, measured: Duration) -> u
         let (generator, request) = (Rc::clone(&generator), Rc::clone(&request));
         submitters.spawn_local_on(generator.submit(connection, request), &local);
     }
-    local
+    let rate = local
         .run_until(async {
             let ended = world.langflow.completed_runs(FLOW);
             let (sampled, ()) = tokio::join!(
@@ -66,11 +73,11 @@ pub(crate) async fn load(world: &World, at_once: usize, measured: Duration) -> u
                 generator.make_room(world, ended)
             );
             while submitters.join_next().await.is_some() {}
-            print(&sampled, at_once);
+            print(&sampled, at_once)
         })
         .await;
     world.settled().await;
-    generator.acknowledged.get()
+    Load { submitted: generator.acknowledged.get(), rate }
 }
 
 /// Keeps the number of open tasks level.
@@ -155,7 +162,7 @@ async fn snapshot(world: &World, generator: &Generator) -> Sampled {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below the bound of exact floats")]
-fn print(sampled: &Sampled, at_once: usize) {
+fn print(sampled: &Sampled, at_once: usize) -> f64 {
     let ended = sampled.ended as f64;
     let rate = ended / sampled.seconds;
     figure(
@@ -171,6 +178,7 @@ fn print(sampled: &Sampled, at_once: usize) {
         per_task(sampled.own_cpu_s),
         sampled.open,
     ));
+    rate
 }
 
 /// Every task that was acknowledged has come to its good end, and was run once.
@@ -211,7 +219,7 @@ pub(crate) async fn filled(tasks: u64) -> (std::path::PathBuf, Spark, u64) {
     let world = World::start(&home).await;
     let mut submitted = 0;
     while submitted < tasks {
-        submitted += load(&world, RUNS_MAX as usize, MEASURED).await;
+        submitted += load(&world, RUNS_MAX as usize, MEASURED).await.submitted;
     }
     let position = world.settled().await;
     (home, world.spark, position)

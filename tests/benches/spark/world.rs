@@ -31,13 +31,30 @@ pub(crate) struct World {
 impl World {
     /// A server over an empty directory that knows one flow.
     pub(crate) async fn start(home: &Path) -> Self {
+        Self::around(Spark::start(home, RUNS_MAX).await).await
+    }
+
+    /// The same without a worker in the server.
+    pub(crate) async fn without_worker(home: &Path) -> Self {
+        Self::around(Spark::start_with(home, &["--no-worker"]).await).await
+    }
+
+    /// Waits until a worker is there.
+    pub(crate) async fn has_worker(&self) {
+        let begun = Instant::now();
+        while self.total("/api/v1/workers?status=active&limit=1").await == 0 {
+            assert!(begun.elapsed() < PATIENCE, "no worker comes");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn around(spark: Spark) -> Self {
         let langflow = FakeLangFlow::start(Options {
             profile: Profile::V1_0,
             answer_bytes: Some(1_500),
             ..Options::default()
         })
         .await;
-        let spark = Spark::start(home, RUNS_MAX).await;
         let source = json!({ "name": "bench", "url": langflow.url(), "runs_max": RUNS_MAX });
         call(spark.address, "POST", "/api/v1/sources", Some(&source)).await;
         let sync = json!({ "flow": FakeLangFlow::flow_id(FLOW) });

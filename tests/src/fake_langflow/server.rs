@@ -2,7 +2,7 @@
 //! route.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
@@ -41,10 +41,10 @@ pub(super) struct Server {
     thread: JoinHandle<()>,
 }
 
-/// Takes a port on 127.0.0.1; 0 takes a free one.
-pub(super) fn listen(port: u16) -> TcpListener {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .unwrap_or_else(|error| panic!("port {port} cannot be had for the fake LangFlow: {error}"));
+/// Takes an address; port 0 takes a free one.
+pub(super) fn listen(address: SocketAddr) -> TcpListener {
+    let listener = TcpListener::bind(address)
+        .unwrap_or_else(|error| panic!("{address} cannot be had for the fake LangFlow: {error}"));
     listener.set_nonblocking(true).expect("a fresh listener can be made non-blocking");
     listener
 }
@@ -86,7 +86,7 @@ async fn serve(
     listener: TcpListener,
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
-    let port = listener.local_addr().expect("a bound listener has an address").port();
+    let address = listener.local_addr().expect("a bound listener has an address");
     let open = |listener| {
         tokio::net::TcpListener::from_std(listener).expect("the listener fits the runtime")
     };
@@ -111,7 +111,7 @@ async fn serve(
                         listener = None;
                         connections.shutdown().await;
                     } else if listener.is_none() {
-                        listener = Some(open(listen(port)));
+                        listener = Some(open(listen(address)));
                     }
                     done.send(()).ok();
                 }

@@ -24,3 +24,4 @@ mod task_changes;
 mod tidy;
 mod timers;
 mod traces;
+mod workers;

@@ -13,8 +13,9 @@ mod disk;
 mod refused;
 mod runs;
 mod session;
-mod steps;
+pub(crate) mod steps;
 mod trouble;
+mod workers;
 
 /// One test for each against the fake, and one for all against a real LangFlow.
 macro_rules! scenarios {
@@ -64,6 +65,7 @@ scenarios! {
     trouble::a_langflow_that_goes_away_and_comes_back_costs_no_instant,
     crashes::after_kill_9_the_run_is_taken_up_again_and_was_made_once,
     crashes::sigterm_ends_in_order_and_the_run_goes_on,
+    workers::a_worker_killed_in_a_run_and_started_again_has_it_made_once,
     crashes::without_its_read_models_it_shows_the_same_lists,
     crashes::a_second_server_is_told_who_holds_the_directory,
     refused::bad_input_is_refused_with_a_remedy_and_leaves_nothing_behind,

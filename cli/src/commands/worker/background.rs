@@ -18,7 +18,7 @@ use crate::worker_process::state::{self, Place};
 /// Tells the second process that it is the one to work.
 const CHILD: &str = "AUTOMAGIK_WORKER_IN_BACKGROUND";
 /// How long the first process waits for the second one to register.
-const COMES_UP: Duration = Duration::from_secs(10);
+const COMES_UP: Duration = Duration::from_secs(5);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often the size of the log is looked at.

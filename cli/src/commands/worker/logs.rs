@@ -36,11 +36,7 @@ pub(super) async fn run(logs: &Logs, out: &Out, home: &Home) -> Result<Exit> {
     let cannot = || format!("cannot read the log {}", path.display());
     let mut file = File::open(&path).with_context(cannot)?;
     let text = whole(&mut file).with_context(cannot)?;
-    let lines: Vec<&str> = text.lines().collect();
-    let shown = &lines[lines.len().saturating_sub(logs.lines)..];
-    if !shown.is_empty() {
-        out.raw(&shown.join("\n"))?;
-    }
+    out.raw(last(&text, logs.lines))?;
     if !logs.follow {
         return Ok(Exit::Ok);
     }
@@ -56,9 +52,15 @@ pub(super) async fn run(logs: &Logs, out: &Out, home: &Home) -> Result<Exit> {
         }
         let more = whole(&mut file).with_context(cannot)?;
         if !more.is_empty() {
-            out.raw(more.trim_end_matches('\n'))?;
+            out.raw(&more)?;
         }
     }
+}
+
+/// The last lines of a text, as they are.
+fn last(text: &str, lines: usize) -> &str {
+    let from = text.split_inclusive('\n').rev().take(lines).map(str::len).sum::<usize>();
+    &text[text.len() - from..]
 }
 
 /// What is there from here on, within the bound of such a log.
@@ -107,5 +109,32 @@ fn name(logs: &Logs, home: &Home) -> Result<String> {
             .because(format!("they are {}", names.join(", ")))
             .then("name one: automagik worker logs NAME")
             .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_shown_as_they_are() {
+        for (lines, shown) in [(0, ""), (1, "c\n"), (2, "b\nc\n"), (9, "a\nb\nc\n")] {
+            assert_eq!(last("a\nb\nc\n", lines), shown);
+        }
+        assert_eq!(last("a\nb", 1), "b", "a line that is still being written");
+        assert_eq!(last("", 3), "");
+    }
+
+    #[test]
+    fn a_log_that_is_begun_anew_is_followed_from_its_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "one\ntwo\n").unwrap();
+        let mut file = File::open(&path).unwrap();
+        assert_eq!(whole(&mut file).unwrap(), "one\ntwo\n");
+        assert_eq!(whole(&mut file).unwrap(), "");
+        assert!(!was_cut(&mut file, &path));
+        std::fs::write(&path, "x\n").unwrap();
+        assert!(was_cut(&mut file, &path));
     }
 }

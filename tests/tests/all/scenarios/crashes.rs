@@ -10,7 +10,7 @@ use super::steps::{connected, history, job_of, shown, text, until};
 const NOBODY: &str = "http://127.0.0.1:1";
 
 /// Starts a `slow` run, and waits until LangFlow has it; gives the task's id.
-async fn slow_run(automagik: &Automagik, marker: &Marker) -> String {
+pub(super) async fn slow_run(automagik: &Automagik, marker: &Marker) -> String {
     let tweak = marker.tweak();
     let run = ["flow", "run", "e2e-slow", "--input", "once", "--tweak", "SlowEcho-00001.seconds=4"];
     let task = automagik.ok(&[&run[..], &["--tweak", &tweak]].concat()).await;
@@ -19,7 +19,12 @@ async fn slow_run(automagik: &Automagik, marker: &Marker) -> String {
 }
 
 /// The task completes, and LangFlow made its run once.
-async fn completes_once(automagik: &Automagik, target: &Target, task: &str, marker: &Marker) {
+pub(super) async fn completes_once(
+    automagik: &Automagik,
+    target: &Target,
+    task: &str,
+    marker: &Marker,
+) {
     assert_eq!(automagik.ok(&["task", "wait", task]).await, "waited 4.0 s: once");
     let row = shown(automagik, task).await;
     assert_eq!((text(&row, "status"), row["attempts"].as_u64()), ("completed".into(), Some(1)));
