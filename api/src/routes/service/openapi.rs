@@ -62,8 +62,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .answers_text("text/javascript; charset=utf-8", "The file.")
             .answers_text("text/css; charset=utf-8", "The file.")
             .answers_text("image/png", "The file.")
-            .cached()
-            .fails(&[Row::PATH_UNKNOWN]),
+            .cached(),
         Operation::get("redoc", "/redoc", "Where to find the document for people")
             .answers_nothing(StatusCode::PERMANENT_REDIRECT, "It is at `/api/v1/docs`."),
     ]
