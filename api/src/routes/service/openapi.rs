@@ -77,7 +77,13 @@ fn health() -> serde_json::Value {
         "log": { "backend": "embedded", "trouble": null },
         "read_models": { "position": 42, "searchable": 42, "trouble": null },
         "projections": [
-            { "name": "tasks", "position": 42, "halted": null, "skipped_unknown": 0 },
+            {
+                "name": "tasks",
+                "position": 42,
+                "halted": null,
+                "skipped_unknown": 0,
+                "skipped": [],
+            },
         ],
         "actors": {
             "log_trouble": null,
