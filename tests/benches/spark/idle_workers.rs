@@ -54,7 +54,7 @@ async fn wait_for_work(address: SocketAddr, number: usize) {
     let id = uuid::Uuid::from_u128(1 + number as u128).to_string();
     let registration = json!({
         "id": id, "name": format!("idle-{number}"), "hostname": "bench", "pid": 1, "slots": 4,
-        "version": "0", "protocol": spark_actors::remote::PROTOCOL, "clock": chrono::Utc::now(),
+        "version": "0", "protocol": spark_actors::remote::PROTOCOL, "clock": spark_events::clock::Clock::now(&spark_events::SystemClock),
     });
     let registered = call(address, "POST", "/api/v1/workers", Some(&registration)).await;
     let mut session = registered["session"].clone();
