@@ -9,10 +9,11 @@ use spark_actors::{Creation, DispatchError, Done, NewTask, RunOptions, Who};
 use spark_events::domain::task::{TaskStatus, Trigger};
 use spark_events::log::Direction;
 use spark_events::{FlowId, Position, ScheduleId, TaskId, Timestamp, limits};
-use spark_projections::{TaskDetail, TaskFilter};
+use spark_projections::{TaskDetail, TaskFilter, TaskRow};
 use warp::http::Method;
 
 use super::{Segment, not_allowed, operation_ids, text};
+use crate::app::App;
 use crate::body;
 use crate::call::Call;
 use crate::error::{ApiError, FieldError};
@@ -195,6 +196,22 @@ impl NewTaskRow {
     }
 }
 
+/// What a task waits for that no time brings: a worker.
+fn waits_for(app: &App, task: &TaskRow) -> Option<String> {
+    let waiting = [TaskStatus::Pending, TaskStatus::Waiting].map(TaskStatus::as_str);
+    let wanted =
+        app.spark.worker_wanted(task.source_id).filter(|_| waiting.contains(&task.status))?;
+    Some(if wanted.is_empty() {
+        "a worker: none takes work now; start one (automagik worker start) or resume one".to_owned()
+    } else {
+        format!(
+            "a worker with the labels {wanted}: start one (automagik worker start --labels {}), or \
+             change what the source asks for",
+            wanted.iter().collect::<Vec<_>>().join(",")
+        )
+    })
+}
+
 pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Reply, ApiError> {
     let app = call.app;
     match route {
@@ -207,8 +224,10 @@ pub(crate) async fn handle(route: TaskRoute<'_>, call: &Call<'_>) -> Result<Repl
             let id = read::task_id(app, &id).await?;
             let task = read::task(app, id).await?;
             let revision = task.task.revision;
+            let waits = waits_for(app, &task.task);
             let row = show(call, task).await?;
             let row = shown::with(&row, "trace_id", &trace_of(call, id).await?)?;
+            let row = shown::with(&row, "waits_for", &waits)?;
             Ok(Reply::ok(&row)?.of(revision))
         }
         TaskRoute::Wait(id) => {

@@ -16,6 +16,7 @@ pub(crate) fn show(health: &Value, server: &str, look: &Look) -> String {
         .maybe("log", text(health, &["log.backend"]))
         .maybe("log trouble", text(health, &["log.trouble", "actors.log_trouble"]))
         .maybe("tasks", tasks(health))
+        .maybe("workers", workers(health))
         .maybe(
             "schedules",
             text(health, &["actors.active_schedules"]).map(|n| format!("{n} active")),
@@ -40,6 +41,22 @@ pub(crate) fn show(health: &Value, server: &str, look: &Look) -> String {
         }
     }
     details.render(look)
+}
+
+fn workers(health: &Value) -> Option<String> {
+    let there = text(health, &["actors.workers"])?;
+    let accepting = text_or_dash(health, &["actors.accepting_workers"]);
+    if accepting == "0" {
+        let why = if there == "0" { "none" } else { "none that takes work" };
+        return Some(format!("{why}: tasks wait; start one: automagik worker start"));
+    }
+    let unserved = entries(health, &["actors.unserved_sources"]).iter();
+    let unserved: Vec<String> = unserved.filter_map(|one| text(one, &["name"])).collect();
+    let rest = match unserved.is_empty() {
+        true => String::new(),
+        false => format!("; none has the labels that {} asks for", unserved.join(", ")),
+    };
+    Some(format!("{accepting} of {there} take work{rest}"))
 }
 
 fn tasks(health: &Value) -> Option<String> {

@@ -134,6 +134,7 @@ pub(crate) fn show(row: &Value, look: &Look) -> String {
         .add("flow", schedule::flow(row))
         .status("status", &stage(row))
         .maybe("start it", is_held(row).then(|| format!("automagik task run {}", short_id_of(row))))
+        .maybe("waits for", text(row, &["waits_for"]))
         .add("asked for by", asked_for_by(row, look))
         .maybe("trace", text(row, &["trace_id"]))
         .maybe("tries again", text(row, &["retry_of"]).map(|id| short_task_id(&id)))

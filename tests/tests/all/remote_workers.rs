@@ -179,6 +179,13 @@ impl Script {
         Ok(serde_json::from_slice(&answer).unwrap())
     }
 
+    /// A poll that is under way while the test does something else.
+    #[expect(clippy::disallowed_methods, reason = "the test awaits or aborts it")]
+    fn waits(&self) -> tokio::task::JoinHandle<Result<Polled, DispatchError>> {
+        let worker = self.clone();
+        tokio::spawn(async move { worker.ask(None).await })
+    }
+
     /// One poll, whose answer arrives.
     async fn poll(&mut self) -> Polled {
         self.poll_holding(None).await
@@ -264,10 +271,7 @@ async fn a_worker_takes_a_task_and_its_result_is_recorded_before_the_receipt() {
 async fn what_was_granted_together_travels_together_within_the_slots() {
     let server = server(true, &[]).await;
     let mut worker = server.worker("one").await;
-    let first = tokio::spawn({
-        let mut worker = worker.clone();
-        async move { worker.poll().await }
-    });
+    let first = worker.waits();
     eventually(Duration::from_secs(5), || async {
         server.spark.worker_pulse(worker.id).filter(|pulse| pulse.accepting)
     })
@@ -275,7 +279,7 @@ async fn what_was_granted_together_travels_together_within_the_slots() {
     for _ in 0..3 {
         server.task().await;
     }
-    let mut had = first.await.unwrap().items;
+    let mut had = first.await.unwrap().unwrap().items;
     worker.after = had.last().unwrap().seq;
     while had.len() < 2 {
         had.extend(worker.poll().await.items);

@@ -27,6 +27,8 @@ struct TracedTask {
     task: TaskDetail,
     /// The trace of its runs (W3C), where they have one.
     trace_id: Option<String>,
+    /// What it waits for that no time brings, such as a worker with a label.
+    waits_for: Option<String>,
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -62,7 +64,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         Operation::get("getTask", "/tasks/{task}", "One task, with its attempts")
             .names("task", TASK)
             .reads()
-            .answers::<TracedTask>("The task.", examples::with(examples::task_detail(), json!({ "trace_id": null })))
+            .answers::<TracedTask>("The task.", examples::with(examples::task_detail(), json!({ "trace_id": null, "waits_for": null })))
             .fails(&[Row::LOG_UNAVAILABLE]),
         Operation::get("waitForTask", "/tasks/{task}/wait", "Wait for the end of a task")
             .about("It answers with the task as it is when the time is over, ended or not.")

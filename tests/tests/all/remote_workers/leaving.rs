@@ -34,17 +34,14 @@ async fn a_paused_worker_goes_on_with_what_it_has_and_takes_nothing() {
 async fn a_poll_that_waits_hears_at_once_what_the_worker_is_to_be() {
     let server = server(true, &[]).await;
     let worker = server.worker("one").await;
-    let waiting = tokio::spawn({
-        let worker = worker.clone();
-        async move { worker.ask(None).await.unwrap().status }
-    });
+    let waiting = worker.waits();
     eventually(Duration::from_secs(5), || async {
         server.spark.worker_pulse(worker.id).filter(|pulse| pulse.accepting)
     })
     .await;
     let told = tokio::time::Instant::now();
     server.wish(&worker, WorkerWish::Drain).await;
-    assert_eq!(waiting.await.unwrap(), WorkerStatus::Draining);
+    assert_eq!(waiting.await.unwrap().unwrap().status, WorkerStatus::Draining);
     assert!(told.elapsed() < Duration::from_secs(1));
     server.spark.worker_leaves(worker.id, &who()).await.unwrap();
     let names = server.names(worker.id.stream()).await;

@@ -58,10 +58,7 @@ async fn a_worker_that_asks_is_not_lost_and_one_whose_connection_breaks_gets_not
         assert!(worker.poll().await.items.is_empty());
     }
     assert_eq!(server.names(worker.id.stream()).await, ["worker.started"]);
-    let waiting = tokio::spawn({
-        let worker = worker.clone();
-        async move { worker.ask(None).await.map(|_| ()) }
-    });
+    let waiting = worker.waits();
     let accepting = |wanted| {
         let pulse = || server.spark.worker_pulse(worker.id).map(|pulse| pulse.accepting);
         eventually(Duration::from_secs(5), move || async move {
