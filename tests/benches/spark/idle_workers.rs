@@ -42,9 +42,9 @@ pub(crate) async fn run() {
             figure(&what, share, "% of a core", &Target::Most(MOST));
             let active = world.total("/api/v1/workers?status=active&limit=1").await;
             assert_eq!(active, WORKERS as u64, "active workers at the end");
+            workers.shutdown().await;
         })
         .await;
-    workers.shutdown().await;
     figure("resident memory with them", world.spark.resident_mb(), "MiB", &Target::None);
     world.spark.stop().await;
 }
