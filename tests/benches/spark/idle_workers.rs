@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use spark_events::{Clock, SystemClock};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::sleep;
 
@@ -54,7 +55,7 @@ async fn wait_for_work(address: SocketAddr, number: usize) {
     let id = uuid::Uuid::from_u128(1 + number as u128).to_string();
     let registration = json!({
         "id": id, "name": format!("idle-{number}"), "hostname": "bench", "pid": 1, "slots": 4,
-        "version": "0", "protocol": spark_actors::remote::PROTOCOL, "clock": chrono::Utc::now(),
+        "version": "0", "protocol": spark_actors::remote::PROTOCOL, "clock": SystemClock.now(),
     });
     let registered = call(address, "POST", "/api/v1/workers", Some(&registration)).await;
     let mut session = registered["session"].clone();
