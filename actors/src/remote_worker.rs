@@ -138,6 +138,8 @@ pub(crate) struct RemoteState {
     last_poll: u64,
     answered: Option<Instant>,
     told: WorkerStatus,
+    /// Whether it says that it is about to leave.
+    leaving: bool,
     seen: Instant,
     flushing: bool,
     quiescing: bool,
@@ -177,6 +179,7 @@ impl Actor for RemoteWorker {
             last_poll: 0,
             answered: None,
             told: WorkerStatus::Active,
+            leaving: false,
             seen: Instant::now(),
             flushing: false,
             quiescing: false,
@@ -368,6 +371,7 @@ impl RemoteState {
         let accepting = self.synced
             && self.stage == WorkerStage::Active
             && !self.quiescing
+            && !self.leaving
             && self.is_polling();
         if accepting != self.desk.accepting {
             self.desk.accepting = accepting;

@@ -455,6 +455,7 @@ pub struct NewAlertSecret {
 
 /// What came of a message that was sent at once.
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = TestedAlert)]
 pub struct Delivery {
     /// The message, as the receiver sees it in `webhook-id`.
     pub message_id: Uuid,

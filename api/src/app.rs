@@ -152,7 +152,15 @@ impl App {
             Route::Service(ServiceRoute::Metrics) if self.metrics.is_open() => Need::Nobody,
             route => need(route),
         };
-        let needed = route.as_ref().ok().map(need);
+        let needed = match &route {
+            Ok(route) => Some(need(route)),
+            // A path that is open says to everybody which methods it takes.
+            Err(ApiError::MethodNotAllowed { .. }) => {
+                let read = routes::route(&Method::GET, path).ok();
+                read.map(|route| need(&route)).filter(|need| *need == Need::Nobody)
+            }
+            Err(_) => None,
+        };
         let caller = auth::caller(self, needed, given_key(headers), id).await?;
         let route = route?;
         caller.may(need(&route))?;

@@ -14,7 +14,10 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::body;
 use crate::error::ApiError;
-use crate::query::Query;
+use crate::query::{Query, invalid};
+
+/// The position that a read must show at least.
+const MIN_POSITION: &str = "X-Spark-Min-Position";
 
 /// One request, past authentication.
 #[derive(Debug)]
@@ -41,12 +44,14 @@ impl Call<'_> {
     /// # Errors
     /// A reason that is too long or not text.
     pub fn who(&self, reason: Option<String>) -> Result<Who, ApiError> {
+        // A header that cannot be used is wrong also where the body outweighs it.
+        let in_header = self.header_reason()?;
         let reason = match reason {
             Some(reason) if reason.len() > limits::REASON_BYTES_MAX => {
                 return Err(ApiError::field("reason", too_long()));
             }
             Some(reason) => Some(reason),
-            None => self.header_reason()?,
+            None => in_header,
         };
         Ok(Who {
             actor: Arc::clone(&self.caller.actor),
@@ -100,29 +105,34 @@ impl Call<'_> {
     /// # Errors
     /// What is no position.
     pub fn min_position(&self) -> Result<Option<Position>, ApiError> {
-        const NAME: &str = "X-Spark-Min-Position";
-        if let Some(position) = self.query.min_position()? {
-            return Ok(Some(position));
-        }
-        let Some(value) = self.headers.get(NAME) else {
-            return Ok(None);
+        let in_query = self.query.min_position()?;
+        let Some(value) = self.headers.get(MIN_POSITION) else {
+            return Ok(in_query);
         };
         let read = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-        read.map(|position| Some(Position(position))).ok_or_else(|| ApiError::HeaderInvalid {
-            name: NAME,
+        let in_header = read.ok_or_else(|| ApiError::HeaderInvalid {
+            name: MIN_POSITION,
             message: "it is not a position (a whole number)".to_owned(),
-        })
+        })?;
+        Ok(in_query.or(Some(Position(in_header))))
     }
 
     /// Waits until the read model has reached the position that the caller asked for, if any.
     ///
     /// # Errors
-    /// `Behind`, and what is no position.
+    /// `Behind`, and what is no position, or one that the log has not reached.
     pub async fn ready_to_read(&self) -> Result<(), ApiError> {
-        match self.min_position()? {
-            Some(position) => self.app.wait_for(position).await,
-            None => Ok(()),
+        let Some(position) = self.min_position()? else { return Ok(()) };
+        let head = self.app.spark.log().head().await?;
+        if position > head {
+            // No write has reached it, so nobody was told of it: waiting would be in vain.
+            let message = format!("{position} lies beyond the end of the log, which is {head}");
+            return Err(match self.query.min_position()? {
+                Some(_) => invalid("min_position", &message),
+                None => ApiError::HeaderInvalid { name: MIN_POSITION, message },
+            });
         }
+        self.app.wait_for(position).await
     }
 }
 

@@ -398,8 +398,8 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Worker(W::Exists | W::Gone | W::IsStopping | W::IsDraining | W::BuiltIn)
         | Rejection::Key(K::Exists)
         | Rejection::Projection(_)
-        | Rejection::Alert(A::Exists) => Row::CONFLICT,
-        Rejection::Request(Q::NotBegun) => Row::CONFLICT,
+        | Rejection::Alert(A::Exists)
+        | Rejection::Request(Q::NotBegun) => Row::CONFLICT,
         Rejection::Request(Q::UnderWay) => Row::REQUEST_UNDER_WAY,
         Rejection::Request(Q::Reused) => Row::KEY_REUSED,
         Rejection::Task(

@@ -48,7 +48,8 @@ impl<'a> Query<'a> {
     pub fn only(&self, allowed: &[&str]) -> Result<(), ApiError> {
         let known = |key: &str| key == MIN_POSITION || allowed.contains(&key);
         match self.pairs.iter().find(|(key, _)| !known(key)) {
-            None => Ok(()),
+            // It is taken everywhere, so it is checked everywhere.
+            None => self.min_position().map(drop),
             Some((key, _)) => {
                 let mut names = allowed.to_vec();
                 names.push(MIN_POSITION);

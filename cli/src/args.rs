@@ -10,8 +10,8 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcom
 
 use crate::client::Target;
 use crate::commands::{
-    alert, completions, config, db, flow, history, key, log, projection, schedule, source, status,
-    task, up, why, worker,
+    alert, api, completions, config, db, doctor, flow, history, key, log, projection, schedule,
+    source, status, task, up, why, worker,
 };
 use crate::exit::Trouble;
 use crate::home::Home;
@@ -109,6 +109,9 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Start the server: event log, read models and API in one process
     Up(up::Up),
+    /// Serve without a worker: up --no-worker
+    #[command(after_help = api::EXAMPLES)]
+    Api(Box<api::Api>),
     /// Servers that Spark talks to
     #[command(subcommand, alias = "sources", after_help = source::EXAMPLES)]
     Source(source::Source),
@@ -143,6 +146,9 @@ pub(crate) enum Command {
     /// Where messages about failures are sent, and about which ones
     #[command(subcommand, alias = "alerts", after_help = alert::EXAMPLES)]
     Alert(alert::Alert),
+    /// Look at everything that can be wrong, and say what to do
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor,
     /// How the server is doing
     #[command(alias = "health", after_help = status::EXAMPLES)]
     Status,

@@ -9,10 +9,12 @@ use crate::exit::Exit;
 use crate::output::Out;
 
 pub(crate) mod alert;
+pub(crate) mod api;
 pub(crate) mod common;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod db;
+pub(crate) mod doctor;
 pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod instant;
@@ -53,6 +55,8 @@ pub(crate) async fn run(parsed: Parsed, out: &Out) -> Result<Exit> {
         Command::Key(key) => key::run(key, &context()?).await,
         Command::Projection(one) => projection::run(one, &context()?).await,
         Command::Alert(alert) => alert::run(alert, &context()?).await,
+        Command::Api(api) => api::run(*api, &parsed.global, out).await,
+        Command::Doctor => doctor::run(&parsed.global, out).await,
         Command::Db(db) => db::run(db, &parsed.global, out).await,
         Command::Log(log) => log::run(log, &parsed.global, out).await,
         Command::Status => status::run(&context()?).await,

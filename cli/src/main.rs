@@ -65,7 +65,9 @@ fn run(parsed: args::Parsed, out: &output::Out) -> anyhow::Result<Exit> {
     // The TLS library wants its cryptography named once per process. Naming it twice is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = match parsed.command {
-        args::Command::Up(_) | args::Command::Worker(commands::worker::Worker::Start(_)) => {
+        args::Command::Up(_)
+        | args::Command::Api(_)
+        | args::Command::Worker(commands::worker::Worker::Start(_)) => {
             tokio::runtime::Builder::new_multi_thread()
         }
         _ => tokio::runtime::Builder::new_current_thread(),

@@ -7,6 +7,7 @@ pub(crate) mod alert;
 pub(crate) mod bulk;
 pub(crate) mod config;
 pub(crate) mod db;
+pub(crate) mod doctor;
 pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod key;

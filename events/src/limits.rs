@@ -2,8 +2,10 @@
 //! bound there is always a typed error, never a silent cut.
 
 mod callers;
+mod operations;
 
 pub use callers::*;
+pub use operations::*;
 
 /// The longest name of a stream.
 pub const STREAM_NAME_BYTES_MAX: usize = 200;
@@ -403,22 +405,6 @@ pub const TRACE_FLUSH_MS_MAX: u64 = 2_000;
 
 /// How long the event log may take to close at shutdown.
 pub const LOG_CLOSE_MS_MAX: u64 = 10_000;
-/// How long the CLI tries to connect to the server.
-pub const CLI_CONNECT_MS_MAX: u64 = 5_000;
-/// How long the CLI waits for an answer, beyond what it asked the server to wait itself.
-pub const CLI_ANSWER_MS_MAX: u64 = 60_000;
-/// Events that one projection may be told to pass over.
-pub const PROJECTION_SKIPS_MAX: usize = 1_000;
-/// Events of one page of the whole log.
-pub const LOG_PAGE_MAX: usize = 1_000;
-/// Bytes of events after which such a page takes no further one.
-pub const LOG_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Events that one such page looks at to find those that are wanted.
-pub const LOG_SCAN_EVENTS_MAX: usize = 50_000;
-/// How far clocks that are set back may have put an event's time behind its place in the log.
-pub const LOG_CLOCK_SLACK_MS: u64 = 3_600_000;
-/// Faults of a log that a check names one by one.
-pub const LOG_FINDINGS_MAX: usize = 100;
 /// How long a worker waits for an answer, beyond what it asked the server to wait itself.
 pub const WORKER_ANSWER_MS_MAX: u64 = 5_000;
 /// The first pause of a worker before it asks again a server that was away.
@@ -435,10 +421,6 @@ pub const WORKER_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
 pub const WORKER_LOG_LOOK_MS: u64 = 250;
 /// How long a worker that is told to stop may take until the one who told it waits no more.
 pub const WORKER_STOP_MS_MAX: u64 = 30_000;
-/// The largest file of settings that the CLI reads: its configuration file, or `.env`.
-pub const CLI_SETTINGS_BYTES_MAX: u64 = 64 * 1024;
-/// How often the CLI looks again while it watches.
-pub const CLI_WATCH_MS: u64 = 1_000;
 
 /// How long a LangFlow that Spark runs itself may take until it answers.
 pub const LANGFLOW_START_MS_MAX: u64 = 240_000;

@@ -77,20 +77,19 @@ impl Outbox {
     /// A [`Polled`] as JSON, with what is to be sent, within its bounds.
     pub(super) fn answer(&mut self, head: Head) -> Bytes {
         let mut text = opening(head, false);
-        let mut count = 0;
         let sent = self.sent;
-        for item in self.items.iter().filter(|item| item.seq > sent) {
-            let is_full = text.len() + item.what.len() > WORKER_ANSWER_BYTES_MAX;
-            if count == WORKER_DELIVERIES_MAX || (count > 0 && is_full) {
-                break;
-            }
+        let unsent = self.items.iter().filter(|item| item.seq > sent);
+        for (count, item) in unsent.take(WORKER_DELIVERIES_MAX).enumerate() {
+            // One item always travels, however large it is.
             if count > 0 {
+                if text.len() + item.what.len() > WORKER_ANSWER_BYTES_MAX {
+                    break;
+                }
                 text.push(b',');
             }
             text.extend_from_slice(format!("{{\"seq\":{},\"what\":", item.seq).as_bytes());
             text.extend_from_slice(&item.what);
             text.push(b'}');
-            count += 1;
             self.sent = item.seq;
         }
         text.extend_from_slice(b"]}");

@@ -23,6 +23,7 @@ impl RemoteState {
             return;
         }
         self.last_poll = number;
+        self.leaving = poll.leaving;
         let until = Instant::now() + self.times.poll;
         if poll.session != self.session || (!self.synced && poll.holding.is_none()) {
             let _ = reply.send(outbox::resync(self.session, self.status()));

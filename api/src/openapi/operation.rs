@@ -136,9 +136,12 @@ impl Operation {
         description: &'static str,
         schema: impl Into<RefOr<Schema>>,
     ) -> Self {
-        let required = Required::True;
+        let (required, schema) = (Required::True, schema.into());
+        let is_any_text = schemas::is_any_text(&schema);
         self.parameters.push(parameter(name, ParameterIn::Path, required, description, schema));
-        self.fails(&[Row::PATH_UNREADABLE])
+        let this = self.fails(&[Row::PATH_UNREADABLE]);
+        // What is none of the words, or no number, is no such path.
+        if is_any_text { this } else { this.fails(&[Row::PATH_UNKNOWN]) }
     }
 
     /// A key of the query.
@@ -170,6 +173,7 @@ impl Operation {
         description: &'static str,
         schema: impl Into<RefOr<Schema>>,
     ) -> Self {
+        let schema = schemas::or_empty(schema.into());
         self.parameters.push(parameter(name, ParameterIn::Query, required, description, schema));
         self
     }
@@ -225,8 +229,9 @@ impl Operation {
         self.writes = true;
         self.header(
             "X-Spark-Reason",
-            "Why, for the history; the body's `reason` outweighs it.",
-            schemas::text(0, Some(limits::REASON_BYTES_MAX)),
+            "Why, for the history; the body's `reason` outweighs it. What is not ASCII is sent as \
+             UTF-8, which a schema cannot say.",
+            schemas::ascii(limits::REASON_BYTES_MAX),
         )
         .fails(&[
             Row::OVERLOADED,
@@ -357,7 +362,9 @@ impl Operation {
     /// An answer that is no JSON: its media type, and its schema where it has one.
     #[must_use]
     pub fn answers_text(mut self, kind: &'static str, description: &'static str) -> Self {
-        let content = ContentBuilder::new().schema(Some(schemas::text(0, None))).build();
+        // What is made of events has no schema of its own in OpenAPI 3.1.
+        let schema = (kind != "text/event-stream").then(|| schemas::text(0, None));
+        let content = ContentBuilder::new().schema(schema).build();
         let response = match self.answers.remove(&200) {
             Some(response) => ResponseBuilder::from(response),
             None => headed(ResponseBuilder::new().description(description), false),

@@ -38,6 +38,33 @@ pub(crate) fn text(least: usize, most: Option<usize>) -> Object {
         .build()
 }
 
+/// A text of printable ASCII characters.
+pub(crate) fn ascii(most: usize) -> Object {
+    let mut text = text(0, Some(most));
+    text.pattern = Some("^[\\t -~]*$".to_owned());
+    text
+}
+
+/// Whether a schema takes every text.
+pub(crate) fn is_any_text(schema: &RefOr<Schema>) -> bool {
+    match schema {
+        RefOr::T(Schema::Object(one)) => {
+            one.enum_values.is_none() && one.schema_type == SchemaType::new(Type::String)
+        }
+        _ => false,
+    }
+}
+
+/// A key of the query may be empty, which is the same as absent; so it takes no word as well.
+pub(crate) fn or_empty(mut schema: RefOr<Schema>) -> RefOr<Schema> {
+    if let RefOr::T(Schema::Object(one)) = &mut schema
+        && let Some(words) = &mut one.enum_values
+    {
+        words.push(Value::from(""));
+    }
+    schema
+}
+
 /// One of several words.
 pub(crate) fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(words)).build()
@@ -45,10 +72,11 @@ pub(crate) fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
 
 /// One or more of several words, with commas between them.
 pub(crate) fn some_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
-    let one = words.into_iter().collect::<Vec<_>>().join("|");
+    let one = words.into_iter().collect::<Vec<_>>().join("|").replace('.', "\\.");
     ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::String))
-        .pattern(Some(format!("^({one})(,({one}))*$")))
+        // An empty value is the same as none.
+        .pattern(Some(format!("^(({one})(,({one}))*)?$")))
         .build()
 }
 
@@ -75,7 +103,8 @@ pub(crate) fn yes_or_no() -> Object {
 pub(crate) fn instant_or_ago() -> RefOr<Schema> {
     let ago = ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::String))
-        .pattern(Some("^[1-9][0-9]{0,2}(s|m|h|d)$"))
+        // An empty value is the same as none.
+        .pattern(Some("^([1-9][0-9]{0,2}(s|m|h|d))?$"))
         .build();
     either([Schema::Object(instant()).into(), Schema::Object(ago).into()])
 }
@@ -146,10 +175,19 @@ pub(crate) fn bound_integers(document: &mut Value) {
     match document {
         Value::Array(items) => items.iter_mut().for_each(bound_integers),
         Value::Object(fields) => {
+            // The formats of whole numbers without a sign are not as the OpenAPI registry has them.
+            let unsigned = match fields.get("format").and_then(Value::as_str) {
+                Some("u-int8") => Some(("uint8", json!(u8::MAX))),
+                Some("u-int16") => Some(("uint16", json!(u16::MAX))),
+                Some("u-int32") => Some(("uint32", json!(u32::MAX))),
+                Some("u-int64") => Some(("uint64", json!(u64::MAX))),
+                _ => None,
+            };
+            if let Some((format, most)) = unsigned {
+                fields.insert("format".to_owned(), format.into());
+                fields.entry("maximum").or_insert(most);
+            }
             let bounds = match fields.get("format").and_then(Value::as_str) {
-                Some("uint16") => Some((json!(0), json!(u16::MAX))),
-                Some("uint32") => Some((json!(0), json!(u32::MAX))),
-                Some("uint64") => Some((json!(0), json!(u64::MAX))),
                 Some("int32") => Some((json!(i32::MIN), json!(i32::MAX))),
                 Some("int64") => Some((json!(i64::MIN), json!(i64::MAX))),
                 _ => None,

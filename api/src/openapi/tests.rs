@@ -187,6 +187,18 @@ fn every_operation_says_what_it_does_and_answers() {
 }
 
 #[test]
+fn whole_numbers_have_the_bounds_of_their_types() {
+    let document = document("0.0.0");
+    walk(&document, "#", &mut |value, place| {
+        if let Some(format) = value.get("format").and_then(Value::as_str) {
+            assert!(!format.starts_with("u-"), "{place} has the format {format}");
+        }
+    });
+    let most = &document["components"]["schemas"]["NewSource"]["properties"]["runs_max"];
+    assert_eq!((&most["minimum"], &most["maximum"]), (&0.into(), &u32::MAX.into()));
+}
+
+#[test]
 fn errors_come_from_the_table() {
     let document = document("0.0.0");
     for row in Row::ALL {

@@ -70,10 +70,7 @@ pub(crate) fn route(method: &Method, tail: &[&str]) -> Result<Option<ServiceRout
         ["whoami"] => ServiceRoute::WhoAmI,
         ["openapi.json"] => ServiceRoute::OpenApi,
         ["docs"] => ServiceRoute::Docs(DocsFile::Page),
-        ["docs", file] => match DocsFile::named(file) {
-            Some(file) => ServiceRoute::Docs(file),
-            None => return Ok(None),
-        },
+        ["docs", file] => ServiceRoute::Docs(DocsFile::named(file)),
         ["redoc"] => ServiceRoute::Redoc,
         _ => return Ok(None),
     };

@@ -50,13 +50,16 @@ async fn the_request_id_comes_back_and_stands_in_the_events() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let place = format!("00-{trace}-00f067aa0ba902b7-01");
     let in_trace = [headers[0], headers[1], ("traceparent", place.as_bytes())];
-    let task = world.send("POST", &path, &in_trace, b"{}").await.expect(201);
+    let answer = world.send("POST", &path, &in_trace, b"{}").await;
+    let position = answer.header("x-spark-position").unwrap().to_owned();
+    let task = answer.expect(201);
     let task = task["id"].as_str().unwrap();
     let history = world.get(&format!("/history/task/{task}")).await.expect(200);
     let first = &history["items"][0];
     assert_eq!(first["correlation_id"].as_str().unwrap().replace('-', ""), trace);
     assert_eq!(first["causation_id"], json!(id));
-    let shown = world.get(&format!("/tasks/{task}")).await.expect(200);
+    let shown = format!("/tasks/{task}?min_position={position}");
+    let shown = world.get(&shown).await.expect(200);
     assert_eq!(shown["trace_id"], json!(trace));
 
     let answer = world.send("GET", "/nonsense", &headers, b"").await;
@@ -179,12 +182,42 @@ async fn a_read_waits_for_the_position_it_names() {
 }
 
 #[tokio::test]
-async fn a_position_that_does_not_come_is_not_waited_for_for_ever() {
+async fn a_position_that_the_log_has_not_reached_is_refused_at_once() {
     let world = world().await;
-    tokio::time::pause();
+    let key = ("x-api-key", KEY.as_bytes());
     let answer = world.get("/tasks?min_position=99999999").await;
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    assert_eq!(answer.code(503), "SPK-5005");
+    let detail = answer.json["detail"].as_str().unwrap();
+    assert!(detail.contains("beyond the end of the log"), "{detail}");
+    assert_eq!(answer.code(422), "SPK-1003");
+    let header = [key, ("x-spark-min-position", &b"99999999"[..])];
+    assert_eq!(world.send("GET", "/tasks", &header, b"").await.code(422), "SPK-1004");
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_used_is_refused_beside_what_outweighs_it() {
+    let world = world().await;
+    let key = ("x-api-key", KEY.as_bytes());
+    let position = [key, ("x-spark-min-position", &b"{}"[..])];
+    let answer = world.send("GET", "/tasks?min_position=0", &position, b"").await;
+    assert_eq!(answer.code(422), "SPK-1004");
+    let long = vec![b'x'; limits::REASON_BYTES_MAX + 1];
+    let reason = [key, ("x-spark-reason", long.as_slice())];
+    let answer = world.send("POST", "/sources/reseal", &reason, br#"{"reason": "why"}"#).await;
+    assert_eq!(answer.code(422), "SPK-1004");
+    // Every path takes the key, so every path checks it.
+    assert_eq!(world.get("/whoami?min_position=x").await.code(422), "SPK-1003");
+}
+
+#[tokio::test]
+async fn open_paths_tell_everybody_what_they_take() {
+    let world = world().await;
+    for path in ["/livez", "/health", "/openapi.json", "/docs", "/redoc"] {
+        let answer = world.send("TRACE", path, &[], b"").await;
+        assert_eq!(answer.header("allow"), Some("GET, HEAD"), "{path}");
+        assert_eq!(answer.code(405), "SPK-1010", "{path}");
+    }
+    assert_eq!(world.send("GET", "/docs/nonsense.js", &[], b"").await.code(404), "SPK-1008");
+    assert_eq!(world.send("TRACE", "/tasks", &[], b"").await.code(401), "SPK-2001");
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ mod manifest;
 mod restore;
 mod upgrade;
 
+pub(crate) use files::free_bytes;
+
 /// Shown below the group's help.
 pub(crate) const EXAMPLES: &str = "Examples:
   automagik db status

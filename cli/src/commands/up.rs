@@ -130,6 +130,11 @@ fn probe_every(text: &str) -> Result<Duration, String> {
 }
 
 impl Up {
+    /// The same without a worker of its own.
+    pub(crate) fn without_worker(self) -> Self {
+        Self { no_worker: true, ..self }
+    }
+
     /// Which LangFlow belongs to this server, if any.
     fn plan(&self) -> LangFlowPlan {
         if self.with_langflow {

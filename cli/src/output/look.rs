@@ -64,8 +64,8 @@ impl Paint {
             "completed" | "active" | "up" | "ok" | "success" | "healthy" | "fired" | "enabled"
             | "delivered" => Self::Good,
             "running" | "waiting" | "pending" | "paused" | "degraded" | "skipped" | "drifted"
-            | "edited" | "local" => Self::Watch,
-            "failed" | "down" | "lost" | "error" | "unhealthy" | "missed" => Self::Bad,
+            | "edited" | "local" | "behind" => Self::Watch,
+            "failed" | "halted" | "down" | "lost" | "error" | "unhealthy" | "missed" => Self::Bad,
             "cancelled" | "stopped" | "removed" | "deleted" | "disabled" | "dropped" => Self::Faint,
             _ => Self::Plain,
         }

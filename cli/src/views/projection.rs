@@ -46,8 +46,8 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
 
 fn state(halted: bool, behind: Option<u64>) -> &'static str {
     match (halted, behind) {
-        (true, _) => "failed (halted)",
-        (false, Some(behind)) if behind > 0 => "running",
+        (true, _) => "halted",
+        (false, Some(behind)) if behind > 0 => "behind",
         (false, _) => "ok",
     }
 }

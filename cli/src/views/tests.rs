@@ -1,5 +1,7 @@
 //! Tables and pages as they are reviewed, from rows as the API gives them.
 
+mod operations;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -19,6 +19,7 @@ mod original_bugs_schedules;
 mod original_bugs_tasks;
 #[cfg(unix)]
 mod prompts;
+mod remote_workers;
 mod scenarios;
 mod task_changes;
 mod tidy;

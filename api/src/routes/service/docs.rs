@@ -38,6 +38,8 @@ pub enum DocsFile {
     Style,
     /// Its icon.
     Icon,
+    /// What does not exist.
+    Missing,
 }
 
 impl DocsFile {
@@ -46,8 +48,8 @@ impl DocsFile {
 
     /// The file of this name below `/docs`.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::FILES.into_iter().find(|file| file.name() == name)
+    pub fn named(name: &str) -> Self {
+        Self::FILES.into_iter().find(|file| file.name() == name).unwrap_or(Self::Missing)
     }
 
     /// Its name, which Swagger UI's own files have there too.
@@ -58,6 +60,7 @@ impl DocsFile {
             Self::Script => "swagger-ui-bundle.js",
             Self::Style => "swagger-ui.css",
             Self::Icon => "favicon-32x32.png",
+            Self::Missing => "",
         }
     }
 
@@ -67,6 +70,7 @@ impl DocsFile {
             Self::Start | Self::Script => "text/javascript; charset=utf-8",
             Self::Style => "text/css; charset=utf-8",
             Self::Icon => "image/png",
+            Self::Missing => "application/octet-stream",
         }
     }
 }
@@ -82,6 +86,9 @@ pub(super) fn file(file: DocsFile, call: &Call<'_>) -> Result<Reply, ApiError> {
     let own =
         |text: &'static str| Ok(cached(call, file.kind(), Bytes::from_static(text.as_bytes())));
     let reply = match file {
+        DocsFile::Missing => {
+            return Err(ApiError::PathUnknown { path: "below /api/v1/docs".to_owned() });
+        }
         DocsFile::Page => own(PAGE),
         DocsFile::Start => own(START),
         DocsFile::Script | DocsFile::Style | DocsFile::Icon => vendored(file, call),

@@ -62,8 +62,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .answers_text("text/javascript; charset=utf-8", "The file.")
             .answers_text("text/css; charset=utf-8", "The file.")
             .answers_text("image/png", "The file.")
-            .cached()
-            .fails(&[Row::PATH_UNKNOWN]),
+            .cached(),
         Operation::get("redoc", "/redoc", "Where to find the document for people")
             .answers_nothing(StatusCode::PERMANENT_REDIRECT, "It is at `/api/v1/docs`."),
     ]
@@ -77,7 +76,7 @@ fn health() -> serde_json::Value {
         "log": { "backend": "embedded", "trouble": null },
         "read_models": { "position": 42, "searchable": 42, "trouble": null },
         "projections": [
-            { "name": "tasks", "position": 42, "halted": null, "skipped_unknown": 0 },
+            { "name": "tasks", "position": 42, "halted": null, "skipped_unknown": 0, "skipped": [] },
         ],
         "actors": {
             "log_trouble": null,

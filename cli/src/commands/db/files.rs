@@ -36,7 +36,7 @@ pub(super) async fn init(home: &Home, out: &Out) -> Result<Exit> {
 }
 
 /// Everything that can be said of the directory without changing it.
-pub(crate) fn facts(home: &Home) -> Value {
+fn facts(home: &Home) -> Value {
     let (log, trouble) = match LogFile::open(&home.events()).and_then(|file| file.facts()) {
         Ok(facts) => (json!(facts), None),
         Err(_) if !home.events().exists() => (Value::Null, None),
@@ -102,13 +102,14 @@ fn mode(_data: &std::fs::Metadata) -> Option<String> {
     None
 }
 
+/// What the disk of a directory has room for.
 #[cfg(unix)]
-fn free_bytes(dir: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(dir).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(not(unix))]
-fn free_bytes(_dir: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(_dir: &Path) -> Option<u64> {
     None
 }
