@@ -1,6 +1,7 @@
 //! The parts that every request needs, and a request's way through them: id, route, key, body,
 //! handler, answer. Whatever happens on that way, there is an answer.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -19,10 +20,12 @@ use crate::auth::roles::{Need, need};
 use crate::auth::{self, AuthKeys};
 use crate::call::{Call, correlation, request_id, trace_parent};
 use crate::conditions;
+use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::query::Query;
+use crate::rates::Rates;
 use crate::repeats;
 use crate::reply::{Reply, error_response};
 use crate::routes::service::ServiceRoute;
@@ -40,8 +43,19 @@ pub struct App {
     pub metrics: Metrics,
     /// Who may call.
     pub keys: AuthKeys,
+    /// From which pages, and how often.
+    pub access: Access,
     /// The program's version.
     pub version: &'static str,
+}
+
+/// From which pages in a browser, and how often, callers may ask.
+#[derive(Debug, Default)]
+pub struct Access {
+    /// The origins of the pages.
+    pub cors: Cors,
+    /// How often.
+    pub rates: Rates,
 }
 
 impl std::fmt::Debug for App {
@@ -61,6 +75,8 @@ pub struct Incoming<B> {
     pub query: String,
     /// The header fields.
     pub headers: HeaderMap,
+    /// Where it came from.
+    pub peer: Option<IpAddr>,
     /// The body.
     pub body: B,
 }
@@ -72,6 +88,7 @@ struct Head<'a> {
     path: &'a str,
     query: &'a str,
     headers: &'a HeaderMap,
+    peer: Option<IpAddr>,
     id: &'a str,
 }
 
@@ -105,14 +122,15 @@ impl App {
         E: std::fmt::Display,
     {
         let id = request_id(&incoming.headers);
-        let Incoming { method, path, query, headers, body } = incoming;
-        let head = Head { method: &method, path: &path, query: &query, headers: &headers, id: &id };
+        let Incoming { method, path, query, headers, peer, body } = incoming;
+        let head =
+            Head { method: &method, path: &path, query: &query, headers: &headers, peer, id: &id };
         let (begun, route) = (Instant::now(), routes::route(&method, &path));
         let operation = route.as_ref().map_or("(unknown)", Route::operation_id);
         let span = tracing::info_span!("request", request_id = %id, operation);
         let handled = AssertUnwindSafe(self.handle(head, route, body)).catch_unwind();
         let handled = handled.instrument(span).await;
-        let response = match handled.unwrap_or(Err(ApiError::Crashed)) {
+        let mut response = match handled.unwrap_or(Err(ApiError::Crashed)) {
             Ok(reply) => reply.into_response(&id),
             Err(error) => {
                 if error.is_ours() {
@@ -123,6 +141,7 @@ impl App {
                 error_response(&error, &id)
             }
         };
+        self.access.cors.mark(&headers, response.headers_mut());
         let status = response.status().as_u16();
         let took = begun.elapsed();
         self.spark.meters().api_request(operation, status, took);
@@ -146,7 +165,11 @@ impl App {
         D: Buf,
         E: std::fmt::Display,
     {
-        let Head { method, path, query, headers, id } = head;
+        let Head { method, path, query, headers, peer, id } = head;
+        // A browser asks for its page, and has no key for that.
+        if let Some(reply) = self.access.cors.preflight(method, headers) {
+            return Ok(reply);
+        }
         // Whoever has no key does not learn which paths there are.
         let need = |route: &Route<'_>| match route {
             Route::Service(ServiceRoute::Metrics) if self.metrics.is_open() => Need::Nobody,
@@ -161,7 +184,7 @@ impl App {
             }
             Err(_) => None,
         };
-        let caller = auth::caller(self, needed, given_key(headers), id).await?;
+        let caller = auth::caller(self, needed, given_key(headers), peer, id).await?;
         let route = route?;
         caller.may(need(&route))?;
         let parsed = Query::parse(query)?;

@@ -2,6 +2,7 @@
 //! one. What each endpoint needs stands in [`roles`].
 
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use spark_actors::{KnownKey, Who};
@@ -92,23 +93,39 @@ impl Caller {
 /// Who sent a request with this key, or with none where none is needed.
 ///
 /// # Errors
-/// `KeyMissing`, `KeyWrong` and `KeyRevoked`.
+/// `KeyMissing`, `KeyWrong`, `KeyRevoked`, and `TooMany` for who asks too often.
 pub async fn caller(
     app: &App,
     need: Option<Need>,
     given: Option<&[u8]>,
+    peer: Option<IpAddr>,
     request_id: &str,
 ) -> Result<Caller, ApiError> {
     if need == Some(Need::Nobody) {
         return Ok(Caller::anonymous());
     }
     let given = given.ok_or(ApiError::KeyMissing)?;
+    let rates = &app.access.rates;
+    let unheard = |again_s| ApiError::TooMany { who: "with wrong API keys".to_owned(), again_s };
+    rates.hear(peer).map_err(unheard)?;
     if app.keys.is_local(given) {
         return Ok(Caller::local());
     }
-    let key = app.spark.key_of(given).ok_or(ApiError::KeyWrong)?;
+    let Some(key) = app.spark.key_of(given) else {
+        rates.fail(peer).map_err(unheard)?;
+        return Err(ApiError::KeyWrong);
+    };
     if let Some(revoked) = key.revoked {
+        rates.fail(peer).map_err(unheard)?;
         return Err(ApiError::KeyRevoked { key: key.name, at: revoked.at, by: revoked.by });
+    }
+    // A worker asks as often as its work comes.
+    if key.role != Role::Worker {
+        let too_often = |again_s| {
+            let who = format!("of the API key {} in a second", key.name);
+            ApiError::TooMany { who, again_s }
+        };
+        rates.ask(key.id).map_err(too_often)?;
     }
     let (actor, request_id) = (Arc::clone(&key.actor), correlation(request_id));
     let who = Who { actor, reason: None, request_id, trace: None, expects: None };

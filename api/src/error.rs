@@ -84,6 +84,14 @@ pub enum ApiError {
         /// Who did it.
         by: Arc<str>,
     },
+    /// Somebody asks too often.
+    #[error("too many requests {who}; the next may come in {again_s} s")]
+    TooMany {
+        /// Whose requests are counted.
+        who: String,
+        /// When to come back, in seconds.
+        again_s: u64,
+    },
     /// The role of the API key does not suffice.
     #[error("{}; this needs the role {needed}", whose(.key.as_deref(), *.role))]
     RoleTooLow {
@@ -219,6 +227,7 @@ impl ApiError {
             Self::KeyReused { .. } => R::KEY_REUSED,
             Self::KeyMissing => R::KEY_MISSING,
             Self::KeyWrong => R::KEY_WRONG,
+            Self::TooMany { .. } => R::TOO_MANY,
             Self::RoleTooLow { .. } => R::ROLE_TOO_LOW,
             Self::KeyRevoked { .. } => R::KEY_REVOKED,
             Self::NotFound { .. } => R::NOT_FOUND,
@@ -234,6 +243,9 @@ impl ApiError {
     /// The value of the `Retry-After` field, where trying again makes sense.
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u64> {
+        if let Self::TooMany { again_s, .. } = self {
+            return Some(*again_s);
+        }
         let row = self.row();
         if row == Row::LOG_UNAVAILABLE {
             return Some(limits::LOG_RETRY_MS_MAX.div_ceil(1_000));
@@ -300,6 +312,8 @@ table! {
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "SPK-1010" "The endpoint does not take this method";
     /// The idempotency key was used for another request.
     KEY_REUSED = UNPROCESSABLE_ENTITY "SPK-1011" "The idempotency key was used for another request";
+    /// Somebody asks too often.
+    TOO_MANY = TOO_MANY_REQUESTS "SPK-1012" "Too many requests";
     /// The same request is under way, or nobody knows what became of it.
     REQUEST_UNDER_WAY = CONFLICT "SPK-1013" "The same request is under way or broke off";
     /// No API key was sent.

@@ -7,6 +7,7 @@
 //! - [`read`]: the only place that asks the read models: rows, lists, and names to ids.
 //! - [`call`], [`query`], [`body`], [`options`]: a request's parts, checked for shape.
 //! - `conditions.rs`: ETags, and requests on a condition.
+//! - [`cors`], [`rates`]: from which pages, and how often, callers may ask.
 //! - `repeats.rs`: requests under an idempotency key.
 //! - [`shown`]: rows as callers see them.
 //! - [`reply`], [`error`]: answers; the one table from error to status and stable code.
@@ -22,12 +23,14 @@ pub mod auth;
 pub mod body;
 pub mod call;
 mod conditions;
+pub mod cors;
 pub mod error;
 pub mod live;
 pub mod metrics;
 pub mod openapi;
 pub mod options;
 pub mod query;
+pub mod rates;
 pub mod read;
 mod recorded;
 mod repeats;
@@ -36,10 +39,12 @@ pub mod routes;
 pub mod server;
 pub mod shown;
 
-pub use app::App;
+pub use app::{Access, App};
 pub use auth::AuthKeys;
+pub use cors::Cors;
 pub use live::Live;
 pub use metrics::Metrics;
+pub use rates::{RateLimit, Rates};
 pub use server::run;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! to set `TCP_NODELAY`, so the loop is here and warp serves each connection as a service.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,6 @@ pub async fn run_shared(
     let room = app.metrics.room();
     let hub = app.live.clone();
     live.spawn(async move { hub.run().await });
-    let filter = filter(app);
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -55,8 +55,9 @@ pub async fn run_shared(
             // Ended connections are taken out as they end, or the set would grow for ever.
             Some(_) = connections.join_next() => {}
             Some((permit, accepted)) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let (filter, stopping) = (filter.clone(), stopping.clone());
+                Ok((stream, peer)) => {
+                    let filter = filter(Arc::clone(&app), peer.ip());
+                    let stopping = stopping.clone();
                     connections.spawn(async move {
                         serve(stream, filter, stopping).await;
                         drop(permit);
@@ -118,6 +119,7 @@ where
 /// filter per route would try them one by one.
 fn filter(
     app: Arc<App>,
+    peer: IpAddr,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let query = warp::query::raw().or_else(|_| async { Ok::<_, Infallible>((String::new(),)) });
     warp::method()
@@ -128,7 +130,8 @@ fn filter(
         .then(move |method, path: warp::path::FullPath, query, headers, body| {
             let app = Arc::clone(&app);
             let path = path.as_str().to_owned();
-            async move { app.respond(Incoming { method, path, query, headers, body }).await }
+            let peer = Some(peer);
+            async move { app.respond(Incoming { method, path, query, headers, peer, body }).await }
         })
         // Only a body that was taken before could be refused, and nobody takes it before.
         .or_else(|_| async { Ok::<_, Infallible>((Response::default(),)) })

@@ -1,6 +1,7 @@
 //! The API against a whole Spark on a log in memory. `world.rs` sets it up; there is no LangFlow,
 //! so attempts fail for want of a source, which is all that is needed here.
 
+mod access;
 mod alerts;
 mod commands;
 mod conditions;

@@ -1,4 +1,4 @@
-//! Every bound in one file. Sizes in bytes, durations in milliseconds, as the names say. Past a
+//! Every bound, those of callers in `limits/callers.rs`. Sizes in bytes, durations in milliseconds, as the names say. Past a
 //! bound there is always a typed error, never a silent cut.
 
 mod callers;

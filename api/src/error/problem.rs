@@ -104,6 +104,9 @@ impl ApiError {
                 "send the key in the X-API-Key header; the server keeps it in its data directory, file api-key"
             }
             Self::KeyRevoked { .. } => "ask for a new one: automagik key create NAME --role ROLE",
+            Self::TooMany { .. } => {
+                "wait as long as Retry-After says; `up --rate-limit` sets the limit of named keys"
+            }
             Self::RoleTooLow { needed, .. } => return Some(role_command(*needed)),
             Self::BodyTooLarge => "send less; a run's input may have up to 1 MiB",
             Self::JsonMalformed { .. } => "send one JSON object, in UTF-8",

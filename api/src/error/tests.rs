@@ -36,6 +36,7 @@ fn requests() -> Vec<(ApiError, u16, &'static str)> {
         (E::PathUnreadable, 400, "SPK-1009"),
         (E::MethodNotAllowed { method: text(), allow: "GET" }, 405, "SPK-1010"),
         (E::KeyReused { id: TaskId::random() }, 422, "SPK-1011"),
+        (E::TooMany { who: text(), again_s: 3 }, 429, "SPK-1012"),
         (E::KeyMissing, 401, "SPK-2001"),
         (E::KeyWrong, 401, "SPK-2002"),
         (E::RoleTooLow { key: None, role: None, needed: Role::Admin }, 403, "SPK-2003"),
@@ -176,6 +177,8 @@ fn whoever_may_try_again_is_told_when() {
     let error: ApiError = DispatchError::Unavailable { reason: "disk full".to_owned() }.into();
     assert_eq!(error.retry_after_s(), Some(5));
     assert_eq!(ApiError::KeyWrong.retry_after_s(), None);
+    let busy = ApiError::TooMany { who: String::new(), again_s: 3 };
+    assert_eq!(busy.retry_after_s(), Some(3));
 }
 
 #[test]

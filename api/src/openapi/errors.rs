@@ -46,7 +46,8 @@ fn response(mut rows: Vec<Row>) -> Response {
         .content(PROBLEM, content)
         .header("X-Request-Id", operation::request_id());
     let status = rows.first().map(|row| row.status);
-    if status == Some(StatusCode::SERVICE_UNAVAILABLE) {
+    let later = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+    if status.is_some_and(|status| later.contains(&status)) {
         let again = HeaderBuilder::new()
             .schema(Some(schemas::number(0, None)))
             .description(Some("After how many seconds to try again."));

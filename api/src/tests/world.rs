@@ -18,7 +18,7 @@ use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::Incoming;
 use crate::openapi::tests::conform;
-use crate::{App, AuthKeys, Live, Metrics};
+use crate::{Access, App, AuthKeys, Live, Metrics};
 
 pub(crate) const KEY: &str = "test-key";
 
@@ -96,6 +96,11 @@ pub(crate) const REMOTE_ID: &str = "7f0c9a52-6f0e-4b8e-9d8a-2f6f2f1a0b01";
 
 /// Everything is in the log before Spark starts, as after a restart.
 pub(crate) async fn world() -> World {
+    world_with(Access::default()).await
+}
+
+/// The same, open to these pages and so often.
+pub(crate) async fn world_with(access: Access) -> World {
     let clock = Arc::new(SystemClock);
     let log: SharedLog = Arc::new(MemoryLog::new(clock.clone()));
     let (source, keyed) = (SourceId::random(), SourceId::random());
@@ -107,11 +112,11 @@ pub(crate) async fn world() -> World {
     let other = FlowId::of_remote(source, "other");
     append(&log, other.stream(), &flow(source, "other", "hourly")).await;
     let dir = tempfile::tempdir().unwrap();
-    World { app: app(&dir, log).await, source, flow: id, dir }
+    World { app: app(&dir, log, access).await, source, flow: id, dir }
 }
 
 /// A Spark over a log, its read model caught up.
-async fn app(dir: &tempfile::TempDir, log: SharedLog) -> Arc<App> {
+async fn app(dir: &tempfile::TempDir, log: SharedLog, access: Access) -> Arc<App> {
     let spark = Spark::start(SparkConfig {
         log: Arc::clone(&log),
         clock: Arc::new(SystemClock),
@@ -126,7 +131,7 @@ async fn app(dir: &tempfile::TempDir, log: SharedLog) -> Arc<App> {
     let live = Live::new(Arc::clone(spark.log()));
     let metrics = Metrics::new(Vec::new(), false, "0.0.0");
     let keys = AuthKeys::local(KEY);
-    let app = App { spark, projections, live, metrics, keys, version: "0.0.0" };
+    let app = App { spark, projections, live, metrics, keys, access, version: "0.0.0" };
     let head = app.spark.log().head().await.unwrap();
     app.wait_for(head).await.unwrap();
     Arc::new(app)
@@ -139,7 +144,7 @@ impl World {
         old.spark.shutdown().await;
         let log = Arc::clone(old.spark.log());
         drop(old);
-        World { app: app(&dir, log).await, source, flow, dir }
+        World { app: app(&dir, log, Access::default()).await, source, flow, dir }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -172,6 +177,7 @@ impl World {
             path: format!("/api/v1{path}"),
             query: query.to_owned(),
             headers: headers.collect(),
+            peer: Some(std::net::IpAddr::from([192, 0, 2, 1])),
             body: futures_util::stream::iter(pieces.collect::<Vec<_>>()),
         };
         let (method, path) = (method.to_owned(), incoming.path.clone());

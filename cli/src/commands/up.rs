@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use spark_actors::{OtlpConfig, Spark, SparkConfig};
-use spark_api::{App, AuthKeys, Live, Metrics};
+use spark_api::{Access, App, AuthKeys, Cors, Live, Metrics, RateLimit, Rates};
 use spark_events::limits::{
     LOG_CLOSE_MS_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WORKER_LOST_AFTER_MS_MAX,
     WORKER_LOST_AFTER_MS_MIN, WORKER_SLOTS_DEFAULT, WORKER_SLOTS_MAX,
@@ -92,6 +92,14 @@ pub(crate) struct Up {
     #[arg(long, env = "AUTOMAGIK_OPEN_METRICS", hide_env_values = true,
           value_parser = clap::builder::FalseyValueParser::new())]
     open_metrics: bool,
+    /// Pages that may call from a browser: origins with commas, such as
+    /// https://team.example; * for all [default: none]
+    #[arg(long, value_name = "ORIGINS", env = "AUTOMAGIK_API_CORS", hide_env_values = true)]
+    cors: Option<Cors>,
+    /// Requests a second of each named key, such as 200, or 200/400 with how
+    /// many may come at once, or off [default: 200/400]
+    #[arg(long, value_name = "RATE", env = "AUTOMAGIK_RATE_LIMIT", hide_env_values = true)]
+    rate_limit: Option<RateLimit>,
     #[command(flatten)]
     logs: LogOptions,
 }
@@ -259,6 +267,10 @@ async fn start(
             env!("CARGO_PKG_VERSION"),
         ),
         keys: AuthKeys::local(&key),
+        access: Access {
+            cors: up.cors.unwrap_or_default(),
+            rates: Rates::new(up.rate_limit.unwrap_or_default()),
+        },
         version: env!("CARGO_PKG_VERSION"),
     };
     let (stop_api, stopped) = oneshot::channel();

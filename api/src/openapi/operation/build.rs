@@ -19,7 +19,7 @@ use crate::repeats;
 use crate::routes::{Route, route};
 
 /// What may be wrong with an API key.
-const KEY: [Row; 3] = [Row::KEY_MISSING, Row::KEY_WRONG, Row::KEY_REVOKED];
+const KEY: [Row; 4] = [Row::TOO_MANY, Row::KEY_MISSING, Row::KEY_WRONG, Row::KEY_REVOKED];
 
 impl Operation {
     /// A path that leads to it, with something in the place of each segment that may vary.
