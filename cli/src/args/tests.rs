@@ -104,6 +104,7 @@ fn every_documented_line_is_understood() {
         "worker logs gpu-1 -n 200 -f",
         "worker logs -t 10",
         "worker list",
+        "workers list --all",
         "workers status",
         "key create ci --role operator --reason why",
         "keys list --role admin --revoked",

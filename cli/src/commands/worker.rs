@@ -31,14 +31,14 @@ them, here or on other hosts, share the work.";
 pub(crate) enum Worker {
     /// Take work from a server and do it here, until ctrl-c
     Start(start::Start),
-    /// All workers
+    /// The workers that are there
     #[command(
         visible_alias = "ls",
         after_help = "Examples:
   automagik worker list
-  automagik worker list -o json"
+  automagik worker list --all                 those that have left or were lost too"
     )]
-    List,
+    List(List),
     /// One worker: what it does and what it has done
     #[command(
         visible_aliases = ["get", "view"],
@@ -77,6 +77,14 @@ pub(crate) enum Worker {
     Logs(logs::Logs),
 }
 
+/// List workers.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Those that have left or were lost too
+    #[arg(short, long)]
+    all: bool,
+}
+
 /// One worker.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
@@ -92,7 +100,7 @@ pub(crate) async fn run(worker: Worker, global: &Global, out: &Out) -> Result<Ex
         || -> Result<Context<'_>> { Ok(Context { client: Client::new(global.target()?)?, out }) };
     match worker {
         Worker::Start(start) => start::run(start, global, out).await,
-        Worker::List => list(&context()?).await,
+        Worker::List(which) => list(which.all, &context()?).await,
         Worker::Show(which) => show(&which.worker, &context()?).await,
         Worker::Pause(which) => change(&which.worker, "pause", &context()?).await,
         Worker::Resume(which) => change(&which.worker, "resume", &context()?).await,
@@ -106,12 +114,14 @@ pub(crate) async fn run(worker: Worker, global: &Global, out: &Out) -> Result<Ex
     }
 }
 
-async fn list(context: &Context<'_>) -> Result<Exit> {
+async fn list(all: bool, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
-    let list = client.list(&["workers"], &[], usize::MAX).await?;
+    let living = [("living", "true".to_owned())];
+    let query: &[_] = if all { &[] } else { &living };
+    let list = client.list(&["workers"], query, usize::MAX).await?;
     out.data(&list, |look| views::worker::list(&list, look))?;
     if rows(&list).is_empty() {
-        out.note("no workers have been there yet; start one: automagik worker start");
+        out.note("no worker is there; start one: automagik worker start");
     }
     Ok(Exit::Ok)
 }

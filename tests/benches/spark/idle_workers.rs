@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use spark_events::{Clock, SystemClock};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::sleep;
 
@@ -42,9 +43,9 @@ pub(crate) async fn run() {
             figure(&what, share, "% of a core", &Target::Most(MOST));
             let active = world.total("/api/v1/workers?status=active&limit=1").await;
             assert_eq!(active, WORKERS as u64, "active workers at the end");
+            workers.shutdown().await;
         })
         .await;
-    workers.shutdown().await;
     figure("resident memory with them", world.spark.resident_mb(), "MiB", &Target::None);
     world.spark.stop().await;
 }
@@ -54,7 +55,7 @@ async fn wait_for_work(address: SocketAddr, number: usize) {
     let id = uuid::Uuid::from_u128(1 + number as u128).to_string();
     let registration = json!({
         "id": id, "name": format!("idle-{number}"), "hostname": "bench", "pid": 1, "slots": 4,
-        "version": "0", "protocol": spark_actors::remote::PROTOCOL, "clock": spark_events::clock::Clock::now(&spark_events::SystemClock),
+        "version": "0", "protocol": spark_actors::remote::PROTOCOL, "clock": SystemClock.now(),
     });
     let registered = call(address, "POST", "/api/v1/workers", Some(&registration)).await;
     let mut session = registered["session"].clone();

@@ -96,8 +96,9 @@ impl Office {
     /// The worker of this name, when it has this status.
     async fn worker(&self, name: &str, status: &str) -> Value {
         let is_it = |row: &&Value| row["name"] == name && row["status"] == status;
-        let rows =
-            until(&self.automagik, &["worker", "list"], |rows| rows.iter().any(|row| is_it(&row)));
+        let rows = until(&self.automagik, &["worker", "list", "--all"], |rows| {
+            rows.iter().any(|row| is_it(&row))
+        });
         rows.await.iter().find(is_it).cloned().expect("it was there")
     }
 

@@ -122,7 +122,9 @@ pub(super) async fn status(context: Result<Context<'_>>, out: &Out, home: &Home)
         })
         .collect();
     let listed = match context {
-        Ok(context) => context.client.list(&["workers"], &[], usize::MAX).await,
+        Ok(context) => {
+            context.client.list(&["workers"], &[("living", "true".to_owned())], usize::MAX).await
+        }
         Err(error) => Err(error),
     };
     let (workers, trouble) = match listed {

@@ -1,6 +1,7 @@
 //! Workers that cannot come: each is told what is wrong and what to do.
 
 use serde_json::json;
+use spark_events::{Clock, SystemClock};
 use spark_tests::binary::WorkerProcess;
 
 use super::*;
@@ -47,7 +48,7 @@ async fn a_name_that_is_taken() {
 #[tokio::test]
 async fn another_protocol_or_another_time() {
     let office = Office::open().await;
-    let now = chrono::Utc::now();
+    let now = SystemClock.now();
     let ask = |protocol: u32, clock: String| {
         let body = json!({
             "id": uuid::Uuid::from_u128(7), "name": "x", "hostname": "h", "pid": 1, "slots": 1,
