@@ -104,8 +104,16 @@ pub fn optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, ApiErro
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Data => wrong_type::<T>(body, &error),
+        // A second key in what may have one only is called a fault of syntax, too.
+        Category::Syntax if is_json(body) => wrong_type::<T>(body, &error),
         Category::Syntax | Category::Eof | Category::Io => malformed(&error),
     })
+}
+
+fn is_json(body: &[u8]) -> bool {
+    // Texts that are passed over are not looked at, so this is said of all of it before.
+    let text = std::str::from_utf8(body);
+    text.is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
 }
 
 fn malformed(error: &serde_json::Error) -> ApiError {
@@ -134,7 +142,11 @@ fn wrong_type<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Ap
         None if path.is_empty() => "body".to_owned(),
         None => path.to_owned(),
     };
-    let message = if missing.is_some() { "is missing" } else { message };
+    let message = match error.classify() {
+        _ if missing.is_some() => "is missing",
+        Category::Syntax => "has a key too many: one of them is allowed",
+        _ => message,
+    };
     ApiError::Invalid(vec![FieldError::new(field, message)])
 }
 
@@ -150,10 +162,20 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    #[expect(dead_code, reason = "only its type matters")]
+    enum OneOf {
+        Number(u32),
+        Text(String),
+    }
+
+    #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Body {
         #[expect(dead_code, reason = "only its type matters")]
         name: String,
+        #[expect(dead_code, reason = "only its type matters")]
+        one_of: Option<OneOf>,
         #[expect(dead_code, reason = "only its type matters")]
         inner: Option<Inner>,
     }
@@ -169,7 +191,12 @@ mod tests {
             (r#"{"name":1}"#, "name", "invalid type: integer `1`, expected a string"),
             (r#"{"name":null}"#, "name", "invalid type: null"),
             (r#"{}"#, "name", "is missing"),
-            (r#"{"name":"a","nam":1}"#, "nam", "unknown field `nam`, expected `name` or `inner`"),
+            (
+                r#"{"name":"a","nam":1}"#,
+                "nam",
+                "unknown field `nam`, expected one of `name`, `one_of`, `inner`",
+            ),
+            (r#"{"name":"a","one_of":{"number":1,"text":"a"}}"#, "one_of", "a key too many"),
             (r#"{"name":"a","inner":{"n":-1}}"#, "inner.n", "invalid value: integer `-1`"),
             (r#"{"name":"a","inner":{}}"#, "inner.n", "is missing"),
             (r#"["a"]"#, "body", "must be a JSON object"),

@@ -68,7 +68,7 @@ impl<'a> Query<'a> {
         Some(&*pair.1).filter(|value| !value.is_empty())
     }
 
-    /// The value of a key as a number or another readable type.
+    /// The value of a key as a number or another readable type, which an empty one is not.
     ///
     /// # Errors
     /// `QueryInvalid` with the value and what was expected.
@@ -76,7 +76,8 @@ impl<'a> Query<'a> {
         let read = |value: &str| {
             value.parse().map_err(|_| invalid(key, &format!("{value:?} is not {expected}")))
         };
-        self.text(key).map(read).transpose()
+        // Nothing is no number and neither true nor false; only a text may be empty.
+        self.pairs.iter().find(|(have, _)| have == key).map(|(_, value)| read(value)).transpose()
     }
 
     /// The value of a key as a whole number within bounds.

@@ -266,6 +266,11 @@ macro_rules! rows {
         /// # Errors
         /// `NotFound`, `ReadModel`.
         pub async fn $one(app: &App, id: $id) -> Result<$row, ApiError> {
+            if let Some(row) = app.reads().$one(id).await? {
+                return Ok(row);
+            }
+            // Whoever has a full id may have it from a write that the read model does not show yet.
+            caught_up(app).await?;
             let row = app.reads().$one(id).await?;
             row.ok_or_else(|| missing($kind, &id))
         }

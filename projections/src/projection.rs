@@ -49,7 +49,8 @@ pub trait Projection: Send {
         Ok(())
     }
 
-    /// Forgets what [`apply`](Self::apply) kept back: the transaction was rolled back.
+    /// Forgets what [`apply`](Self::apply) kept back and what it knows of its tables: the transaction
+    /// was rolled back, or the tables were made anew.
     fn discard(&mut self) {}
 }
 

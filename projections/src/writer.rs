@@ -255,6 +255,8 @@ impl Writer {
         let state = database::reset(&tx, &*slot.projection)?;
         tx.commit()?;
         slot.state = state;
+        // What it remembers is of the tables that are gone.
+        slot.projection.discard();
         Ok(())
     }
 

@@ -229,9 +229,8 @@ impl Operation {
         self.writes = true;
         self.header(
             "X-Spark-Reason",
-            "Why, for the history; the body's `reason` outweighs it. What is not ASCII is sent as \
-             UTF-8, which a schema cannot say.",
-            schemas::ascii(limits::REASON_BYTES_MAX),
+            "Why, for the history, as UTF-8; the body's `reason` outweighs it.",
+            schemas::text(0, Some(limits::REASON_BYTES_MAX)),
         )
         .fails(&[
             Row::OVERLOADED,

@@ -38,13 +38,6 @@ pub(crate) fn text(least: usize, most: Option<usize>) -> Object {
         .build()
 }
 
-/// A text of printable ASCII characters.
-pub(crate) fn ascii(most: usize) -> Object {
-    let mut text = text(0, Some(most));
-    text.pattern = Some("^[\\t -~]*$".to_owned());
-    text
-}
-
 /// Whether a schema takes every text.
 pub(crate) fn is_any_text(schema: &RefOr<Schema>) -> bool {
     match schema {
@@ -129,7 +122,7 @@ pub(crate) fn idempotency_key() -> Object {
         .schema_type(SchemaType::new(Type::String))
         .min_length(Some(1))
         .max_length(Some(limits::IDEMPOTENCY_KEY_BYTES_MAX))
-        .pattern(Some("^[!-~]+$"))
+        .pattern(Some("^[ -~]+$"))
         .build()
 }
 

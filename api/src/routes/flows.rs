@@ -169,7 +169,7 @@ async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
         source_id: source.await?,
         name: query.text("name").map(str::to_owned),
         folder: query.text("folder").map(str::to_owned),
-        drifted: query.text("drifted").map(|_| query.flag("drifted")).transpose()?,
+        drifted: query.read("drifted", "true or false")?,
         include_deleted,
     };
     let flows = read::flows(app, filter, paging).await?;

@@ -146,6 +146,27 @@ async fn a_restart_goes_on_from_the_checkpoint() {
     assert!(second.reads().source(SOURCE).await.unwrap().is_some());
 }
 
+/// What a projection remembers of its tables does not outlive them.
+#[tokio::test]
+async fn every_projection_is_whole_after_a_rebuild_while_it_runs() {
+    let world = World::new();
+    let projections = world.start();
+    let position = world.fill(3).await;
+    projections.wait_for(position, DEADLINE).await.unwrap();
+    for health in projections.health() {
+        projections.rebuild(health.name).await.unwrap();
+        projections.wait_for(position, DEADLINE).await.unwrap();
+        let rebuilt = dump(&world.path());
+        let again = World { dir: TempDir::new().unwrap(), log: Arc::clone(&world.log) };
+        let fresh = again.start();
+        fresh.wait_for(position, DEADLINE).await.unwrap();
+        fresh.stop().await;
+        assert_eq!(rebuilt, dump(&again.path()), "{}", health.name);
+    }
+    let tasks = projections.reads().list_tasks(Default::default(), Default::default()).await;
+    assert_eq!(tasks.unwrap().items.len(), 3);
+}
+
 #[tokio::test]
 async fn stopping_reaches_the_end_of_the_log_first() {
     let world = World::new();
