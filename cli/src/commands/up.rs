@@ -93,7 +93,7 @@ pub(crate) struct Up {
           value_parser = clap::builder::FalseyValueParser::new())]
     open_metrics: bool,
     /// Pages that may call from a browser: origins with commas, such as
-    /// https://team.example; * for all [default: none]
+    /// `https://team.example`; * for all [default: none]
     #[arg(long, value_name = "ORIGINS", env = "AUTOMAGIK_API_CORS", hide_env_values = true)]
     cors: Option<Cors>,
     /// Requests a second of each named key, such as 200, or 200/400 with how
