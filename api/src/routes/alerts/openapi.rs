@@ -20,7 +20,9 @@ struct AlertWithSecret {
     #[schema(inline)]
     #[serde(flatten)]
     alert: AlertRow,
-    /// What its messages are signed with. It is told now and never again.
+    /// What its messages are signed with. It is told now and never again, also not to who repeats
+    /// the request under its idempotency key.
+    #[schema(required = false)]
     secret: String,
 }
 
