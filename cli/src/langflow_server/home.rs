@@ -123,7 +123,9 @@ impl Home {
         if let Some(password) = read_line(&path)? {
             return Ok(password);
         }
-        let password = format!("Lf-{}-{}", ids::new_uuid().simple(), ids::new_uuid().simple());
+        // Without the mark of Spark's own keys it stays within the 72 bytes that bcrypt looks at.
+        let secret = ids::new_secret();
+        let password = format!("Lf-{}", secret.trim_start_matches("sk-spark-"));
         write_private(&path, &password)?;
         Ok(password)
     }
