@@ -1,5 +1,6 @@
 //! A log that fails on command, around any other log. For tests; stores nothing itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub struct FaultyLog {
     faults: Mutex<Faults>,
     /// Counts up to break the subscriptions that are alive.
     breaks: watch::Sender<u64>,
+    longest_read: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +37,12 @@ impl FaultyLog {
     /// A transparent wrapper.
     #[must_use]
     pub fn new(log: SharedLog) -> Self {
-        Self { log, faults: Mutex::default(), breaks: watch::Sender::new(0) }
+        Self {
+            log,
+            faults: Mutex::default(),
+            breaks: watch::Sender::new(0),
+            longest_read: AtomicUsize::new(0),
+        }
     }
 
     /// While true, every call answers `Unavailable` and stores nothing, and subscriptions break.
@@ -79,6 +86,12 @@ impl FaultyLog {
     /// Switches every fault off.
     pub fn heal(&self) {
         *self.faults() = Faults::default();
+    }
+
+    /// The most events that a read of the whole log has answered at once.
+    #[must_use]
+    pub fn longest_read(&self) -> usize {
+        self.longest_read.load(Ordering::Relaxed)
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -155,7 +168,9 @@ impl EventLog for FaultyLog {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
         self.before_read().await?;
-        self.log.read_all(after, limit).await
+        let events = self.log.read_all(after, limit).await?;
+        self.longest_read.fetch_max(events.len(), Ordering::Relaxed);
+        Ok(events)
     }
 
     fn subscribe_all(&self, after: Position) -> Subscription {
