@@ -366,7 +366,8 @@ pub(crate) async fn record(
         Shell::new(context.log.clone(), context.clock.clone(), id.stream());
     let failed = |error: ShellError<WorkerRejection>| DispatchError::of(error, "worker", id);
     shell.recover(Patience::FailFast).await.map_err(failed)?;
-    let executed = shell.execute_at(terms.expects, command, &terms.metadata, Patience::FailFast).await;
+    let executed =
+        shell.execute_at(terms.expects, command, &terms.metadata, Patience::FailFast).await;
     let executed = executed.map_err(failed)?;
     Ok((shell.state().clone(), executed.position))
 }
