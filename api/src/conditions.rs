@@ -87,14 +87,16 @@ pub(crate) fn changes_one(route: &Route<'_>) -> bool {
         ),
         Route::Tasks(route) => matches!(route, T::Cancel(_) | T::Release(_) | T::Delete(_)),
         Route::Keys(route) => matches!(route, K::Revoke(_)),
+        Route::Workers(route) => {
+            matches!(route, W::Pause(_) | W::Resume(_) | W::Drain(_) | W::Stop(_))
+        }
         // Each delivery is an event of its alert, so that a revision says nothing of its settings.
         Route::Alerts(_) => false,
         Route::Service(_)
         | Route::History(_)
         | Route::Events(_)
         | Route::Log(_)
-        | Route::Projections(_)
-        | Route::Workers(_) => false,
+        | Route::Projections(_) => false,
     }
 }
 

@@ -1,5 +1,8 @@
 //! Events as they happen: from which position, and which of them. Hands the rest to `live`.
 
+use std::future::ready;
+
+use futures_util::StreamExt as _;
 use spark_events::{KeyId, Position, StreamName, limits};
 use warp::http::Method;
 
@@ -40,7 +43,11 @@ pub(crate) fn route(method: &Method) -> Result<Route<'static>, ApiError> {
 pub(crate) async fn handle(call: &Call<'_>) -> Result<Reply, ApiError> {
     let filter = filter(call, &[AFTER]).await?;
     let after = after(call).await?;
-    Ok(Reply::events(live::listen(&call.app.live, filter, after).await?))
+    let heard = live::listen(&call.app.live, filter, after).await?;
+    // A key that is taken back ends what it listens to: with the next event, or the next heartbeat.
+    let (spark, key) = (call.app.spark.clone(), call.caller.key);
+    let heard = heard.take_while(move |_| ready(key.is_none_or(|key| !spark.is_revoked(key))));
+    Ok(Reply::events(heard))
 }
 
 /// The position after which the listener wants to hear; `None` for from now on. Where a client was
