@@ -10,6 +10,7 @@ mod commands;
 mod exit;
 mod home;
 mod langflow_server;
+mod lock;
 mod logs;
 mod output;
 mod settings;
