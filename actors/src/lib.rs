@@ -62,6 +62,7 @@ mod worker;
 mod workers;
 mod workforce;
 
+pub use alerts::AlertsHealth;
 pub use dispatch::Depths;
 pub use error::{DispatchError, Rejection};
 pub use flows::{

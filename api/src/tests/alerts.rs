@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::{KEY, World, world};
 
-const NOBODY: &str = "http://127.0.0.1:1/hook?token=hush";
+const NOBODY: &str = "http://127.0.0.1:1/hook-hush?token=hush";
 
 async fn make(world: &World, body: Value) -> Value {
     world.post("/alerts", body).await.expect(201)
@@ -28,7 +28,7 @@ async fn an_alert_tells_its_secret_once_and_hides_it_in_every_other_place() {
     assert_eq!(made["kinds"], json!(["task_failed", "source_down"]));
     assert_eq!(
         (&made["status"], &made["url"]),
-        (&json!("enabled"), &json!("http://127.0.0.1:1/hook?***"))
+        (&json!("enabled"), &json!("http://127.0.0.1:1/***"))
     );
     let rotated = world.post("/alerts/on%20call/rotate-secret", json!({ "keep": "1h" })).await;
     let rotated = rotated.expect(200);

@@ -337,7 +337,7 @@ fn a_failure_without_a_remedy_gets_the_one_of_its_class() {
 }
 
 fn alert_row(name: &str) -> Value {
-    json!({"id": TASK, "name": name, "url": "https://example.org/hook?***", "status": "enabled",
+    json!({"id": TASK, "name": name, "url": "https://example.org/***", "status": "enabled",
         "kinds": ["task_failed", "source_down"], "schedule_id": TASK, "schedule_name": "nightly",
         "waiting": 1, "delivered": 12, "failed": 0,
         "last_delivered_at": "2026-03-01T11:00:00Z", "last_failed_at": "2026-03-01T11:59:00Z",

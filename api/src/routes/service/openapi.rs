@@ -89,6 +89,7 @@ fn health() -> serde_json::Value {
             "workers": 1,
             "accepting_workers": 1,
             "unserved_sources": [],
+            "alerts": { "running": true, "trouble": null, "waiting": 0, "given_up": 0 },
         },
     })
 }
