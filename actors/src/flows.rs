@@ -10,6 +10,7 @@ use spark_events::domain::flow::{Flow, FlowCommand, FlowUpdated, RunsLimit};
 use spark_events::limits::FLOW_RUNS_MAX;
 use spark_events::{FlowId, Position, SourceId};
 
+use crate::carried::carried;
 use crate::catalog::SourceEntry;
 use crate::context::Shared;
 use crate::error::DispatchError;
@@ -115,12 +116,15 @@ pub(crate) async fn change_flow(
     command: FlowCommand,
     who: &Who,
 ) -> Result<(Flow, Option<Position>), DispatchError> {
-    let _one_at_a_time = context.catalog.changing_flows().await;
-    let (flow, position) = change::<Flow>(context, id.stream(), command, who)
-        .await
-        .map_err(|error| DispatchError::of(error, "flow", id))?;
-    context.catalog.put_flow(id, &flow);
-    Ok((flow, position))
+    let (context, who) = (context.clone(), who.clone());
+    carried(async move {
+        let _one_at_a_time = context.catalog.changing_flows().await;
+        let changed = change::<Flow>(&context, id.stream(), command, &who).await;
+        let (flow, position) = changed.map_err(|error| DispatchError::of(error, "flow", id))?;
+        context.catalog.put_flow(id, &flow);
+        Ok((flow, position))
+    })
+    .await
 }
 
 async fn list(entry: &SourceEntry) -> Result<Vec<RemoteFlow>, DispatchError> {

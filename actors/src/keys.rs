@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 use spark_events::domain::api_key::{ApiKey, ApiKeyCommand, KeyCreated, Role, use_is_news};
-use spark_events::limits::{KEY_HINT_CHARS, KEYS_MAX};
+use spark_events::limits::{KEY_HINT_CHARS, KEYS_MAX, KEYS_REVOKED_KEPT_MAX};
 use spark_events::{KeyId, Position, Timestamp, ids};
 
+use crate::carried::carried;
 use crate::context::Shared;
 use crate::error::DispatchError;
 use crate::langflow::Secret;
@@ -111,6 +112,23 @@ impl KeyTable {
         self.read(|entries| entries.by_id.get(&id).cloned())
     }
 
+    /// Keeps so many of the revoked keys, the newest: ids are in the order in which they were made.
+    /// A request with one that was forgotten is refused as one with a key that never was.
+    fn forget_old(&self, kept_max: usize) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let revoked = entries.by_id.values().filter(|entry| entry.revoked.get().is_some());
+        let mut revoked: Vec<KeyId> = revoked.map(|entry| entry.id).collect();
+        let Some(excess) = revoked.len().checked_sub(kept_max).filter(|excess| *excess > 0) else {
+            return;
+        };
+        revoked.sort_unstable();
+        for id in revoked.into_iter().take(excess) {
+            if let Some(entry) = entries.by_id.remove(&id) {
+                entries.by_hash.remove(&entry.key.secret_hash);
+            }
+        }
+    }
+
     /// Refuses a name that a living key has, and one key too many.
     fn check_room(&self, name: &str) -> Result<(), DispatchError> {
         self.read(|entries| {
@@ -143,6 +161,16 @@ impl Spark {
         role: Role,
         who: &Who,
     ) -> Result<Done<NewKey>, DispatchError> {
+        let (spark, who) = (self.clone(), who.clone());
+        carried(async move { spark.make_key(name, role, &who).await }).await
+    }
+
+    async fn make_key(
+        &self,
+        name: String,
+        role: Role,
+        who: &Who,
+    ) -> Result<Done<NewKey>, DispatchError> {
         let _permit = self.admit()?;
         let table = &self.context().keys;
         let _one_at_a_time = table.naming.lock().await;
@@ -161,16 +189,21 @@ impl Spark {
     /// # Errors
     /// `NotFound`, `Unavailable`, `ShuttingDown`.
     pub async fn revoke_key(&self, id: KeyId, who: &Who) -> Result<Done<()>, DispatchError> {
-        let _permit = self.admit()?;
-        let context = self.context();
-        let position = execute(context, id, ApiKeyCommand::Revoke, who).await?;
-        if let Some(entry) = context.keys.entry(id) {
-            // Who came first is who revoked it.
-            let _ = entry
-                .revoked
-                .set(Revocation { at: context.clock.now(), by: Arc::clone(&who.actor) });
-        }
-        Ok(Done { value: (), position })
+        let (spark, who) = (self.clone(), who.clone());
+        carried(async move {
+            let _permit = spark.admit()?;
+            let context = spark.context();
+            let position = execute(context, id, ApiKeyCommand::Revoke, &who).await?;
+            if let Some(entry) = context.keys.entry(id) {
+                // Who came first is who revoked it.
+                let revocation = Revocation { at: context.clock.now(), by: Arc::clone(&who.actor) };
+                if entry.revoked.set(revocation).is_ok() {
+                    context.keys.forget_old(KEYS_REVOKED_KEPT_MAX);
+                }
+            }
+            Ok(Done { value: (), position })
+        })
+        .await
     }
 
     /// The key that has this secret, also a revoked one. It is looked up by its hash, so the time
@@ -186,6 +219,12 @@ impl Spark {
             actor: Arc::clone(&entry.actor),
             revoked: entry.revoked.get().cloned(),
         })
+    }
+
+    /// Whether a key was taken back; also where it is not known, or no longer.
+    #[must_use]
+    pub fn is_revoked(&self, id: KeyId) -> bool {
+        self.context().keys.entry(id).is_none_or(|entry| entry.revoked.get().is_some())
     }
 
     /// Notes that a key was used now, and records it where the last record is old enough. A use

@@ -26,6 +26,7 @@
 mod aggregate;
 mod alerts;
 mod answers;
+mod carried;
 mod catalog;
 mod client;
 mod connection;

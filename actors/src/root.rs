@@ -183,7 +183,7 @@ impl Tree {
         }
         if let Some((id, worker)) = &self.built_in {
             let _ = worker.drain_and_wait(Some(level)).await;
-            let system = Who::system().metadata();
+            let system = Who::system().terms();
             if let Err(error) = record(context, *id, WorkerCommand::Stop, &system).await {
                 tracing::warn!(%error, "the built-in worker could not be recorded as stopped");
             }
@@ -250,7 +250,7 @@ fn known_workers(index: &Index) -> Vec<Known> {
 
 /// Records the built-in workers of earlier processes that ended without saying so.
 async fn say_goodbye_for_the_lost(context: &Shared, index: &Index) -> Result<(), DispatchError> {
-    let system = Who::system().metadata();
+    let system = Who::system().terms();
     for (id, ..) in index.workers().filter(|(_, started, _)| started.built_in) {
         let reason = "its process ended without stopping it (killed, crashed or powered off)";
         let command = WorkerCommand::RecordLost { reason: reason.into() };
@@ -281,7 +281,7 @@ async fn hire(
         replaces: None,
     };
     let command = WorkerCommand::Start(started.clone());
-    record(context, id, command, &Who::system().metadata()).await?;
+    record(context, id, command, &Who::system().terms()).await?;
     let pulse = Arc::new(Pulse::new(context.clock.now()));
     pulse.set_accepting(true);
     let (reach, session) = (Reach::BuiltIn(actor.clone()), id.0);

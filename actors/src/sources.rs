@@ -12,6 +12,7 @@ use spark_events::{Aggregate, FlowId, Position, SourceId, StreamName};
 use tokio::task::AbortHandle;
 
 use crate::aggregate::{Patience, Shell};
+use crate::carried::carried;
 use crate::catalog::{Catalog, SourceEntry, is_up};
 use crate::client::SourceClient;
 use crate::context::Shared;
@@ -240,14 +241,17 @@ pub(crate) async fn change_source(
     command: SourceCommand,
     who: &Who,
 ) -> Result<Option<Position>, DispatchError> {
-    let (source, position) = change::<Source>(context, id.stream(), command, who)
-        .await
-        .map_err(|error| DispatchError::of(error, "source", id))?;
-    match source {
-        Source::Connected(source) => context.catalog.put_source(id, *source),
-        Source::Absent | Source::Removed => context.catalog.drop_source(id),
-    }
-    Ok(position)
+    let (context, who) = (context.clone(), who.clone());
+    carried(async move {
+        let changed = change::<Source>(&context, id.stream(), command, &who).await;
+        let (source, position) = changed.map_err(|error| DispatchError::of(error, "source", id))?;
+        match source {
+            Source::Connected(source) => context.catalog.put_source(id, *source),
+            Source::Absent | Source::Removed => context.catalog.drop_source(id),
+        }
+        Ok(position)
+    })
+    .await
 }
 
 async fn probe(

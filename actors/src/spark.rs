@@ -175,6 +175,7 @@ impl Spark {
     pub fn health(&self) -> SparkHealth {
         let context = &self.0.context;
         let (workers, accepting) = context.workers.counts();
+        let unserved_sources = context.unserved_sources();
         SparkHealth {
             log_trouble: context.log.health().trouble,
             open_tasks: context.open_tasks.count() as u64,
@@ -183,7 +184,8 @@ impl Spark {
             drifted_flows: context.catalog.drifted_flows() as u64,
             workers: workers as u64,
             accepting_workers: accepting as u64,
-            unserved_sources: context.unserved_sources(),
+            unserved: unserved_sources.len() as u64,
+            unserved_sources,
             crashes: context.crashes.count(),
             last_crash: context.crashes.last(),
             alerts: self.0.alerts.health(),

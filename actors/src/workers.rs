@@ -19,7 +19,7 @@ use crate::dispatch::Desk;
 use crate::error::{DispatchError, Rejection};
 use crate::remote::{PROTOCOL, Registered, Registration};
 use crate::remote_worker::{RemoteArguments, RemoteMessage, RemoteWorker, Times};
-use crate::requests::{Done, Who};
+use crate::requests::{Done, Terms, Who};
 use crate::supervision::Children;
 use crate::tasks::TasksMessage;
 use crate::workforce::{Member, Pulse, Reach};
@@ -39,7 +39,7 @@ pub(crate) enum WorkersMessage {
     Command {
         id: WorkerId,
         command: WorkerCommand,
-        metadata: Metadata,
+        terms: Terms,
         reply: RpcReplyPort<Result<Done<()>, DispatchError>>,
     },
     /// A worker leaves in good order.
@@ -112,8 +112,8 @@ impl Actor for WorkersSupervisor {
             WorkersMessage::Register { registration, metadata, reply } => {
                 let _ = reply.send(state.register(&myself, *registration, &metadata).await);
             }
-            WorkersMessage::Command { id, command, metadata, reply } => {
-                let _ = reply.send(state.command(id, command, &metadata).await);
+            WorkersMessage::Command { id, command, terms, reply } => {
+                let _ = reply.send(state.command(id, command, &terms).await);
             }
             WorkersMessage::Leave { id, metadata, reply } => {
                 let command = WorkerCommand::Stop;
@@ -222,7 +222,7 @@ impl WorkersState {
             return Err(DispatchError::Overloaded { what: "workers" });
         }
         let command = WorkerCommand::Start(started.clone());
-        let executed = record(&self.context, id, command, metadata).await;
+        let executed = record(&self.context, id, command, &metadata.clone().into()).await;
         let position = match executed {
             Ok((_, position)) => position,
             // It was here and is gone: its process is to take a new id.
@@ -278,9 +278,9 @@ impl WorkersState {
         &mut self,
         id: WorkerId,
         command: WorkerCommand,
-        metadata: &Metadata,
+        terms: &Terms,
     ) -> Result<Done<()>, DispatchError> {
-        let (worker, position) = record(&self.context, id, command, metadata).await?;
+        let (worker, position) = record(&self.context, id, command, terms).await?;
         if let Worker::Here { started, stage } = worker {
             match self.context.workers.get(id).map(|member| (member.reach, member.pulse)) {
                 Some((Reach::Remote(actor), _)) => {
@@ -327,7 +327,7 @@ impl WorkersState {
         if self.context.workers.remote(id).is_none() {
             return Err(DispatchError::WorkerGone { id });
         }
-        let (_, position) = record(&self.context, id, command, metadata).await?;
+        let (_, position) = record(&self.context, id, command, &metadata.clone().into()).await?;
         self.context.workers.remove(id);
         if let Some(actor) = self.children.get(id) {
             actor.stop(None);
@@ -360,12 +360,14 @@ pub(crate) async fn record(
     context: &Shared,
     id: WorkerId,
     command: WorkerCommand,
-    metadata: &Metadata,
+    terms: &Terms,
 ) -> Result<(Worker, Option<Position>), DispatchError> {
     let mut shell: Shell<Worker> =
         Shell::new(context.log.clone(), context.clock.clone(), id.stream());
     let failed = |error: ShellError<WorkerRejection>| DispatchError::of(error, "worker", id);
     shell.recover(Patience::FailFast).await.map_err(failed)?;
-    let executed = shell.execute(command, metadata, Patience::FailFast).await.map_err(failed)?;
+    let executed =
+        shell.execute_at(terms.expects, command, &terms.metadata, Patience::FailFast).await;
+    let executed = executed.map_err(failed)?;
     Ok((shell.state().clone(), executed.position))
 }

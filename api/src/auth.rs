@@ -106,17 +106,8 @@ pub async fn caller(
     }
     let given = given.ok_or(ApiError::KeyMissing)?;
     let rates = &app.access.rates;
-    let unheard = |again_s| ApiError::TooMany { who: "with wrong API keys".to_owned(), again_s };
-    rates.hear(peer).map_err(unheard)?;
-    if app.keys.is_local(given) {
-        return Ok(Caller::local());
-    }
-    let Some(key) = app.spark.key_of(given) else {
-        rates.fail(peer).map_err(unheard)?;
-        return Err(ApiError::KeyWrong);
-    };
+    let Some(key) = app.spark.key_of(given) else { return local(app, given, peer) };
     if let Some(revoked) = key.revoked {
-        rates.fail(peer).map_err(unheard)?;
         return Err(ApiError::KeyRevoked { key: key.name, at: revoked.at, by: revoked.by });
     }
     // A worker asks as often as its work comes.
@@ -131,6 +122,21 @@ pub async fn caller(
     let who = Who { actor, reason: None, request_id, trace: None, expects: None };
     app.spark.key_used(key.id, &who).await;
     Ok(Caller::of(key))
+}
+
+/// What a key is that has no name: the one in the data directory, or a wrong one. A peer that sent
+/// too many wrong ones is not heard here, because somebody may have chosen that key, and else a
+/// guess would cost nothing. Named keys are made here and cannot be guessed, so who has one is
+/// heard whatever others behind the same address send.
+fn local(app: &App, given: &[u8], peer: Option<IpAddr>) -> Result<Caller, ApiError> {
+    let rates = &app.access.rates;
+    let unheard = |again_s| ApiError::TooMany { who: "with wrong API keys".to_owned(), again_s };
+    rates.hear(peer).map_err(unheard)?;
+    if app.keys.is_local(given) {
+        return Ok(Caller::local());
+    }
+    rates.fail(peer).map_err(unheard)?;
+    Err(ApiError::KeyWrong)
 }
 
 /// Compares without leaving early, so that the time tells nothing about where they differ.

@@ -155,8 +155,8 @@ impl Spark {
     /// Tells a worker to be something else.
     ///
     /// # Errors
-    /// `NotFound`, `Rejected` (gone, stopping, the built-in one), `Unavailable`, `ShuttingDown`,
-    /// `Timeout`.
+    /// `NotFound`, `Moved`, `Rejected` (gone, stopping, the built-in one), `Unavailable`,
+    /// `ShuttingDown`, `Timeout`.
     pub async fn command_worker(
         &self,
         id: WorkerId,
@@ -170,8 +170,8 @@ impl Spark {
             WorkerWish::Drain => WorkerCommand::Drain,
             WorkerWish::Stop => WorkerCommand::AskToStop,
         };
-        let metadata = who.metadata();
-        let message = |reply| WorkersMessage::Command { id, command, metadata, reply };
+        let terms = who.terms();
+        let message = |reply| WorkersMessage::Command { id, command, terms, reply };
         self.ask(&self.0.tree.workers, message).await
     }
 

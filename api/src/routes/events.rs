@@ -1,5 +1,8 @@
 //! Events as they happen: from which position, and which of them. Hands the rest to `live`.
 
+use std::future::ready;
+
+use futures_util::StreamExt as _;
 use spark_events::{KeyId, Position, StreamName, limits};
 use warp::http::Method;
 
@@ -16,7 +19,7 @@ use crate::reply::Reply;
 const AFTER: &str = "after";
 /// What a client sends that was cut off and comes back.
 const LAST: &str = "Last-Event-ID";
-const KINDS: [Kind; 6] =
+pub(crate) const KINDS: [Kind; 6] =
     [Kind::Task, Kind::Schedule, Kind::Flow, Kind::Source, Kind::Worker, Kind::Key];
 
 pub(super) mod openapi;
@@ -40,7 +43,11 @@ pub(crate) fn route(method: &Method) -> Result<Route<'static>, ApiError> {
 pub(crate) async fn handle(call: &Call<'_>) -> Result<Reply, ApiError> {
     let filter = filter(call, &[AFTER]).await?;
     let after = after(call).await?;
-    Ok(Reply::events(live::listen(&call.app.live, filter, after).await?))
+    let heard = live::listen(&call.app.live, filter, after).await?;
+    // A key that is taken back ends what it listens to: with the next event, or the next heartbeat.
+    let (spark, key) = (call.app.spark.clone(), call.caller.key);
+    let heard = heard.take_while(move |_| ready(key.is_none_or(|key| !spark.is_revoked(key))));
+    Ok(Reply::events(heard))
 }
 
 /// The position after which the listener wants to hear; `None` for from now on. Where a client was
@@ -95,6 +102,10 @@ pub(super) async fn filter(call: &Call<'_>, more: &[&str]) -> Result<Filter, Api
     }
     for kind in KINDS {
         let Some(text) = call.query.text(kind.as_str()) else { continue };
+        if kind == Kind::Key {
+            // Before the look-up: its near misses and candidates are names of keys.
+            call.caller.may(roles::ADMIN)?;
+        }
         let id = read::any_id(call.app, kind, text).await?;
         let stream = StreamName::new(format!("{}-{id}", kind.as_str()));
         streams.push(stream.map_err(|error| invalid(kind.as_str(), &error))?);

@@ -1,6 +1,7 @@
 //! From which pages, and how often, callers may ask.
 
 use serde_json::json;
+use spark_events::limits::AUTH_FAILURES_BURST;
 
 use super::world::{KEY, World, world_with};
 use crate::{Access, Rates};
@@ -98,8 +99,21 @@ async fn a_named_key_may_ask_so_often_and_the_local_one_and_workers_as_they_like
 #[tokio::test]
 async fn who_guesses_is_not_heard_for_a_while() {
     let world = world_with(Access::default()).await;
+    let key = |name: &str| json!({ "name": name, "role": "viewer" });
+    let named = world.post("/keys", key("ci")).await.expect(201);
+    let old = world.post("/keys", key("old")).await.expect(201);
+    ask(&world, "DELETE", "/keys/old", &[("x-api-key", KEY)]).await.expect(200);
+    let old = [("x-api-key", old["secret"].as_str().unwrap())];
+    for _ in 0..=AUTH_FAILURES_BURST {
+        // It is no guess, however often somebody sends it who was not told.
+        assert_eq!(ask(&world, "GET", "/whoami", &old).await.code(401), "SPK-2004");
+    }
+    ask(&world, "GET", "/whoami", &[("x-api-key", KEY)]).await.expect(200);
+
     assert!(too_often(&world, "guess").await);
     let right = ask(&world, "GET", "/whoami", &[("x-api-key", KEY)]).await;
     assert_eq!(right.code(429), "SPK-1012", "else the last guess would be told from the others");
+    let named = [("x-api-key", named["secret"].as_str().unwrap())];
+    ask(&world, "GET", "/whoami", &named).await.expect(200);
     ask(&world, "GET", "/livez", &[]).await.expect(200);
 }

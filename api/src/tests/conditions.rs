@@ -33,7 +33,16 @@ async fn a_row_has_a_tag_and_is_not_sent_twice() {
     let task = world.post("/flows/hourly/run", run).await.expect(201);
     let task = format!("/tasks/{}", task["id"].as_str().unwrap());
     world.post("/keys", json!({ "name": "ci", "role": "viewer" })).await.expect(201);
-    for path in ["/sources/home", "/flows/hourly", "/schedules/nightly", &task, "/keys/ci"] {
+    let alert = json!({ "url": "http://127.0.0.1:1/", "name": "oncall" });
+    world.post("/alerts", alert).await.expect(201);
+    for path in [
+        "/sources/home",
+        "/flows/hourly",
+        "/schedules/nightly",
+        &task,
+        "/keys/ci",
+        "/alerts/oncall",
+    ] {
         let first = world.get(path).await;
         let tag = etag(&first);
         let revision = first.json["revision"].as_u64().unwrap();
@@ -88,6 +97,13 @@ async fn a_change_of_what_has_changed_since_is_refused() {
         let expected = if used { "SPK-3003" } else { "SPK-3006" };
         assert_eq!(code, expected, "{method} {path}: {}", stale.json);
     }
+    let worker = world.get("/workers").await.json["items"][0].clone();
+    let pause = format!("/workers/{}/pause", worker["id"].as_str().unwrap());
+    let stale = send(&world, "POST", &pause, ("if-match", "\"77\""), &Value::Null).await;
+    assert_eq!(stale.json["revision"], worker["revision"], "{}", stale.json);
+    assert_eq!(stale.code(412), "SPK-3006");
+    let seen = format!("\"{}\"", worker["revision"]);
+    send(&world, "POST", &pause, ("if-match", &seen), &Value::Null).await.expect(200);
     let row = world.get(path).await.json;
     let now = format!("\"{}\"", row["revision"]);
     let resume = format!("{path}/resume");

@@ -3,8 +3,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::http::{Server, request, server};
-use super::world::world;
+use super::http::{Server, request_with, server};
+use super::world::{KEY, world};
 
 /// A client that reads as far as it needs to.
 struct Client {
@@ -14,10 +14,27 @@ struct Client {
 
 impl Client {
     async fn open(server: &Server, query: &str, more: &str) -> Self {
+        Self::open_with(KEY, server, query, more).await
+    }
+
+    async fn open_with(key: &str, server: &Server, query: &str, more: &str) -> Self {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         let line = format!("GET /api/v1/events{query}");
-        stream.write_all(&request(&line, more)).await.unwrap();
+        stream.write_all(&request_with(key, &line, more)).await.unwrap();
         Self { stream, read: String::new() }
+    }
+
+    /// Reads until the server ends it, and gives everything that was sent; not past what must not
+    /// be sent.
+    async fn to_the_end_or(mut self, text: &str) -> String {
+        let mut bytes = [0; 4096];
+        while !self.read.contains(text) {
+            match self.stream.read(&mut bytes).await.unwrap() {
+                0 => break,
+                count => self.read.push_str(std::str::from_utf8(&bytes[..count]).unwrap()),
+            }
+        }
+        self.read
     }
 
     /// Reads until this was sent, and gives everything that was.
@@ -66,6 +83,26 @@ async fn a_client_that_comes_back_goes_on_where_it_was() {
     let mut client = Client::open(&server, "?schedule=greet&after=0", "").await;
     let told = client.until("event: schedule.created").await;
     assert_eq!(told.matches("event: ").count(), 1, "{told}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_back_hears_nothing_more() {
+    let server = server().await;
+    let key = serde_json::json!({ "name": "ear", "role": "viewer" });
+    let key = server.world.post("/keys", key).await.expect(201);
+    let secret = key["secret"].as_str().unwrap();
+    let mut client = Client::open_with(secret, &server, "?category=schedule", "").await;
+    let schedule =
+        |name: &str| serde_json::json!({ "flow": "hourly", "every": "1h", "name": name });
+    server.world.post("/schedules", schedule("heard")).await.expect(201);
+    client.until("event: schedule.created\n").await;
+    client.until("\n\n").await;
+
+    let admin = [("x-api-key", KEY.as_bytes())];
+    server.world.send("DELETE", "/keys/ear", &admin, b"").await.expect(200);
+    server.world.post("/schedules", schedule("unheard")).await.expect(201);
+    let told = client.to_the_end_or("unheard").await;
+    assert!(told.contains("heard") && !told.contains("unheard"), "{told}");
 }
 
 #[tokio::test]

@@ -40,7 +40,11 @@ async fn exchange(server: &Server, bytes: &[u8]) -> String {
 }
 
 pub(super) fn request(line: &str, more: &str) -> Vec<u8> {
-    format!("{line} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nconnection: close\r\n{more}\r\n")
+    request_with(KEY, line, more)
+}
+
+pub(super) fn request_with(key: &str, line: &str, more: &str) -> Vec<u8> {
+    format!("{line} HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\nconnection: close\r\n{more}\r\n")
         .into_bytes()
 }
 

@@ -50,11 +50,14 @@ fn workers(health: &Value) -> Option<String> {
         let why = if there == "0" { "none" } else { "none that takes work" };
         return Some(format!("{why}: tasks wait; start one: automagik worker start"));
     }
-    let unserved = entries(health, &["actors.unserved_sources"]).iter();
-    let unserved: Vec<String> = unserved.filter_map(|one| text(one, &["name"])).collect();
-    let rest = match unserved.is_empty() {
-        true => String::new(),
-        false => format!("; none has the labels that {} asks for", unserved.join(", ")),
+    let named = entries(health, &["actors.unserved_sources"]).iter();
+    let named: Vec<String> = named.filter_map(|one| text(one, &["name"])).collect();
+    let count = text(health, &["actors.unserved"]).filter(|n| n != "0");
+    let rest = match (named.is_empty(), count) {
+        (false, _) => format!("; none has the labels that {} asks for", named.join(", ")),
+        // Which they are is told only to a key that may see sources.
+        (true, Some(count)) => format!("; none has the labels that {count} of the sources ask for"),
+        (true, None) => String::new(),
     };
     Some(format!("{accepting} of {there} take work{rest}"))
 }

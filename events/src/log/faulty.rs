@@ -1,5 +1,6 @@
 //! A log that fails on command, around any other log. For tests; stores nothing itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub struct FaultyLog {
     breaks: watch::Sender<u64>,
     /// While true, subscriptions say nothing.
     silent: watch::Sender<bool>,
+    longest_read: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +45,7 @@ impl FaultyLog {
             faults: Mutex::default(),
             breaks: watch::Sender::new(0),
             silent: watch::Sender::new(false),
+            longest_read: AtomicUsize::new(0),
         }
     }
 
@@ -98,6 +101,12 @@ impl FaultyLog {
     pub fn heal(&self) {
         *self.faults() = Faults::default();
         self.silence_subscriptions(false);
+    }
+
+    /// The most events that a read of the whole log has answered at once.
+    #[must_use]
+    pub fn longest_read(&self) -> usize {
+        self.longest_read.load(Ordering::Relaxed)
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -178,7 +187,9 @@ impl EventLog for FaultyLog {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
         self.before_read().await?;
-        self.log.read_all(after, limit).await
+        let events = self.log.read_all(after, limit).await?;
+        self.longest_read.fetch_max(events.len(), Ordering::Relaxed);
+        Ok(events)
     }
 
     fn subscribe_all(&self, after: Position) -> Subscription {

@@ -6,6 +6,7 @@
     reason = "helpers of tests stop the test where an assumption broke"
 )]
 
+mod abandoned;
 mod actors;
 mod alerts;
 mod alerts_binary;
