@@ -139,7 +139,8 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
         "revoked_by": revoked.map(|_| "user:local"), "revision": 2})
     };
     let health = json!({"status": "degraded", "version": "0.1.0", "log": {"backend": "embedded", "trouble": null},
-        "actors": {"open_tasks": 3, "running_tasks": 1, "active_schedules": 2, "crashes": 0},
+        "actors": {"open_tasks": 3, "running_tasks": 1, "active_schedules": 2, "crashes": 0,
+            "alerts": {"running": true, "trouble": null, "waiting": 2, "given_up": 1}},
         "projections": {"projections": [{"name": "tasks", "position": 7, "halted": {"position": 8, "reason": "no such column"}}]}});
     vec![
         (
