@@ -141,12 +141,12 @@ impl Actor for ScheduleActor {
             state.handled += 1;
         }
         match message {
+            // Whoever asked was told that it may not have happened, and has left: so it does not.
+            ScheduleMessage::Execute { reply, .. } if reply.is_closed() => {}
             ScheduleMessage::Execute { command, terms, reply } => {
                 state.execute(command, &terms, reply).await?;
             }
-            ScheduleMessage::Wake | ScheduleMessage::Ring => {
-                state.wake().await?;
-            }
+            ScheduleMessage::Wake | ScheduleMessage::Ring => _ = state.wake().await?,
             ScheduleMessage::TaskClosed { task_id, status } => {
                 state.task_closed(task_id, status).await?;
             }

@@ -382,7 +382,7 @@ fn dispatch_row(error: &DispatchError) -> Row {
         DispatchError::Invalid(_) => Row::RULE,
         DispatchError::Moved { .. } => Row::MOVED,
         DispatchError::Overloaded { .. } => Row::OVERLOADED,
-        DispatchError::Timeout { .. } => Row::COMMAND_TIMEOUT,
+        DispatchError::Timeout { .. } | DispatchError::Unanswered { .. } => Row::COMMAND_TIMEOUT,
         DispatchError::Unavailable { .. } => Row::LOG_UNAVAILABLE,
         DispatchError::Source { failure, .. } => failure_row(failure.class),
         DispatchError::WorkerTaken { .. } => Row::WORKER_TAKEN,

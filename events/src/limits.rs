@@ -289,6 +289,11 @@ pub const ALERT_RETRY_MS: [u64; 9] = [
 ];
 /// The longest pause that a receiver may ask for (Retry-After).
 pub const ALERT_RETRY_AFTER_MS_MAX: u64 = 86_400_000;
+/// The longest pause between two attempts: the last one of the list and a tenth.
+pub const ALERT_PAUSE_MS_MAX: u64 = ALERT_RETRY_MS[8] / 10 * 11;
+/// Changes of an alert that are remembered until what was recorded before them is looked at; what is
+/// older is judged by the oldest of them.
+pub const ALERT_CHANGES_MAX: usize = 64;
 /// How long a receiver of a message may take to answer.
 pub const ALERT_SEND_MS_MAX: u64 = 15_000;
 /// How much of a receiver's answer is kept.
@@ -459,6 +464,7 @@ const _: () =
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_MAX <= TASK_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
+const _: () = assert!(ALERT_RETRY_AFTER_MS_MAX <= ALERT_PAUSE_MS_MAX);
 const _: () = assert!(WORKER_LOST_AFTER_MS_MIN <= WORKER_LOST_AFTER_MS_DEFAULT);
 const _: () = assert!(WORKER_LOST_AFTER_MS_DEFAULT <= WORKER_LOST_AFTER_MS_MAX);
 const _: () = assert!(WORKER_SLOTS_DEFAULT <= WORKER_SLOTS_MAX);

@@ -182,7 +182,7 @@ fn known(changed: usize, event: &Event<'_>) -> Result<(), ProjectionError> {
     if changed == 0 { Err(event.unfit("its worker never started")) } else { Ok(()) }
 }
 
-// The condition is the one of the partial index `tasks_running`.
+// What a worker runs now is a range of the index `tasks_worker`.
 const SELECT: &str = "SELECT w.seq AS seq, w.id AS id, name, w.status AS status, hostname, pid,
     slots, labels, built_in, version, protocol, replaces, w.started_at AS started_at, ended_at,
     reason, coalesce(c.attempts, 0) AS attempts, coalesce(c.completed, 0) AS completed,

@@ -1,6 +1,6 @@
 //! Keys, shapes, names and pages: what every endpoint does alike.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use spark_events::{FlowId, TaskId, limits};
 
 use super::world::{KEY, REMOTE_ID, world};
@@ -22,6 +22,34 @@ async fn a_key_is_needed_but_for_probes() {
     }
     let root = world.get("/").await.expect(200);
     assert_eq!(root["links"]["tasks"], "/api/v1/tasks");
+}
+
+#[tokio::test]
+async fn health_names_sources_only_to_a_key_that_may_see_them() {
+    let world = world().await;
+    let labels = json!({ "worker_labels": ["gpu"] }).to_string();
+    let key = ("x-api-key", KEY.as_bytes());
+    world.send("PATCH", "/sources/home", &[key], labels.as_bytes()).await.expect(200);
+    let of = async |role: &str| {
+        let made = world.post("/keys", json!({ "name": role, "role": role })).await.expect(201);
+        made["secret"].as_str().unwrap().to_owned()
+    };
+    let (viewer, worker) = (of("viewer").await, of("worker").await);
+    let revoked = of("operator").await;
+    world.send("DELETE", "/keys/operator", &[key], b"").await.expect(200);
+    let asked = async |headers: &[(&str, &[u8])]| {
+        let health = world.send("GET", "/health", headers, b"").await.expect(200);
+        assert_eq!(health["actors"]["unserved"], 1, "{health}");
+        health["actors"]["unserved_sources"].clone()
+    };
+    let bearer = format!("Bearer {viewer}");
+    for headers in [key, ("x-api-key", viewer.as_bytes()), ("authorization", bearer.as_bytes())] {
+        assert_eq!(asked(&[headers]).await, json!([{ "name": "home", "worker_labels": ["gpu"] }]));
+    }
+    assert_eq!(asked(&[]).await, Value::Null);
+    for other in [worker.as_bytes(), revoked.as_bytes(), b"a platform's own"] {
+        assert_eq!(asked(&[("x-api-key", other)]).await, Value::Null);
+    }
 }
 
 #[tokio::test]
