@@ -451,7 +451,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Source(
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
         )
-        | Rejection::Worker(W::BadName | W::BadSlots(_))
+        | Rejection::Worker(W::BadName | W::BadText(_) | W::BadSlots(_))
         | Rejection::Key(K::BadName | K::LocalName)
         | Rejection::Alert(
             A::BadName | A::UrlTooLong | A::NoKinds | A::NeverMatches | A::BadKeep,

@@ -418,7 +418,7 @@ pub const WORKER_PAUSE_MS_MIN: u64 = 100;
 pub const WORKER_PAUSE_MS_MAX: u64 = 3_000;
 /// How long a worker that stops tries to tell the server, beyond the end of its runs.
 pub const WORKER_LEAVE_MS_MAX: u64 = 5_000;
-/// Bytes of such a request; a report that is larger travels by itself.
+/// Bytes of the reports that a worker sends together; one that is larger travels by itself.
 pub const WORKER_BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// The size at which the log of a worker in the background is set aside.
 pub const WORKER_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
