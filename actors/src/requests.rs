@@ -19,6 +19,7 @@ use spark_events::{
 };
 use uuid::Uuid;
 
+use crate::alerts::AlertsHealth;
 use crate::langflow::Secret;
 
 /// Who asks, why, and under which request.
@@ -409,6 +410,8 @@ pub struct SparkHealth {
     pub crashes: u64,
     /// What the last crash said.
     pub last_crash: Option<String>,
+    /// How alerts are doing.
+    pub alerts: AlertsHealth,
 }
 
 /// Make an alert.

@@ -45,10 +45,10 @@ mod workers;
 pub use workers::{WorkerPulse, WorkerWish};
 
 /// How long an actor may be silent before it is asked whether the log is the reason.
-const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
 
 /// What is said where an actor ended before it answered.
-const ENDED_FIRST: &str = "the actor ended before it answered";
+pub(crate) const ENDED_FIRST: &str = "the actor ended before it answered";
 
 /// What a Spark is started with.
 pub struct SparkConfig {
@@ -188,6 +188,7 @@ impl Spark {
             unserved_sources,
             crashes: context.crashes.count(),
             last_crash: context.crashes.last(),
+            alerts: self.0.alerts.health(),
         }
     }
 
@@ -324,7 +325,8 @@ impl Spark {
             Ok(answered) => answered,
             Err(_) => {
                 if let Some(reason) = self.0.context.log.health().trouble {
-                    return Err(DispatchError::Unavailable { reason });
+                    // The actor has the command, and may carry it out when the log is back.
+                    return Err(DispatchError::Unanswered { reason });
                 }
                 let rest = Duration::from_millis(COMMAND_TIMEOUT_MS);
                 let late = |_| DispatchError::Timeout { ms: COMMAND_TIMEOUT_MS };

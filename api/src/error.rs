@@ -382,7 +382,7 @@ fn dispatch_row(error: &DispatchError) -> Row {
         DispatchError::Invalid(_) => Row::RULE,
         DispatchError::Moved { .. } => Row::MOVED,
         DispatchError::Overloaded { .. } => Row::OVERLOADED,
-        DispatchError::Timeout { .. } => Row::COMMAND_TIMEOUT,
+        DispatchError::Timeout { .. } | DispatchError::Unanswered { .. } => Row::COMMAND_TIMEOUT,
         DispatchError::Unavailable { .. } => Row::LOG_UNAVAILABLE,
         DispatchError::Source { failure, .. } => failure_row(failure.class),
         DispatchError::WorkerTaken { .. } => Row::WORKER_TAKEN,
@@ -451,7 +451,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Source(
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
         )
-        | Rejection::Worker(W::BadName | W::BadSlots(_))
+        | Rejection::Worker(W::BadName | W::BadText(_) | W::BadSlots(_))
         | Rejection::Key(K::BadName | K::LocalName)
         | Rejection::Alert(
             A::BadName | A::UrlTooLong | A::NoKinds | A::NeverMatches | A::BadKeep,

@@ -97,3 +97,26 @@ pub(crate) fn told(answered: RequestAnswered) -> Value {
     let too_large = "this was done before; its answer was too large to be kept";
     answered.answer.unwrap_or_else(|| json!({ "detail": too_large }))
 }
+
+#[cfg(test)]
+mod tests {
+    use spark_actors::DispatchError as D;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_free_again_only_where_nothing_happened() {
+        let text = || "the disk is full".to_owned();
+        for (error, is_free) in [
+            (D::Unavailable { reason: text() }, true),
+            (D::Overloaded { what: "alerts" }, true),
+            (D::Conflict(text()), true),
+            (D::Unanswered { reason: text() }, false),
+            (D::Timeout { ms: 1 }, false),
+            (D::Internal(text()), false),
+        ] {
+            let error = ApiError::from(error);
+            assert_eq!(changed_nothing(&error), is_free, "{error}");
+        }
+    }
+}

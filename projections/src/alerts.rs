@@ -24,7 +24,7 @@ pub struct AlertRow {
     pub id: AlertId,
     /// Its name.
     pub name: String,
-    /// Where messages are sent; the query, which may hold a token, is not shown.
+    /// Where messages are sent; path and query, which may hold a token, are not shown.
     pub url: String,
     /// About what.
     pub kinds: Vec<AlertKind>,
@@ -132,7 +132,7 @@ impl Projection for Alerts {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {

@@ -153,7 +153,9 @@ fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {
         DispatchError::WorkerGone { .. } => "register anew; a worker does so by itself",
         DispatchError::Moved { .. } => "read it again, and repeat the change where it still fits",
         DispatchError::ShuttingDown => "try again when the server runs again",
-        DispatchError::Timeout { .. } => "look whether it happened before you repeat it",
+        DispatchError::Timeout { .. } | DispatchError::Unanswered { .. } => {
+            "look whether it happened before you repeat it"
+        }
         DispatchError::Internal(_) => "look into the server's log of this request",
         DispatchError::Rejected(_) | DispatchError::Conflict(_) | DispatchError::Invalid(_) => {
             return None;

@@ -69,6 +69,7 @@ fn commands() -> Vec<(ApiError, u16, &'static str)> {
         ),
         (D::Overloaded { what: "commands" }.into(), 503, "SPK-5003"),
         (D::Timeout { ms: 1 }.into(), 504, "SPK-5007"),
+        (D::Unanswered { reason: text() }.into(), 504, "SPK-5007"),
         (D::Unavailable { reason: text() }.into(), 503, "SPK-5002"),
         (D::ShuttingDown.into(), 503, "SPK-5004"),
         (D::Internal(text()).into(), 500, "SPK-5001"),

@@ -19,8 +19,8 @@ use crate::reply::Reply;
 const AFTER: &str = "after";
 /// What a client sends that was cut off and comes back.
 const LAST: &str = "Last-Event-ID";
-pub(crate) const KINDS: [Kind; 6] =
-    [Kind::Task, Kind::Schedule, Kind::Flow, Kind::Source, Kind::Worker, Kind::Key];
+pub(crate) const KINDS: [Kind; 7] =
+    [Kind::Task, Kind::Schedule, Kind::Flow, Kind::Source, Kind::Worker, Kind::Key, Kind::Alert];
 
 pub(super) mod openapi;
 

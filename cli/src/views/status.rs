@@ -27,6 +27,7 @@ pub(crate) fn show(health: &Value, server: &str, look: &Look) -> String {
                 .filter(|n| n != "0")
                 .map(|n| format!("{n} drifted; see: automagik flow list --drifted")),
         )
+        .maybe("alerts", alerts(health))
         .maybe("crashes", text(health, &["actors.crashes"]).filter(|n| n != "0"))
         .maybe("last crash", text(health, &["actors.last_crash"]));
     details.maybe(
@@ -41,6 +42,24 @@ pub(crate) fn show(health: &Value, server: &str, look: &Look) -> String {
         }
     }
     details.render(look)
+}
+
+/// Only what somebody should know of.
+fn alerts(health: &Value) -> Option<String> {
+    if !health["actors"]["alerts"]["running"].as_bool()? {
+        return Some("nothing is told now: their keeper begins again after a crash".to_owned());
+    }
+    if let Some(why) = text(health, &["actors.alerts.trouble"]) {
+        return Some(format!("nothing is told now: {why}"));
+    }
+    let count = |name: &str| health["actors"]["alerts"][name].as_u64().unwrap_or(0);
+    match (count("waiting"), count("given_up")) {
+        (0, 0) => None,
+        (waiting, given_up) => Some(format!(
+            "{waiting} messages wait to be delivered, {given_up} were given up; see: automagik \
+             alert list"
+        )),
+    }
 }
 
 fn workers(health: &Value) -> Option<String> {

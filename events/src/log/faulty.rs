@@ -19,6 +19,8 @@ pub struct FaultyLog {
     faults: Mutex<Faults>,
     /// Counts up to break the subscriptions that are alive.
     breaks: watch::Sender<u64>,
+    /// While true, subscriptions say nothing.
+    silent: watch::Sender<bool>,
     longest_read: AtomicUsize,
 }
 
@@ -30,6 +32,7 @@ struct Faults {
     lost_acks: u32,
     /// How often an append with this type of event panics.
     panics: (&'static str, u32),
+    damaged: Option<StreamName>,
     delay: Duration,
 }
 
@@ -41,6 +44,7 @@ impl FaultyLog {
             log,
             faults: Mutex::default(),
             breaks: watch::Sender::new(0),
+            silent: watch::Sender::new(false),
             longest_read: AtomicUsize::new(0),
         }
     }
@@ -73,6 +77,16 @@ impl FaultyLog {
         self.faults().panics = (event_type, count);
     }
 
+    /// Reads of this stream answer `Corrupt`.
+    pub fn damage(&self, stream: StreamName) {
+        self.faults().damaged = Some(stream);
+    }
+
+    /// While true, subscriptions say nothing, as those of a long log do for a while.
+    pub fn silence_subscriptions(&self, silent: bool) {
+        self.silent.send_replace(silent);
+    }
+
     /// Every append and read waits this long first, on tokio's clock.
     pub fn slow_down(&self, delay: Duration) {
         self.faults().delay = delay;
@@ -86,6 +100,7 @@ impl FaultyLog {
     /// Switches every fault off.
     pub fn heal(&self) {
         *self.faults() = Faults::default();
+        self.silence_subscriptions(false);
     }
 
     /// The most events that a read of the whole log has answered at once.
@@ -159,6 +174,10 @@ impl EventLog for FaultyLog {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
         self.before_read().await?;
+        if self.faults().damaged.as_ref() == Some(stream) {
+            let reason = "a fault was injected by a test".into();
+            return Err(LogError::Corrupt { position: Position::START, reason });
+        }
         self.log.read_stream(stream, from, direction, limit).await
     }
 
@@ -177,11 +196,14 @@ impl EventLog for FaultyLog {
         let (items, subscription) = mpsc::channel(1);
         let mut breaks = self.breaks.subscribe();
         let broken_at_once = self.faults().down;
+        let mut silent = self.silent.subscribe();
         let mut inner = self.log.subscribe_all(after);
         #[expect(clippy::disallowed_methods, reason = "it ends with its subscription")]
         tokio::spawn(async move {
             let forward = async {
                 while let Some(item) = inner.next().await {
+                    // The wrapper may be gone: then nobody silences it any more.
+                    let _ = silent.wait_for(|silent| !silent).await;
                     if items.send(item).await.is_err() {
                         return;
                     }
@@ -288,6 +310,10 @@ mod tests {
         assert!(log.health().trouble.is_some());
         assert!(log.read_all(Position::START, 1).await.is_err());
 
+        log.heal();
+        log.damage(stream.clone());
+        let read = log.read_stream(&stream, None, Direction::Forward, 1).await;
+        assert!(matches!(read, Err(LogError::Corrupt { .. })), "{read:?}");
         log.heal();
         log.fail_reads(1);
         assert!(log.read_stream(&stream, None, Direction::Forward, 1).await.is_err());

@@ -93,6 +93,7 @@ fn health() -> serde_json::Value {
             "accepting_workers": 1,
             "unserved": 1,
             "unserved_sources": [{ "name": "dev", "worker_labels": ["gpu"] }],
+            "alerts": { "running": true, "trouble": null, "waiting": 0, "given_up": 0 },
         },
     })
 }
