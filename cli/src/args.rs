@@ -18,7 +18,7 @@ use crate::home::Home;
 use crate::output::time::TimeStyle;
 use crate::output::{ColorWhen, Format, Out};
 pub(crate) use crate::settings::dotenv::env;
-use crate::settings::{Name, Origin, Setting, Settings, dotenv, target};
+use crate::settings::{Name, Origin, Setting, Settings, dotenv, old as old_settings, target};
 
 mod old;
 
@@ -253,7 +253,13 @@ impl Global {
     /// Where no server is named and none runs over the data directory.
     pub(crate) fn target(&self) -> Result<Target, Trouble> {
         let (server, key) = (self.setting(Name::Server), self.setting(Name::ApiKey));
-        target::choose(&self.settings, server, key, &self.home(), self.reason.clone())
+        let mut target =
+            target::choose(&self.settings, server, key, &self.home(), self.reason.clone())?;
+        if target.key.is_none() && old_settings::has_key() {
+            let old = old_settings::KEY;
+            target.no_key.push_str(&format!("; {old} is set, but it is AUTOMAGIK_API_KEY here"));
+        }
+        Ok(target)
     }
 }
 
@@ -261,7 +267,11 @@ impl Global {
 /// own to take; `source add` and `source update` do, so there it stands before the verb. Clap's
 /// global options cannot say that, hence the walk.
 pub(crate) fn command() -> clap::Command {
-    with_dotenv(with_key(Cli::command()))
+    let command = Cli::command().mut_subcommands(|group| match group.get_name() {
+        "api" => api::without_worker_options(group),
+        _ => group,
+    });
+    with_dotenv(with_key(command))
 }
 
 /// Options with a variable of the environment take it from `.env` where the environment lacks it.
