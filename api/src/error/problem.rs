@@ -116,9 +116,7 @@ impl ApiError {
             Self::NotFound { kind, .. } => return Some(list_command(kind)),
             Self::Ambiguous { .. } => "give the full id, or more of it",
             Self::Behind { .. } => "read again in a moment; GET /health shows how far it is behind",
-            Self::TooManyListeners { .. } => {
-                "end some of them, or let several share one connection"
-            }
+            Self::TooManyListeners(..) => "end some of them, or let several share one connection",
             Self::ReadModel(_) => {
                 "look into GET /health; the read model can be rebuilt from the log"
             }

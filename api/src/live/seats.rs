@@ -35,13 +35,13 @@ impl Seats {
     pub(super) fn take(&self, key: Option<KeyId>) -> Result<Seat, ApiError> {
         let mut taken = self.taken();
         if taken.all >= limits::LISTENERS_MAX {
-            return Err(ApiError::TooManyListeners { max: limits::LISTENERS_MAX, with: "" });
+            return Err(ApiError::TooManyListeners(limits::LISTENERS_MAX, ""));
         }
         if let Some(key) = key {
             let count = taken.of.entry(key).or_default();
             if *count >= limits::LISTENERS_EACH_MAX {
                 let max = limits::LISTENERS_EACH_MAX;
-                return Err(ApiError::TooManyListeners { max, with: " with this API key" });
+                return Err(ApiError::TooManyListeners(max, " with this API key"));
             }
             *count += 1;
         }
