@@ -31,6 +31,10 @@ fn main() -> ExitCode {
         // Help and version are answers on standard output, everything else is a usage error:
         // clap knows which, and prints it in its own form.
         Err(error) => {
+            if let Some(trouble) = args::meant(std::env::args_os(), &error) {
+                output::Out::plain().trouble(&trouble);
+                return ExitCode::from(trouble.exit.code());
+            }
             let printed = error.print().is_ok();
             let exit = if error.use_stderr() || !printed { Exit::Usage } else { Exit::Ok };
             return ExitCode::from(exit.code());

@@ -49,7 +49,7 @@ fn requests() -> Vec<(ApiError, u16, &'static str)> {
         (E::Ambiguous { kind: "flow", text: text(), candidates: vec![] }, 409, "SPK-3002"),
         (E::Behind { position: Position(9), waited_ms: 1 }, 503, "SPK-5005"),
         (E::ReadModel(text()), 503, "SPK-5006"),
-        (E::TooManyListeners, 503, "SPK-5008"),
+        (E::TooManyListeners(7, ""), 503, "SPK-5008"),
         (E::Crashed, 500, "SPK-5001"),
     ]
 }

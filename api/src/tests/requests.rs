@@ -294,3 +294,35 @@ async fn a_source_in_use_goes_only_by_force_and_a_foreign_seal_is_named() {
     let left = world.get("/schedules?status=active").await.expect(200);
     assert_eq!(left["total"], 0);
 }
+
+#[tokio::test]
+async fn words_of_the_original_are_answered_with_todays() {
+    let world = world().await;
+    let workflows = world.get("/workflows/x").await;
+    assert!(workflows.json["remedy"].as_str().unwrap().contains("/api/v1/flows"));
+    assert_eq!(workflows.code(404), "SPK-1008");
+    let enable = world.post("/schedules/x/enable", json!({})).await;
+    assert!(enable.json["remedy"].as_str().unwrap().contains("/resume"), "{}", enable.json);
+    let key = ("x-api-key", KEY.as_bytes());
+    let put = world.send("PUT", "/schedules/x", &[key], b"{}").await;
+    assert!(put.json["remedy"].as_str().unwrap().contains("PATCH"), "{}", put.json);
+    assert_eq!(put.code(405), "SPK-1010");
+    for (path, body, said) in [
+        ("/tasks", json!({ "workflow_id": "hourly" }), "give `flow` in its place"),
+        ("/tasks", json!({ "flow": "hourly", "input_data": "x" }), "give `input` in its place"),
+        ("/schedules", json!({ "schedule_type": "cron" }), "give `cron` or `every` or `at`"),
+        ("/sources", json!({ "source_type": "langflow" }), "give `kind` in its place"),
+    ] {
+        let refused = world.post(path, body).await;
+        let message = refused.json["errors"][0]["message"].as_str().unwrap();
+        assert!(message.starts_with(said), "{path}: {message}");
+        assert_eq!(refused.code(422), "SPK-1002");
+    }
+    let body = json!({ "flow": "hourly", "run": false });
+    let task = world.post("/tasks", body).await.expect(201);
+    let path = format!("/tasks/{}", task["id"].as_str().unwrap());
+    world.post(&format!("{path}/cancel"), json!({ "force": true })).await.expect(200);
+    let again = world.post(&format!("{path}/run"), json!({})).await;
+    assert!(again.json["remedy"].as_str().unwrap().contains("/retry"), "{}", again.json);
+    assert_eq!(again.code(409), "SPK-3004");
+}
