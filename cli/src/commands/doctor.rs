@@ -12,6 +12,7 @@ use crate::views;
 
 mod local;
 mod remote;
+mod workers;
 
 /// Shown below the command's help.
 pub(crate) const EXAMPLES: &str = "Examples:
