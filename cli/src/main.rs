@@ -30,7 +30,13 @@ fn main() -> ExitCode {
         // Help and version are answers on standard output, everything else is a usage error:
         // clap knows which, and prints it in its own form.
         Err(error) => {
-            let printed = error.print().is_ok();
+            let printed = match args::in_words(&error) {
+                Some(text) => {
+                    output::complain(text.trim_end());
+                    true
+                }
+                None => error.print().is_ok(),
+            };
             let exit = if error.use_stderr() || !printed { Exit::Usage } else { Exit::Ok };
             return ExitCode::from(exit.code());
         }

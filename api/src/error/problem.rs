@@ -104,8 +104,8 @@ impl ApiError {
                 "send the key in the X-API-Key header; the server keeps it in its data directory, file api-key"
             }
             Self::KeyRevoked { .. } => "ask for a new one: automagik key create NAME --role ROLE",
-            Self::TooMany { .. } => {
-                "wait as long as Retry-After says; `up --rate-limit` sets the limit of named keys"
+            Self::TooMany { again_s, .. } => {
+                return Some(too_many(*again_s));
             }
             Self::RoleTooLow { needed, .. } => return Some(role_command(*needed)),
             Self::BodyTooLarge => "send less; a run's input may have up to 1 MiB",
@@ -135,6 +135,11 @@ impl ApiError {
     }
 }
 
+fn too_many(again_s: u64) -> Cow<'static, str> {
+    format!("wait {again_s} s, as Retry-After says; `up --rate-limit` sets the limit of named keys")
+        .into()
+}
+
 fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {
     let text = match error {
         DispatchError::NotFound { kind, .. } => return Some(list_command(kind)),
@@ -155,6 +160,9 @@ fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {
         DispatchError::ShuttingDown => "try again when the server runs again",
         DispatchError::Timeout { .. } => "look whether it happened before you repeat it",
         DispatchError::Internal(_) => "look into the server's log of this request",
+        DispatchError::Rejected(Rejection::Task(TaskRejection::Ended(_))) => {
+            "look at it: automagik task show ID; the same anew: automagik task retry ID"
+        }
         DispatchError::Rejected(_) | DispatchError::Conflict(_) | DispatchError::Invalid(_) => {
             return None;
         }
