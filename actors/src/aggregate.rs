@@ -15,6 +15,7 @@ use spark_events::{
 };
 use uuid::Uuid;
 
+use crate::error::DispatchError;
 use crate::telemetry::{Happened, Telemetry, Watch};
 
 /// What to do while the log is unavailable.
@@ -276,9 +277,29 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    pub(crate) async fn wait(&mut self, stream: &StreamName, error: &LogError) {
+    pub(crate) async fn wait(&mut self, stream: &StreamName, error: &impl std::fmt::Display) {
         tracing::warn!(%stream, %error, wait_ms = self.next_ms, "waiting for the event log");
         tokio::time::sleep(Duration::from_millis(self.next_ms)).await;
         self.next_ms = (self.next_ms * 2).min(LOG_RETRY_MS_MAX);
+    }
+}
+
+/// Does something for a stream that needs the log, again and again while the log is away.
+///
+/// # Errors
+/// What the work ends with; never `Unavailable`.
+pub(crate) async fn waited_out<T, F>(
+    stream: &StreamName,
+    work: impl Fn() -> F,
+) -> Result<T, DispatchError>
+where
+    F: Future<Output = Result<T, DispatchError>>,
+{
+    let mut pause = Backoff::default();
+    loop {
+        match work().await {
+            Err(error @ DispatchError::Unavailable { .. }) => pause.wait(stream, &error).await,
+            ended => return ended,
+        }
     }
 }

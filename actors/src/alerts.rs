@@ -9,18 +9,19 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::Value;
 use spark_events::domain::alert::{AlertCommand, Attempted, LiveAlert};
 use spark_events::limits::{
-    ALERT_COMMANDS_MAX, ALERT_DRAIN_MS_MAX, COMMAND_TIMEOUT_MS, LOG_RETRY_MS_MAX,
+    ALERT_COMMANDS_MAX, ALERT_DRAIN_MS_MAX, CRASH_BACKOFF_MS_MAX, LOG_RETRY_MS_MAX,
 };
 use spark_events::{AlertId, Metadata, Position};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::context::Shared;
@@ -29,17 +30,23 @@ use crate::requests::{Done, Resealed, Who};
 use crate::supervision::crash_backoff;
 
 mod causes;
+mod inbox;
 mod keeper;
+mod place;
+mod pulse;
+mod question;
 mod send;
 
+use inbox::Inbox;
 use keeper::Keeper;
+pub use pulse::AlertsHealth;
+use pulse::Pulse;
+use question::{Reply, question};
 use send::Sending;
 pub(crate) use send::check_url;
 
-type Reply<T> = oneshot::Sender<Result<T, DispatchError>>;
-
 /// What the keeper of the book is told.
-pub(crate) enum AlertsMessage {
+enum AlertsMessage {
     /// Do this for somebody who waits.
     Execute {
         id: AlertId,
@@ -60,6 +67,7 @@ pub(crate) struct Alerts {
     context: Shared,
     http: reqwest::Client,
     commands: mpsc::Sender<AlertsMessage>,
+    pulse: Arc<Pulse>,
     // A std lock: it is held to take the handle out, never across an await.
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -68,9 +76,21 @@ impl Alerts {
     /// Begins to follow the log. `path` is where its place is kept.
     pub(crate) fn start(context: Shared, http: reqwest::Client, path: PathBuf) -> Self {
         let (commands, received) = mpsc::channel(ALERT_COMMANDS_MAX);
+        let pulse = Arc::<Pulse>::default();
         #[expect(clippy::disallowed_methods, reason = "the handle is kept and ended by `stop`")]
-        let keeper = tokio::spawn(keep(context.clone(), http.clone(), path, received));
-        Self { context, http, commands, keeper: Mutex::new(Some(keeper)) }
+        let keeper = tokio::spawn(keep(
+            context.clone(),
+            http.clone(),
+            path,
+            Arc::clone(&pulse),
+            Inbox::new(received),
+        ));
+        Self { context, http, commands, pulse, keeper: Mutex::new(Some(keeper)) }
+    }
+
+    /// How alerts are doing. Waits for nobody.
+    pub(crate) fn health(&self) -> AlertsHealth {
+        self.pulse.health()
     }
 
     /// Ends in order, bounded: what is being sent may end, and is recorded.
@@ -114,24 +134,12 @@ impl Alerts {
         &self,
         message: impl FnOnce(Reply<T>) -> AlertsMessage,
     ) -> Result<T, DispatchError> {
-        // The keeper waits for a log that is away; whoever asks does not.
-        if let Some(reason) = self.context.log.health().trouble {
-            return Err(DispatchError::Unavailable { reason });
-        }
-        let (reply, answer) = oneshot::channel();
+        let (reply, asked) = question();
         self.commands.try_send(message(reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => DispatchError::Overloaded { what: "alerts" },
             mpsc::error::TrySendError::Closed(_) => DispatchError::ShuttingDown,
         })?;
-        let limit = Duration::from_millis(COMMAND_TIMEOUT_MS);
-        match tokio::time::timeout(limit, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(DispatchError::ShuttingDown),
-            Err(_) => match self.context.log.health().trouble {
-                Some(reason) => Err(DispatchError::Unavailable { reason }),
-                None => Err(DispatchError::Timeout { ms: COMMAND_TIMEOUT_MS }),
-            },
-        }
+        asked.answered(&self.context.log).await
     }
 }
 
@@ -148,23 +156,33 @@ pub(crate) async fn send_by_hand(
     sending.send(&alerts.http, now, true).await
 }
 
-/// Keeps the book until it is told to stop. A panic is counted, and the book begun again from
-/// the log after a pause, as an actor would be.
+/// Keeps the book until it is told to stop. A panic, or a log that does what it should not, is
+/// counted, and the book begun again from the log after a pause, as an actor would be.
 async fn keep(
     context: Shared,
     http: reqwest::Client,
     path: PathBuf,
-    mut commands: mpsc::Receiver<AlertsMessage>,
+    pulse: Arc<Pulse>,
+    mut inbox: Inbox,
 ) {
     let mut crashes = 0;
     loop {
-        let keeper = Keeper::new(context.clone(), http.clone(), path.clone());
-        let kept = AssertUnwindSafe(Box::pin(keeper.run(&mut commands))).catch_unwind().await;
-        if kept.is_ok() {
+        let began = Instant::now();
+        let keeper = Keeper::new(context.clone(), http.clone(), path.clone(), Arc::clone(&pulse));
+        pulse.runs(true);
+        let kept = AssertUnwindSafe(Box::pin(keeper.run(&mut inbox))).catch_unwind().await;
+        pulse.runs(false);
+        let what = match kept {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("the keeper of alerts: {error}"),
+            Err(_) => "the keeper of alerts".to_owned(),
+        };
+        context.crashes.record(what);
+        // What went well for longer than the longest pause does not crash in a row.
+        let went_well = began.elapsed() > Duration::from_millis(CRASH_BACKOFF_MS_MAX);
+        crashes = if went_well { 1 } else { crashes + 1 };
+        if tokio::time::timeout(crash_backoff(crashes), inbox.stopped()).await.is_ok() {
             return;
         }
-        crashes += 1;
-        context.crashes.record("the keeper of alerts".to_owned());
-        tokio::time::sleep(crash_backoff(crashes)).await;
     }
 }

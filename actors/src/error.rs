@@ -95,6 +95,12 @@ pub enum DispatchError {
         /// How long was waited.
         ms: u64,
     },
+    /// No answer because the log is away, after the command was handed over: it may still happen.
+    #[error("{reason}; the command may still happen, look before you repeat it")]
+    Unanswered {
+        /// What the log said.
+        reason: String,
+    },
     /// The event log takes no writes now; nothing was acknowledged.
     #[error("{reason}; nothing was stored, try again when this is mended")]
     Unavailable {

@@ -63,6 +63,7 @@ mod worker;
 mod workers;
 mod workforce;
 
+pub use alerts::AlertsHealth;
 pub use dispatch::Depths;
 pub use error::{DispatchError, Rejection};
 pub use flows::{

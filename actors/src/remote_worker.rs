@@ -21,7 +21,7 @@ use crate::context::Shared;
 use crate::dispatch::Desk;
 use crate::langflow::RunEnd;
 use crate::remote::{Delivered, Held, News, Poll, Receipt, Report, WorkerStatus};
-use crate::task::TaskMessage;
+use crate::task::{ReceiptPort, TaskMessage};
 use crate::tasks::TasksMessage;
 use crate::work::{Assignment, prepare};
 use crate::workers::WorkersMessage;
@@ -34,6 +34,9 @@ use outbox::Outbox;
 
 /// How long after a silence that could not be recorded it is tried again.
 const SILENT_AGAIN: Duration = Duration::from_secs(1);
+
+/// A timer that comes so late tells that the server stood still: stopped, swapped out, or starved.
+const STALL_MIN: Duration = Duration::from_secs(1);
 
 /// What the actor is told.
 pub(crate) enum RemoteMessage {
@@ -53,8 +56,10 @@ pub(crate) enum RemoteMessage {
     PollDropped { number: u64 },
     /// The worker says what became of attempts. Each receipt comes when it is due.
     Reports { items: Vec<Report>, reply: RpcReplyPort<Vec<oneshot::Receiver<Receipt>>> },
-    /// The worker has been told that these are over.
-    Settled { items: Vec<Held> },
+    /// The end of an attempt is durable, or the attempt is somebody else's.
+    Over { held: Held },
+    /// The worker is gone: the tasks whose attempts may have reached it.
+    Retire(RpcReplyPort<HashSet<TaskId>>),
     /// What the worker is to be from now on.
     Stage(WorkerStage),
     /// The worker was heard.
@@ -98,6 +103,8 @@ enum Progress {
     Preparing { cancelled: bool },
     /// It stands in the outbox, or was taken out by the worker.
     Handed,
+    /// The worker has reported its last of it, and that is on its way into the log.
+    Ending,
     /// The worker had it before the server started, and has not said yet whether it has it still.
     Expected { cancelled: bool },
 }
@@ -215,13 +222,13 @@ impl Actor for RemoteWorker {
             }
             RemoteMessage::Reports { items, reply } => {
                 state.heard();
-                let receipts = items.into_iter().map(|report| state.report(report)).collect();
+                let receipt = |report| state.report(report, &myself);
+                let receipts = items.into_iter().map(receipt).collect();
                 let _ = reply.send(receipts);
             }
-            RemoteMessage::Settled { items } => {
-                for held in items {
-                    state.forget(held);
-                }
+            RemoteMessage::Over { held } => state.forget(held),
+            RemoteMessage::Retire(reply) => {
+                let _ = reply.send(state.arrived());
             }
             RemoteMessage::Stage(stage) => state.stage = stage,
             RemoteMessage::Seen => state.heard(),
@@ -300,6 +307,7 @@ impl RemoteState {
                 let held = Held { task_id, attempt: entry.attempt };
                 self.outbox.tell(held, Delivered::Cancel(held));
             }
+            Progress::Ending => {}
         }
     }
 
@@ -318,27 +326,57 @@ impl RemoteState {
         }
     }
 
+    /// The tasks whose attempts the worker may have had.
+    fn arrived(&self) -> HashSet<TaskId> {
+        let has = |(&task_id, entry): (&TaskId, &Entry)| {
+            let held = Held { task_id, attempt: entry.attempt };
+            let arrived = match entry.progress {
+                Progress::Preparing { .. } => false,
+                Progress::Handed => !self.outbox.is_unsent(held),
+                Progress::Ending | Progress::Expected { .. } => true,
+            };
+            arrived.then_some(task_id)
+        };
+        self.handed.iter().filter_map(has).collect()
+    }
+
     /// Takes a report to its task, which gives the receipt.
-    fn report(&mut self, report: Report) -> oneshot::Receiver<Receipt> {
+    fn report(
+        &mut self,
+        report: Report,
+        myself: &ActorRef<RemoteMessage>,
+    ) -> oneshot::Receiver<Receipt> {
+        if self.quiescing {
+            // The tasks' actors are ending: the next server records it.
+            return settled(Receipt::Retry);
+        }
         let Report { task_id, attempt, what } = report;
-        let entry = self.handed.get(&task_id).filter(|entry| entry.attempt == attempt);
+        let entry = self.handed.get_mut(&task_id).filter(|entry| entry.attempt == attempt);
         let Some(entry) = entry else {
             let is_early = self.booting.contains(&task_id);
             return settled(if is_early { Receipt::Retry } else { Receipt::Stale });
         };
+        if entry.progress == Progress::Ending {
+            // Said again while the log takes its time: once is enough.
+            return settled(Receipt::Retry);
+        }
+        let last = !matches!(what, News::Submitted { .. });
         let (sender, receipt) = oneshot::channel();
-        let reply = sender.into();
+        let held = Held { task_id, attempt };
+        let reply = ReceiptPort::remote(sender.into(), myself.clone(), held, last);
         let message = match what {
             News::Submitted { job_id } => TaskMessage::Submitted { attempt, job_id, reply },
             News::Ended(end) => TaskMessage::Ended { attempt, end, reply: Some(reply) },
             News::Released => TaskMessage::Released { attempt, reply },
         };
-        if entry.task.cast(message).is_ok() {
-            return receipt;
+        if entry.task.cast(message).is_err() {
+            // The task has another actor by now, which says what becomes of the attempt.
+            return settled(Receipt::Retry);
         }
-        // The actor has ended, and with it the attempt.
-        self.handed.remove(&task_id);
-        settled(Receipt::Stale)
+        if last {
+            entry.progress = Progress::Ending;
+        }
+        receipt
     }
 
     fn is_polling(&self) -> bool {
@@ -347,13 +385,16 @@ impl RemoteState {
     }
 
     fn tick(&mut self) {
-        self.timer = None;
         let now = Instant::now();
+        if let Some((due, _)) = self.timer.take() {
+            // While the server itself stood still it could hear nobody, so that is no silence.
+            self.seen += now.saturating_duration_since(due).saturating_sub(STALL_MIN);
+        }
         if self.parked.as_ref().is_some_and(|parked| parked.until <= now) {
             self.answer();
-        }
-        if self.parked.is_none() && self.seen + self.times.lost_after <= now {
-            let _ = self.workers.cast(WorkersMessage::Silent { id: self.id });
+        } else if self.parked.is_none() && self.seen + self.times.lost_after <= now {
+            let seen_at = self.pulse.seen_at();
+            let _ = self.workers.cast(WorkersMessage::Silent { id: self.id, seen_at });
         }
     }
 

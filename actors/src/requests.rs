@@ -19,6 +19,7 @@ use spark_events::{
 };
 use uuid::Uuid;
 
+use crate::alerts::AlertsHealth;
 use crate::langflow::Secret;
 
 /// Who asks, why, and under which request.
@@ -400,12 +401,17 @@ pub struct SparkHealth {
     pub workers: u64,
     /// Those of them that take work now.
     pub accepting_workers: u64,
-    /// Sources whose tasks no worker would take now.
+    /// How many sources have tasks that no worker would take now.
+    pub unserved: u64,
+    /// Which these are; absent for whoever may not see sources, and where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unserved_sources: Vec<UnservedSource>,
     /// Actors that crashed (panicked) since the start.
     pub crashes: u64,
     /// What the last crash said.
     pub last_crash: Option<String>,
+    /// How alerts are doing.
+    pub alerts: AlertsHealth,
 }
 
 /// Make an alert.

@@ -141,12 +141,12 @@ impl Actor for ScheduleActor {
             state.handled += 1;
         }
         match message {
+            // Whoever asked was told that it may not have happened, and has left: so it does not.
+            ScheduleMessage::Execute { reply, .. } if reply.is_closed() => {}
             ScheduleMessage::Execute { command, terms, reply } => {
                 state.execute(command, &terms, reply).await?;
             }
-            ScheduleMessage::Wake | ScheduleMessage::Ring => {
-                state.wake().await?;
-            }
+            ScheduleMessage::Wake | ScheduleMessage::Ring => _ = state.wake().await?,
             ScheduleMessage::TaskClosed { task_id, status } => {
                 state.task_closed(task_id, status).await?;
             }
@@ -267,7 +267,9 @@ impl ScheduleState {
             return Ok(());
         }
         // What is due already is dealt with by the rules that were in force when it came due.
-        while self.is_due() && self.wake().await? {}
+        // Not what comes due meanwhile: each wake may ask the source first, which takes its time.
+        let now = self.context.clock.now();
+        while self.is_due(now) && self.wake().await? {}
         let result = self.run(command, &terms.metadata, Patience::FailFast).await;
         let unsure = matches!(&result, Err(ScheduleError::Log(error)) if error.is_retryable());
         let result = result
@@ -310,8 +312,7 @@ impl ScheduleState {
         Ok(executed)
     }
 
-    fn is_due(&self) -> bool {
-        let now = self.context.clock.now();
+    fn is_due(&self, now: Timestamp) -> bool {
         self.shell.state().next().is_some_and(|next| next.starts_at <= now)
     }
 
@@ -338,7 +339,7 @@ impl ScheduleState {
     /// something to start.
     async fn drift(&self) -> Option<Drifted> {
         let live = self.live().filter(|live| live.spec.on_drift == OnDrift::Hold)?;
-        if !self.is_due() && live.progress.waiting.is_empty() {
+        if !self.is_due(self.context.clock.now()) && live.progress.waiting.is_empty() {
             return None;
         }
         let flow = live.spec.flow_id;

@@ -45,10 +45,10 @@ mod workers;
 pub use workers::{WorkerPulse, WorkerWish};
 
 /// How long an actor may be silent before it is asked whether the log is the reason.
-const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(1);
 
 /// What is said where an actor ended before it answered.
-const ENDED_FIRST: &str = "the actor ended before it answered";
+pub(crate) const ENDED_FIRST: &str = "the actor ended before it answered";
 
 /// What a Spark is started with.
 pub struct SparkConfig {
@@ -175,6 +175,7 @@ impl Spark {
     pub fn health(&self) -> SparkHealth {
         let context = &self.0.context;
         let (workers, accepting) = context.workers.counts();
+        let unserved_sources = context.unserved_sources();
         SparkHealth {
             log_trouble: context.log.health().trouble,
             open_tasks: context.open_tasks.count() as u64,
@@ -183,9 +184,11 @@ impl Spark {
             drifted_flows: context.catalog.drifted_flows() as u64,
             workers: workers as u64,
             accepting_workers: accepting as u64,
-            unserved_sources: context.unserved_sources(),
+            unserved: unserved_sources.len() as u64,
+            unserved_sources,
             crashes: context.crashes.count(),
             last_crash: context.crashes.last(),
+            alerts: self.0.alerts.health(),
         }
     }
 
@@ -322,7 +325,8 @@ impl Spark {
             Ok(answered) => answered,
             Err(_) => {
                 if let Some(reason) = self.0.context.log.health().trouble {
-                    return Err(DispatchError::Unavailable { reason });
+                    // The actor has the command, and may carry it out when the log is back.
+                    return Err(DispatchError::Unanswered { reason });
                 }
                 let rest = Duration::from_millis(COMMAND_TIMEOUT_MS);
                 let late = |_| DispatchError::Timeout { ms: COMMAND_TIMEOUT_MS };

@@ -15,7 +15,7 @@ use spark_events::domain::task::{
 use spark_events::payload::{self, Payload};
 use spark_events::{Metadata, Position, TaskId, Timestamp, WorkerId, ids};
 
-use crate::aggregate::{Executed, Patience, Shell, ShellError};
+use crate::aggregate::{Executed, Patience, Shell, ShellError, waited_out};
 use crate::context::{Shared, jitter_ppm};
 use crate::dispatch::Queued;
 use crate::error::DispatchError;
@@ -90,7 +90,7 @@ impl Actor for TaskActor {
         match start {
             Start::Granted { worker } => state.begin(worker, myself).await?,
             Start::Command { command, terms, reply } => {
-                state.command(command, &terms, reply).await;
+                state.commanded(command, &terms, reply).await?;
             }
             Start::AttemptFailed(failed) => state.record_failure(failed).await?,
             Start::Crashed(what) => {
@@ -117,11 +117,11 @@ impl Actor for TaskActor {
                 state.command(command, &metadata.into(), reply).await;
             }
             TaskMessage::Command { command, terms, reply } => {
-                state.command(command, &terms, reply).await;
+                state.commanded(command, &terms, reply).await?;
             }
             TaskMessage::Submitted { attempt, job_id, reply } => {
                 let recorded = state.execute(TaskCommand::RecordJob { attempt, job_id }).await?;
-                let _ = reply.send(recorded);
+                reply.give(recorded);
             }
             TaskMessage::Ended { attempt, end, reply } => {
                 state.ended(attempt, *end, reply).await?;
@@ -130,7 +130,9 @@ impl Actor for TaskActor {
                 state.hand_over(Some(attempt), WorkerEnd::Left, Some(reply))?;
             }
             TaskMessage::NeverArrived { attempt } => state.hand_again(attempt, myself)?,
-            TaskMessage::WorkerGone { worker, end } => state.worker_gone(worker, end)?,
+            TaskMessage::WorkerGone { worker, end, arrived } => {
+                state.worker_gone(worker, end, arrived)?;
+            }
         }
         Ok(())
     }
@@ -216,6 +218,19 @@ impl TaskState {
         }
     }
 
+    async fn commanded(
+        &mut self,
+        command: TaskCommand,
+        terms: &Terms,
+        reply: Option<TaskReply>,
+    ) -> Result<(), ActorProcessingErr> {
+        if matches!((&command, self.shell.state()), (TaskCommand::Expire, Task::Running { .. })) {
+            return self.expire_unfollowed().await;
+        }
+        self.command(command, terms, reply).await;
+        Ok(())
+    }
+
     async fn command(&mut self, command: TaskCommand, terms: &Terms, reply: Option<TaskReply>) {
         let patience = if reply.is_some() { Patience::FailFast } else { Patience::WaitOut };
         let runs_at = match self.shell.state() {
@@ -277,7 +292,16 @@ impl TaskState {
     }
 
     async fn store(&self, output: serde_json::Value) -> Result<Payload, Failure> {
-        let stored = payload::store(self.context.log.as_ref(), output, self.metadata.clone()).await;
+        // Most results are small, and need no copy for another try.
+        let output = match Payload::inline(output) {
+            Ok(payload) => return Ok(payload),
+            Err(output) => output,
+        };
+        let log = self.context.log.as_ref();
+        let stored = waited_out(&self.id.stream(), || async {
+            Ok(payload::store(log, output.clone(), self.metadata.clone()).await?)
+        })
+        .await;
         stored.map_err(|error| {
             let message = format!("the result could not be stored: {error}");
             Failure::new(FailureClass::TooLarge, message)
@@ -340,8 +364,7 @@ pub(crate) fn stored_input(flow: &FlowSynced) -> Option<String> {
 /// Tells whoever reported something what became of that.
 fn answer(reply: Option<ReceiptPort>, receipt: Receipt) -> Result<(), ActorProcessingErr> {
     if let Some(reply) = reply {
-        // One that does not wait any more asks again.
-        let _ = reply.send(receipt);
+        reply.give(receipt);
     }
     Ok(())
 }

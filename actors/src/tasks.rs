@@ -1,6 +1,7 @@
 //! The supervisor of all tasks: who is alive, who waits for a slot, who gets the next one.
 //! Restarts failed incarnations at once, crashed ones after a pause.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -44,8 +45,9 @@ pub(crate) enum TasksMessage {
     SetSource { source: SourceId, runs_max: u32, labels: Labels },
     /// What is known of a worker.
     SetWorker { id: WorkerId, desk: Desk },
-    /// A worker is gone, and this is how it left what it had.
-    DropWorker { id: WorkerId, end: WorkerEnd },
+    /// A worker is gone, and this is how it left what it had. `arrived` are the tasks whose attempts
+    /// may have reached it; all of its tasks where that is not known.
+    DropWorker { id: WorkerId, end: WorkerEnd, arrived: Option<HashSet<TaskId>> },
     /// A flow's limit of runs at once; `None` for no limit of its own.
     SetFlowLimit { flow: FlowId, runs_max: Option<u32> },
     /// The next waiting task is ripe.
@@ -140,10 +142,15 @@ impl Actor for TasksSupervisor {
                 }
             }
             TasksMessage::SetWorker { id, desk } => {
-                state.queue.set_worker(id, desk);
-                state.pump(&myself).await;
+                // Its actor may say so behind the news that it is gone.
+                if !desk.accepting || state.context.workers.reach(id).is_some() {
+                    state.queue.set_worker(id, desk);
+                    state.pump(&myself).await;
+                }
             }
-            TasksMessage::DropWorker { id, end } => state.drop_worker(id, end),
+            TasksMessage::DropWorker { id, end, arrived } => {
+                state.drop_worker(id, end, arrived.as_ref());
+            }
             TasksMessage::SetSource { source, runs_max, labels } => {
                 state.queue.set_limit(source, runs_max);
                 state.queue.set_labels(source, labels);
@@ -239,10 +246,11 @@ impl TasksState {
     }
 
     /// A worker is gone: each of its tasks hears of it and decides what follows.
-    fn drop_worker(&mut self, worker: WorkerId, end: WorkerEnd) {
+    fn drop_worker(&mut self, worker: WorkerId, end: WorkerEnd, arrived: Option<&HashSet<TaskId>>) {
         for id in self.queue.tasks_of(worker) {
             if let Some(actor) = self.children.get(id) {
-                let _ = actor.cast(TaskMessage::WorkerGone { worker, end });
+                let arrived = arrived.is_none_or(|arrived| arrived.contains(&id));
+                let _ = actor.cast(TaskMessage::WorkerGone { worker, end, arrived });
             }
         }
         self.queue.drop_worker(worker);

@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use crate::context::{Context, Shared};
 use crate::langflow::RunEnd;
-use crate::task::TaskMessage;
+use crate::task::{ReceiptPort, TaskMessage};
 use crate::work::{Assignment, execute, guarded, prepare};
 
 /// What the worker is told.
@@ -148,7 +148,10 @@ async fn make(
     };
     let attempt = order.attempt;
     let submitted = async |job_id: String| {
-        let message = |reply| TaskMessage::Submitted { attempt, job_id, reply };
+        let message = |reply| {
+            let reply = ReceiptPort::here(reply);
+            TaskMessage::Submitted { attempt, job_id, reply }
+        };
         let patience = Duration::from_millis(STOP_AFTER_TIMEOUT_MS_MAX);
         // The run goes on whatever came of the record: the idempotency key finds the job again.
         let _ = assignment.task.call(message, Some(patience)).await;

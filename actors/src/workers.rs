@@ -11,7 +11,7 @@ use spark_events::domain::worker::{
     Newcomer, Worker, WorkerCommand, WorkerRejection, WorkerStage, WorkerStarted, check_newcomer,
 };
 use spark_events::limits::{WORKER_POLL_MS_MAX, WORKERS_MAX};
-use spark_events::{Metadata, Position, TaskId, WorkerId, ids};
+use spark_events::{Metadata, Position, TaskId, Timestamp, WorkerId, ids};
 
 use crate::aggregate::{Patience, Shell, ShellError};
 use crate::context::Shared;
@@ -26,6 +26,9 @@ use crate::workforce::{Member, Pulse, Reach};
 
 /// The version of the program, as workers are told.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long the actor of a worker that is gone may take to say what has reached that worker.
+const RETIRE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the supervisor is told.
 pub(crate) enum WorkersMessage {
@@ -44,8 +47,8 @@ pub(crate) enum WorkersMessage {
     },
     /// A worker leaves in good order.
     Leave { id: WorkerId, metadata: Metadata, reply: RpcReplyPort<Result<Done<()>, DispatchError>> },
-    /// A worker has not been heard for too long.
-    Silent { id: WorkerId },
+    /// A worker has not been heard for too long; when it was last.
+    Silent { id: WorkerId, seen_at: Timestamp },
 }
 
 /// A worker that was taken in.
@@ -119,7 +122,7 @@ impl Actor for WorkersSupervisor {
                 let command = WorkerCommand::Stop;
                 let _ = reply.send(state.end(id, command, WorkerEnd::Left, &metadata).await);
             }
-            WorkersMessage::Silent { id } => state.silent(id).await,
+            WorkersMessage::Silent { id, seen_at } => state.silent(id, seen_at).await,
         }
         Ok(())
     }
@@ -136,7 +139,7 @@ impl Actor for WorkersSupervisor {
                     state.context.crashes.record(format!("worker {id}: {error}"));
                     // What it had handed over is forgotten, so the worker has to come anew.
                     let reason = "a defect of the server: see its log of this time";
-                    state.lost(id, reason.into(), WorkerEnd::Lost).await;
+                    state.lost(id, reason.into()).await;
                 }
             }
             SupervisionEvent::ActorTerminated(cell, ..) => {
@@ -254,7 +257,10 @@ impl WorkersState {
             }
             let reason =
                 format!("its process ended without stopping it; worker {by} is in its place");
-            self.lost(old, reason, WorkerEnd::Replaced).await;
+            tracing::warn!(worker = %old, reason, "a worker is lost");
+            let (command, metadata) =
+                (WorkerCommand::RecordLost { reason }, Who::system().metadata());
+            self.end(old, command, WorkerEnd::Replaced, &metadata).await?;
         }
         let name = started.name.as_deref().unwrap_or_default();
         match self.context.workers.named(name) {
@@ -299,19 +305,23 @@ impl WorkersState {
         Ok(Done { value: (), position })
     }
 
-    async fn silent(&mut self, id: WorkerId) {
+    async fn silent(&mut self, id: WorkerId, seen_at: Timestamp) {
         let Some(member) = self.context.workers.get(id) else { return };
+        if member.pulse.seen_at() != seen_at {
+            // It was heard while this waited for its turn.
+            return;
+        }
         let silence = self.context.clock.now() - member.pulse.seen_at();
         let reason = format!("not heard of for {} s", silence.num_seconds());
-        self.lost(id, reason, WorkerEnd::Lost).await;
+        self.lost(id, reason).await;
     }
 
-    async fn lost(&mut self, id: WorkerId, reason: String, end: WorkerEnd) {
+    async fn lost(&mut self, id: WorkerId, reason: String) {
         tracing::warn!(worker = %id, reason, "a worker is lost");
         let command = WorkerCommand::RecordLost { reason };
         let metadata = Who::system().metadata();
-        // Where the log is away, the worker stays as it is: its actor says so again.
-        if let Err(error) = self.end(id, command, end, &metadata).await {
+        // Where the log is away, the worker stays as it is: its actor, if it lives, says so again.
+        if let Err(error) = self.end(id, command, WorkerEnd::Lost, &metadata).await {
             tracing::warn!(worker = %id, %error, "a lost worker could not be recorded yet");
         }
     }
@@ -329,10 +339,13 @@ impl WorkersState {
         }
         let (_, position) = record(&self.context, id, command, &metadata.clone().into()).await?;
         self.context.workers.remove(id);
+        let mut arrived = None;
         if let Some(actor) = self.children.get(id) {
+            let told = actor.call(RemoteMessage::Retire, Some(RETIRE_PATIENCE)).await;
+            arrived = told.ok().and_then(|told| told.success_or(()).ok());
             actor.stop(None);
         }
-        let _ = self.tasks.cast(TasksMessage::DropWorker { id, end });
+        let _ = self.tasks.cast(TasksMessage::DropWorker { id, end, arrived });
         Ok(Done { value: (), position })
     }
 }

@@ -200,7 +200,7 @@ impl App {
 
 /// The key that a caller sent: `X-API-Key`, or `Authorization: Bearer` for those who can send
 /// nothing else.
-fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
+pub(crate) fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
     if let Some(key) = headers.get("x-api-key") {
         return Some(key.as_bytes());
     }

@@ -147,6 +147,10 @@ fn wrong_type<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Ap
         Category::Syntax => "has a key too many: one of them is allowed",
         _ => message,
     };
+    let message = match crate::old::field(message) {
+        Some(instead) => format!("{instead}; {message}"),
+        None => message.to_owned(),
+    };
     ApiError::Invalid(vec![FieldError::new(field, message)])
 }
 

@@ -56,7 +56,10 @@ pub(crate) fn expected(
         return Ok(None);
     }
     let revision = field.to_str().ok().and_then(|text| {
-        let inside = text.trim().strip_prefix('"')?.strip_suffix('"')?;
+        let text = text.trim();
+        // A weak tag stands for other bytes, but the revision is all that counts here.
+        let text = text.strip_prefix("W/").unwrap_or(text);
+        let inside = text.strip_prefix('"')?.strip_suffix('"')?;
         let revision = inside.split_once('-').map_or(inside, |(revision, _)| revision);
         revision.parse().ok().map(Revision)
     });
@@ -142,9 +145,11 @@ mod tests {
         let expected = |value| super::expected(&change, &headers("if-match", value));
         assert_eq!(expected("\"7\"").unwrap(), Some(Revision(7)));
         assert_eq!(expected("\"7-00ff\"").unwrap(), Some(Revision(7)));
+        // What a proxy has compressed has a weak tag; the revision in it is the same.
+        assert_eq!(expected("W/\"7-00ff\"").unwrap(), Some(Revision(7)));
         assert_eq!(expected("*").unwrap(), None);
         assert_eq!(super::expected(&change, &HeaderMap::new()).unwrap(), None);
-        for bad in ["", "7", "\"x\"", "W/\"7\"", "\"7\", \"8\"", "\"", "\"-7\""] {
+        for bad in ["", "7", "\"x\"", "W/7", "w/\"7\"", "\"7\", \"8\"", "\"", "\"-7\""] {
             assert!(matches!(expected(bad), Err(ApiError::HeaderInvalid { .. })), "{bad}");
         }
         let run = route(&Method::POST, "/api/v1/flows/a/run").unwrap();

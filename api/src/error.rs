@@ -180,9 +180,9 @@ pub enum ApiError {
         /// How long was waited.
         waited_ms: u64,
     },
-    /// All places of listeners are taken.
-    #[error("{max} clients listen to events already, which is the most", max = limits::LISTENERS_MAX)]
-    TooManyListeners,
+    /// So many places of listeners are taken, with whose key where that is what counts.
+    #[error("{0} clients{1} listen to events already, which is the most")]
+    TooManyListeners(usize, &'static str),
     /// The read model cannot be read.
     #[error("the read model cannot be read: {0}")]
     ReadModel(String),
@@ -234,7 +234,7 @@ impl ApiError {
             Self::Ambiguous { .. } => R::AMBIGUOUS,
             Self::Dispatch(error) => dispatch_row(error),
             Self::Behind { .. } => R::BEHIND,
-            Self::TooManyListeners => R::TOO_MANY_LISTENERS,
+            Self::TooManyListeners(..) => R::TOO_MANY_LISTENERS,
             Self::ReadModel(_) => R::READ_MODEL,
             Self::Crashed => R::INTERNAL,
         }
@@ -382,7 +382,7 @@ fn dispatch_row(error: &DispatchError) -> Row {
         DispatchError::Invalid(_) => Row::RULE,
         DispatchError::Moved { .. } => Row::MOVED,
         DispatchError::Overloaded { .. } => Row::OVERLOADED,
-        DispatchError::Timeout { .. } => Row::COMMAND_TIMEOUT,
+        DispatchError::Timeout { .. } | DispatchError::Unanswered { .. } => Row::COMMAND_TIMEOUT,
         DispatchError::Unavailable { .. } => Row::LOG_UNAVAILABLE,
         DispatchError::Source { failure, .. } => failure_row(failure.class),
         DispatchError::WorkerTaken { .. } => Row::WORKER_TAKEN,
@@ -451,7 +451,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
         | Rejection::Source(
             O::BadName | O::BadRunsMax(_) | O::KeySetAndRemoved | O::BadHttpSettings(_),
         )
-        | Rejection::Worker(W::BadName | W::BadSlots(_))
+        | Rejection::Worker(W::BadName | W::BadText(_) | W::BadSlots(_))
         | Rejection::Key(K::BadName | K::LocalName)
         | Rejection::Alert(
             A::BadName | A::UrlTooLong | A::NoKinds | A::NeverMatches | A::BadKeep,

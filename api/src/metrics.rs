@@ -75,6 +75,8 @@ struct Gauges {
     active_schedules: Gauge,
     drifted_flows: Gauge,
     crashes: Counter,
+    alerts_running: Gauge,
+    alert_messages: Gauge,
     workers: Family<Worker, Gauge>,
     listeners: Gauge,
     connections: Gauge,
@@ -149,6 +151,10 @@ impl Gauges {
         to.register("flows_drifted", what, self.drifted_flows.clone());
         let what = "Actors that crashed and were started again";
         to.register("actor_crashes", what, self.crashes.clone());
+        let what = "Whether the log is followed for alerts";
+        to.register("alerts_running", what, self.alerts_running.clone());
+        let what = "Messages of alerts that were raised and not delivered yet";
+        to.register("alert_messages_waiting", what, self.alert_messages.clone());
         let what = "Workers that are there, by status";
         to.register("workers", what, self.workers.clone());
         let what = "Clients that listen to events";
@@ -207,6 +213,8 @@ impl Gauges {
         self.running_tasks.set(signed(health.running_tasks));
         self.active_schedules.set(signed(health.active_schedules));
         self.drifted_flows.set(signed(health.drifted_flows));
+        self.alerts_running.set(i64::from(health.alerts.running));
+        self.alert_messages.set(signed(health.alerts.waiting));
         self.crashes.inc_by(health.crashes.saturating_sub(self.crashes.get()));
         let halted = app.projections.health().iter().filter(|one| one.halted.is_some()).count();
         self.halted.set(signed(halted as u64));

@@ -1,5 +1,6 @@
-//! What is asked for twice happens once: `Idempotency-Key` on every `POST`. A task's id follows from
-//! the key, so what makes tasks needs nothing from here; everything else is remembered in the log.
+//! What is asked for twice happens once: `Idempotency-Key` on every `POST` but those of workers. A
+//! task's id follows from the key, so what makes tasks needs nothing from here; everything else is
+//! remembered in the log.
 
 use serde_json::{Value, json};
 use spark_actors::IdempotencyKey;
@@ -14,6 +15,7 @@ use crate::routes::Route;
 use crate::routes::flows::FlowRoute as F;
 use crate::routes::schedules::ScheduleRoute as S;
 use crate::routes::tasks::TaskRoute as T;
+use crate::routes::workers::WorkerRoute as W;
 
 /// The field of an answer that is told once and stored nowhere.
 const SECRET: &str = "secret";
@@ -59,13 +61,16 @@ fn key(
     if method == Method::POST && is_remembered(route) { call.idempotency_key() } else { Ok(None) }
 }
 
-/// Whether a `POST` is remembered here: not what makes a task, and not what changes nothing.
+/// Whether a `POST` is remembered here: not what makes a task, not what changes nothing, and not
+/// what a worker says of itself: a repeat of that is harmless by itself, and what it is told holds
+/// the keys of sources.
 pub(crate) fn is_remembered(route: &Route<'_>) -> bool {
     !matches!(
         route,
         Route::Tasks(T::Create | T::Retry(_))
             | Route::Flows(F::Run(_))
             | Route::Schedules(S::Preview)
+            | Route::Workers(W::Register | W::Poll(_) | W::Reports(_) | W::Leave(_))
     )
 }
 
@@ -91,4 +96,27 @@ pub(crate) fn kept(json: &[u8]) -> Option<Value> {
 pub(crate) fn told(answered: RequestAnswered) -> Value {
     let too_large = "this was done before; its answer was too large to be kept";
     answered.answer.unwrap_or_else(|| json!({ "detail": too_large }))
+}
+
+#[cfg(test)]
+mod tests {
+    use spark_actors::DispatchError as D;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_free_again_only_where_nothing_happened() {
+        let text = || "the disk is full".to_owned();
+        for (error, is_free) in [
+            (D::Unavailable { reason: text() }, true),
+            (D::Overloaded { what: "alerts" }, true),
+            (D::Conflict(text()), true),
+            (D::Unanswered { reason: text() }, false),
+            (D::Timeout { ms: 1 }, false),
+            (D::Internal(text()), false),
+        ] {
+            let error = ApiError::from(error);
+            assert_eq!(changed_nothing(&error), is_free, "{error}");
+        }
+    }
 }

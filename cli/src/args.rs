@@ -20,6 +20,8 @@ use crate::output::{ColorWhen, Format, Out};
 pub(crate) use crate::settings::dotenv::env;
 use crate::settings::{Name, Origin, Setting, Settings, dotenv, target};
 
+mod old;
+
 /// Id of the option `--api-key` that names Spark's own key.
 const KEY: &str = "spark_key";
 
@@ -326,6 +328,16 @@ pub(crate) fn parse<T: Into<OsString> + Clone>(
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut self::command()))?;
     global.key = typed_key(&matches).filter(|key| !key.is_empty());
     Ok(Parsed { global, command })
+}
+
+/// What to type in place of a spelling of the Python original, where one was refused.
+pub(crate) fn meant(
+    argv: impl IntoIterator<Item = OsString>,
+    error: &clap::Error,
+) -> Option<Trouble> {
+    let argv: Vec<String> =
+        argv.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    old::meant(&command(), &argv, error)
 }
 
 /// What was typed. Where a person is there and only something that can be asked for is missing, the

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::exit::{Exit, Trouble};
+
+/// How the names of folders begin in which restores gather what they put in place.
+const RESTORING: &str = "restoring-";
+
 /// The data directory: who has it, has the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
@@ -95,6 +100,42 @@ impl Home {
         self.dir.join(format!("worker-{name}.log"))
     }
 
+    /// The folder in which a restore gathers what it puts in place.
+    pub(crate) fn restoring(&self, stamp: &str) -> PathBuf {
+        self.dir.join(format!("{RESTORING}{stamp}"))
+    }
+
+    /// Such folders that restores left, which broke off. An empty one is of a restore that ended.
+    pub(crate) fn broken_restores(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let of_restore = entries.filter(|entry| {
+            let name = entry.file_name();
+            name.to_string_lossy().starts_with(RESTORING)
+                && std::fs::read_dir(entry.path()).is_ok_and(|mut files| files.next().is_some())
+        });
+        of_restore.map(|entry| entry.path()).collect()
+    }
+
+    /// Refuses a directory that lacks something because a restore broke off: whoever starts there
+    /// would begin with an empty log.
+    ///
+    /// # Errors
+    /// Where there is such a restore, with what to do.
+    pub(crate) fn whole(&self) -> Result<(), Trouble> {
+        let Some(left) = self.broken_restores().into_iter().next() else { return Ok(()) };
+        let (dir, left) = (self.dir.display(), left.display());
+        let trouble = Trouble::new(Exit::Conflict, format!("a restore into {dir} broke off"))
+            .because(format!("what it had not put in its place yet lies in {left}"))
+            .then("do it again: automagik db restore BACKUP --force");
+        Err(if self.events().exists() {
+            trouble.then(format!("or keep the log that is there: delete {left}"))
+        } else {
+            trouble.then(format!(
+                "or go back: move what lies in {dir}/before-restore-* into {dir}, and delete {left}"
+            ))
+        })
+    }
+
     fn server_file(&self) -> PathBuf {
         self.dir.join("server.json")
     }
@@ -125,12 +166,7 @@ impl Home {
 
     /// Whether a server holds the directory. Where locks cannot be asked for, its process counts.
     fn is_locked(&self, pid: u32) -> bool {
-        let Ok(lock) = std::fs::File::open(self.lock()) else { return false };
-        match lock.try_lock_shared() {
-            Ok(()) => false,
-            Err(std::fs::TryLockError::WouldBlock) => true,
-            Err(std::fs::TryLockError::Error(_)) => is_alive(pid),
-        }
+        crate::lock::holder(&self.lock()).map_or_else(|_| is_alive(pid), |held| held.is_some())
     }
 
     /// Leaves the address for commands on this machine.
@@ -172,6 +208,25 @@ pub(crate) fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> 
         std::fs::rename(&part, path)
     };
     write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Makes a directory as durable as the files in it: what was renamed or deleted there stays so.
+#[cfg(unix)]
+pub(crate) fn sync_dir(dir: &Path) -> std::io::Result<()> {
+    std::fs::File::open(dir)?.sync_all()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn sync_dir(_dir: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// The same for the directory that something lies in.
+pub(crate) fn sync_parent(path: &Path) -> std::io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => sync_dir(parent),
+        None => sync_dir(Path::new(".")),
+    }
 }
 
 /// Sets who may use a file or a directory.
@@ -247,5 +302,21 @@ mod tests {
         assert_eq!(home.server(), None);
         home.remove_server();
         assert!(!home.server_file().exists());
+    }
+
+    #[test]
+    fn a_restore_that_broke_off_is_told_until_it_has_ended() {
+        let (_guard, home) = temp();
+        let left = home.restoring("20260301-120000");
+        std::fs::create_dir(&left).unwrap();
+        home.whole().unwrap();
+        std::fs::write(left.join("events.db"), "x").unwrap();
+        let trouble = home.whole().unwrap_err();
+        assert_eq!(trouble.exit, Exit::Conflict);
+        assert!(trouble.next[1].contains("before-restore-"), "{:?}", trouble.next);
+        std::fs::write(home.events(), "x").unwrap();
+        assert!(home.whole().unwrap_err().next[1].contains("keep the log"));
+        std::fs::remove_dir_all(&left).unwrap();
+        home.whole().unwrap();
     }
 }

@@ -8,6 +8,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::args::env;
 use crate::output::Out;
 
+mod levels;
+
 /// What is told unless it is said otherwise: our own doings, and what goes wrong elsewhere.
 const USUAL: &str = "warn,automagik=info,spark_events=info,spark_actors=info,\
                      spark_projections=info,spark_api=info";
@@ -42,12 +44,17 @@ pub(crate) struct LogOptions {
 impl LogOptions {
     /// Starts the log of this process. `RUST_LOG` beats `AUTOMAGIK_LOG_LEVEL` beats what is usual.
     pub(crate) fn start(&self, out: &Out) {
-        let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"].into_iter().find_map(env);
-        let wished = named.unwrap_or_else(|| USUAL.to_owned());
-        let filter = EnvFilter::try_new(&wished).unwrap_or_else(|_| {
-            out.note(&format!("the log level {wished:?} cannot be read; taking the usual one"));
-            EnvFilter::new(USUAL)
-        });
+        let named = ["RUST_LOG", "AUTOMAGIK_LOG_LEVEL"]
+            .into_iter()
+            .find_map(|variable| Some((variable, env(variable)?)));
+        let filter = named.map_or_else(
+            || EnvFilter::new(USUAL),
+            |(variable, wished)| {
+                let read = levels::levels(variable, &wished, USUAL);
+                read.note.iter().for_each(|note| out.note(note));
+                EnvFilter::new(read.directives)
+            },
+        );
         // Set already only in tests that start two servers in one process.
         let _ = match self.log_format {
             LogFormat::Text => {

@@ -10,6 +10,7 @@ mod commands;
 mod exit;
 mod home;
 mod langflow_server;
+mod lock;
 mod logs;
 mod output;
 mod settings;
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         // Help and version are answers on standard output, everything else is a usage error:
         // clap knows which, and prints it in its own form.
         Err(error) => {
+            if let Some(trouble) = args::meant(std::env::args_os(), &error) {
+                output::Out::plain().trouble(&trouble);
+                return ExitCode::from(trouble.exit.code());
+            }
             let printed = match args::in_words(&error) {
                 Some(text) => {
                     output::complain(text.trim_end());

@@ -124,6 +124,11 @@ impl Out {
         }
     }
 
+    /// Before the options are known.
+    pub(crate) fn plain() -> Self {
+        Self::new(Format::default(), ColorWhen::Auto, TimeStyle::default(), false)
+    }
+
     /// How data looks to a person at this instant.
     pub(crate) fn look(&self) -> Look {
         Look { now: SystemClock.now(), ..self.look.clone() }

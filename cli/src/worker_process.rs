@@ -17,8 +17,6 @@ use spark_events::{Clock, SystemClock, WorkerId};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::exit::Trouble;
-
 mod life;
 mod link;
 mod reporter;
@@ -106,7 +104,7 @@ impl Process {
         &mut self,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Option<(WorkerId, Registered)>> {
-        let id = WorkerId::random();
+        let mut id = WorkerId::random();
         // The newest is asked for first: whether its registration arrived is not known.
         let mut earlier = self.place.ids().to_vec();
         self.place.remember(id)?;
@@ -127,7 +125,17 @@ impl Process {
                     earlier.pop();
                 }
                 Err(Unsaid::Refused { trouble, .. }) => return Err(trouble.into()),
-                Err(Unsaid::Gone(why)) => return Err(Trouble::failed(why).into()),
+                Err(Unsaid::Gone(why)) => {
+                    // It was taken in, nobody heard the answer, and by now it was given up.
+                    tracing::debug!(worker = %id, why, "registering under another id");
+                    earlier = self.place.ids().to_vec();
+                    id = WorkerId::random();
+                    self.place.remember(id)?;
+                    tokio::select! {
+                        () = pauses.wait() => {}
+                        () = told(stop) => return Ok(None),
+                    }
+                }
                 Err(Unsaid::Away(trouble)) => {
                     self.link.away(&trouble);
                     tokio::select! {

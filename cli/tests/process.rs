@@ -150,6 +150,11 @@ mod process {
             ("task cancel --status completed --yes", 2),
             ("task log nothing --follow", 6),
             ("source add nonsense", 2),
+            ("key create ci --role viewer -o none", 2),
+            ("alert create http://127.0.0.1:1 --name a -o none", 2),
+            ("alert rotate-secret a -o none", 2),
+            ("key show ci", 6),
+            ("alert show a", 6),
             ("task list --api-key wrong", 4),
             ("up --port 0", 7),
         ];
@@ -166,6 +171,31 @@ mod process {
         assert!(run(home.path(), "task list -o none").stdout.is_empty());
         let lock = text(&run(home.path(), "up --port 0").stderr);
         assert!(lock.contains(&format!("process {}", server.child.id())), "{lock}");
+    }
+
+    #[test]
+    fn no_log_is_made_where_a_restore_broke_off_and_another_one_mends_it() {
+        let home = tempfile::tempdir().unwrap();
+        let (data, backup) = (home.path().join("data"), home.path().join("monday"));
+        let with = |line: &str| run(home.path(), &format!("{line} --data-dir {}", data.display()));
+        assert_eq!(code(&with("db init")), 0);
+        // What is typed behind the name does not matter.
+        let made = with(&format!("db backup {}/", backup.display()));
+        assert_eq!(code(&made), 0, "{}", text(&made.stderr));
+        let left = data.join("restoring-20260301-120000");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::rename(data.join("events.db"), left.join("events.db")).unwrap();
+        for line in ["up --port 0", "api start --port 0", "db init"] {
+            let refused = with(line);
+            let said = text(&refused.stderr);
+            assert_eq!(code(&refused), 7, "{line}: {said}");
+            assert!(said.contains("automagik db restore BACKUP"), "{line}: {said}");
+            assert!(!data.join("events.db").exists(), "{line}");
+        }
+        let mended = with(&format!("db restore {}", backup.display()));
+        assert_eq!(code(&mended), 0, "{}", text(&mended.stderr));
+        assert!(!left.exists());
+        assert_eq!(code(&with("db init")), 0);
     }
 
     #[cfg(unix)]

@@ -289,6 +289,11 @@ pub const ALERT_RETRY_MS: [u64; 9] = [
 ];
 /// The longest pause that a receiver may ask for (Retry-After).
 pub const ALERT_RETRY_AFTER_MS_MAX: u64 = 86_400_000;
+/// The longest pause between two attempts: the last one of the list and a tenth.
+pub const ALERT_PAUSE_MS_MAX: u64 = ALERT_RETRY_MS[8] / 10 * 11;
+/// Changes of an alert that are remembered until what was recorded before them is looked at; what is
+/// older is judged by the oldest of them.
+pub const ALERT_CHANGES_MAX: usize = 64;
 /// How long a receiver of a message may take to answer.
 pub const ALERT_SEND_MS_MAX: u64 = 15_000;
 /// How much of a receiver's answer is kept.
@@ -369,6 +374,8 @@ pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 
 /// Listeners to events at once; a further one is refused.
 pub const LISTENERS_MAX: usize = 2_048;
+/// Listeners of them that may come with the same named key.
+pub const LISTENERS_EACH_MAX: usize = 256;
 /// Pieces that wait for a listener. One that is further behind reads the log by itself.
 pub const LISTENER_PIECES_MAX: usize = 8;
 /// Bytes of a piece after which it takes no further event.
@@ -413,7 +420,7 @@ pub const WORKER_PAUSE_MS_MIN: u64 = 100;
 pub const WORKER_PAUSE_MS_MAX: u64 = 3_000;
 /// How long a worker that stops tries to tell the server, beyond the end of its runs.
 pub const WORKER_LEAVE_MS_MAX: u64 = 5_000;
-/// Bytes of such a request; a report that is larger travels by itself.
+/// Bytes of the reports that a worker sends together; one that is larger travels by itself.
 pub const WORKER_BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// The size at which the log of a worker in the background is set aside.
 pub const WORKER_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
@@ -459,9 +466,11 @@ const _: () =
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_DEFAULT < ATTEMPT_TIMEOUT_MS_MAX);
 const _: () = assert!(ATTEMPT_TIMEOUT_MS_MAX <= TASK_TIMEOUT_MS_MAX);
 const _: () = assert!(LOG_RETRY_MS_MIN < LOG_RETRY_MS_MAX);
+const _: () = assert!(ALERT_RETRY_AFTER_MS_MAX <= ALERT_PAUSE_MS_MAX);
 const _: () = assert!(WORKER_LOST_AFTER_MS_MIN <= WORKER_LOST_AFTER_MS_DEFAULT);
 const _: () = assert!(WORKER_LOST_AFTER_MS_DEFAULT <= WORKER_LOST_AFTER_MS_MAX);
 const _: () = assert!(WORKER_SLOTS_DEFAULT <= WORKER_SLOTS_MAX);
+const _: () = assert!(4 * LISTENERS_EACH_MAX <= LISTENERS_MAX);
 const _: () = assert!(LISTENERS_MAX < CONNECTIONS_MAX && LISTENER_READS_MAX < LOG_READERS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(DRAIN_MS_MAX + WORKER_LEAVE_MS_MAX * 2 < WORKER_STOP_MS_MAX);

@@ -54,6 +54,16 @@ enum Form {
     Blob { blob: String, bytes: u64 },
 }
 
+impl Payload {
+    /// A value that is small enough to stand in the event itself; else the value again.
+    ///
+    /// # Errors
+    /// The value, where it is over [`PAYLOAD_INLINE_BYTES_MAX`].
+    pub fn inline(value: Value) -> Result<Self, Value> {
+        if fits_inline(&value) { Ok(Self::Inline(value)) } else { Err(value) }
+    }
+}
+
 impl From<Form> for Payload {
     fn from(form: Form) -> Self {
         match form {
@@ -136,9 +146,10 @@ pub async fn store(
     value: Value,
     metadata: Metadata,
 ) -> Result<Payload, PayloadError> {
-    if fits_inline(&value) {
-        return Ok(Payload::Inline(value));
-    }
+    let value = match Payload::inline(value) {
+        Ok(payload) => return Ok(payload),
+        Err(value) => value,
+    };
     let json = blocking(move || Bytes::from(value.to_string())).await?;
     let bytes = json.len();
     if bytes > PAYLOAD_BYTES_MAX {

@@ -128,26 +128,26 @@ impl Finder {
         );
         let mut statement = conn.prepare_cached(&sql)?;
         let names = statement.query_map([signed(FIND_NAMES_MAX as u64)], |row| row.get(0))?;
-        let typed = text.to_lowercase();
-        // A third of the letters may differ: more is another word.
-        let distance_max = (typed.chars().count() / 3).max(2);
-        let mut near = Vec::new();
-        for name in names {
-            let name: String = name?;
-            let lower = name.to_lowercase();
-            let distance = if lower.contains(&typed) && typed.chars().count() >= 3 {
-                0
-            } else {
-                strsim::levenshtein(&lower, &typed)
-            };
-            if distance <= distance_max {
-                near.push((distance, name));
-            }
-        }
-        near.sort();
-        near.truncate(FIND_SUGGESTIONS_MAX);
-        Ok(near.into_iter().map(|(_, name)| name).collect())
+        Ok(near_misses(text, names.collect::<rusqlite::Result<Vec<String>>>()?))
     }
+}
+
+/// The names that are nearly a text, the nearest first.
+#[must_use]
+pub fn near_misses(text: &str, names: Vec<String>) -> Vec<String> {
+    let typed = text.to_lowercase();
+    // A third of the letters may differ: more is another word.
+    let distance_max = (typed.chars().count() / 3).max(2);
+    let distance = |name: &str| {
+        let lower = name.to_lowercase();
+        let is_part = lower.contains(&typed) && typed.chars().count() >= 3;
+        if is_part { 0 } else { strsim::levenshtein(&lower, &typed) }
+    };
+    let near = names.into_iter().map(|name| (distance(&name), name));
+    let mut near: Vec<_> = near.filter(|(distance, _)| *distance <= distance_max).collect();
+    near.sort();
+    near.truncate(FIND_SUGGESTIONS_MAX);
+    near.into_iter().map(|(_, name)| name).collect()
 }
 
 /// The first and the last id that begin with these hexadecimal digits (dashes do not count).

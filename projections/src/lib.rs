@@ -37,7 +37,7 @@ mod tests;
 pub use alerts::{AlertFilter, AlertRow, DeliveryFilter, DeliveryRow};
 pub use database::{StoredState, stored};
 pub use error::{ProjectionError, QueryError};
-pub use find::Found;
+pub use find::{Found, near_misses};
 pub use flows::{FlowFilter, FlowRow};
 pub use keys::{KeyFilter, KeyRow};
 pub use projection::Projection;

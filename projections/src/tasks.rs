@@ -119,7 +119,7 @@ impl Projection for Tasks {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn schema(&self) -> &'static str {

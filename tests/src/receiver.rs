@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use spark_events::domain::alert::signature::{BadSignature, SigningSecret};
 use spark_events::{Clock, SystemClock};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 use crate::eventually;
@@ -59,6 +59,39 @@ impl Message {
         let secret = SigningSecret::parse(secret).expect("a secret");
         let now_s = SystemClock.now().timestamp();
         secret.verify(&self.id, &self.timestamp, &self.signature, &self.body, now_s)
+    }
+}
+
+/// An address where nobody listens, and nobody else can while this is there: a port that is free
+/// may be taken by another test at any time.
+pub struct Nobody {
+    url: String,
+    _socket: TcpSocket,
+}
+
+impl Nobody {
+    /// Takes a port and does not listen there.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let url = format!("http://{}/hook", socket.local_addr().expect("a bound port"));
+        Self { url, _socket: socket }
+    }
+
+    /// Where nobody is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+}
+
+impl Default for Nobody {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -216,11 +216,18 @@ async fn worker(
         Some(WorkerEvent::Started(started)) => Some(started),
         _ => None,
     };
-    let (built_in, pid) = started.as_ref().map_or((false, 0), |s| (s.built_in, s.pid));
-    let what = What::Lost { reason: lost.reason, built_in, pid };
-    let worker = Some(Named { id, name: started.map(|WorkerStarted { hostname, .. }| hostname) });
-    let about = About { worker, ..About::default() };
+    let (name, what) = who_was_lost(started, lost.reason);
+    let about = About { worker: Some(Named { id, name }), ..About::default() };
     Ok(Some(cause(AlertKind::WorkerLost, event, about, what)))
+}
+
+/// The name of a worker, else its host, and what is told of its loss.
+fn who_was_lost(started: Option<WorkerStarted>, reason: String) -> (Option<String>, What) {
+    let Some(WorkerStarted { hostname, pid, built_in, name, .. }) = started else {
+        return (None, What::Lost { reason, built_in: false, hostname: None, pid: 0 });
+    };
+    let shown = name.unwrap_or_else(|| hostname.clone());
+    (Some(shown), What::Lost { reason, built_in, hostname: Some(hostname), pid })
 }
 
 /// Why due instants started nothing, in words.

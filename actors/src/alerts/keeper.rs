@@ -1,47 +1,37 @@
 //! The keeper of the book of alerts: reads the log, appends what follows, sends, and does what it is
-//! asked to. The only writer of alerts' streams while the process lives.
+//! asked to (`orders.rs`). The only writer of alerts' streams while the process lives.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use spark_events::clock::ms_between;
 use spark_events::domain::alert::{
-    Alert, AlertBook, AlertCommand, AlertEvent, AlertRejection, AlertSecrets, Attempted, LiveAlert,
-    PreviousSecret, Raising,
+    AlertBook, AlertCommand, AlertRejection, Attempted, LiveAlert, Raising,
 };
-use spark_events::domain::source::SealedKey;
 use spark_events::limits::{
-    ALERT_DRAIN_MS_MAX, ALERT_KEEP_EVENTS_MAX, ALERT_SENDS_EACH_MAX, ALERT_SENDS_MAX, ALERTS_MAX,
+    ALERT_DRAIN_MS_MAX, ALERT_KEEP_EVENTS_MAX, ALERT_SENDS_EACH_MAX, ALERT_SENDS_MAX,
     TIMER_AHEAD_MS_MAX,
 };
 use spark_events::log::SubscriptionItem;
 use spark_events::log::catch_up::CatchUp;
 use spark_events::{AlertId, LogError, Metadata, Position, RecordedEvent, Revision, Timestamp};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::AlertsMessage;
 use super::causes::{LookError, look_at, take_alert};
+use super::inbox::Inbox;
+use super::place::Place;
+use super::pulse::Pulse;
 use super::send::Sending;
-use crate::aggregate::{Patience, Shell, ShellError};
+use crate::aggregate::{Patience, ShellError};
 use crate::context::Shared;
 use crate::error::DispatchError;
-use crate::kept::Kept;
-use crate::requests::{Done, Resealed, Who};
-use crate::seal::Purpose;
+use crate::requests::Who;
 
-/// The format is raised with every change of the book.
-const FILE: Kept = Kept { magic: b"SPKALERT", format: 1, what: "the file of alerts" };
-
-/// The book, and how far in the log it stands.
-#[derive(Default, Serialize, Deserialize)]
-struct Place {
-    position: Position,
-    book: AlertBook,
-}
+mod orders;
 
 /// What came of sending a message of an alert.
 type Sent = (AlertId, Attempted);
@@ -56,6 +46,7 @@ pub(super) struct Keeper {
     context: Shared,
     http: reqwest::Client,
     path: PathBuf,
+    pulse: Arc<Pulse>,
     book: AlertBook,
     /// Events looked at since the place was kept.
     unkept: u64,
@@ -67,11 +58,17 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(context: Shared, http: reqwest::Client, path: PathBuf) -> Self {
+    pub(super) fn new(
+        context: Shared,
+        http: reqwest::Client,
+        path: PathBuf,
+        pulse: Arc<Pulse>,
+    ) -> Self {
         Self {
             context,
             http,
             path,
+            pulse,
             book: AlertBook::default(),
             unkept: 0,
             caught_up: false,
@@ -80,21 +77,22 @@ impl Keeper {
         }
     }
 
-    pub(super) async fn run(mut self, commands: &mut mpsc::Receiver<AlertsMessage>) {
-        let kept = FILE.read(&self.path).and_then(|bytes| {
-            let place = serde_json::from_slice::<Place>(&bytes).ok();
-            if place.is_none() {
-                FILE.discarded(&self.path);
-            }
-            place
-        });
-        // One that is ahead of the log is of another log, such as the one before a backup came back.
-        let head = self.context.log.head().await;
-        let kept = kept.filter(|place| head.is_ok_and(|head| place.position <= head));
-        let place = kept.unwrap_or_default();
+    /// Keeps the book until it is to stop or the log is closed.
+    ///
+    /// # Errors
+    /// What keeps it from going on; it is to be begun again from the log.
+    pub(super) async fn run(self, inbox: &mut Inbox) -> Result<(), LogError> {
+        match self.follow(inbox).await {
+            Err(LogError::Closed) => Ok(()),
+            ended => ended,
+        }
+    }
+
+    async fn follow(mut self, inbox: &mut Inbox) -> Result<(), LogError> {
+        let place = self.place().await;
         self.book = place.book;
-        if let Flow::Ended = self.learn(place.position).await {
-            return;
+        if let Flow::Ended = self.learn(place.position, inbox).await? {
+            return Ok(());
         }
         let mut log = CatchUp::new(self.context.log.clone(), place.position);
         let mut again_at = None;
@@ -102,11 +100,9 @@ impl Keeper {
         let mut fresh = true;
         loop {
             if self.caught_up && std::mem::take(&mut fresh) {
-                match self.act().await {
-                    Ok(at) => again_at = at,
-                    Err(error) => return self.give_up(&error),
-                }
+                again_at = self.act().await?;
             }
+            self.pulse.waits(&self.book);
             let pause = again_at.map(|at| self.until(at));
             let timer = async {
                 match pause {
@@ -115,28 +111,25 @@ impl Keeper {
                 }
             };
             tokio::select! {
-                message = commands.recv() => match message {
+                message = inbox.next() => match message {
                     None | Some(AlertsMessage::Stop) => break,
                     Some(message) => {
                         self.asked(message).await;
                         fresh = true;
                     }
                 },
-                item = log.next() => match item {
-                    Ok(SubscriptionItem::Events(events)) => {
-                        match self.look(&events).await {
-                            Ok(news) => fresh |= news,
-                            Err(error) => return self.give_up(&error),
-                        }
-                        self.keep_now_and_then(log.position());
+                item = log.next() => match self.heard(item)? {
+                    Some(SubscriptionItem::Events(events)) => {
+                        fresh |= self.look(&events).await?;
+                        self.book.looked(log.position());
+                        self.keep_now_and_then(log.position()).await;
                     }
-                    Ok(SubscriptionItem::CaughtUp) => {
+                    Some(SubscriptionItem::CaughtUp) => {
                         self.caught_up = true;
                         fresh = true;
-                        self.keep_now_and_then(log.position());
+                        self.keep_now_and_then(log.position()).await;
                     }
-                    Err(LogError::Closed) => return,
-                    Err(error) => tracing::error!(%error, "alerts cannot follow the event log"),
+                    None => {}
                 },
                 Some(sent) = self.sends.join_next() => {
                     if let Ok(sent) = sent {
@@ -148,32 +141,60 @@ impl Keeper {
             }
         }
         self.drain().await;
-        self.keep(log.position());
+        self.keep(log.position()).await;
+        Ok(())
     }
 
-    fn give_up(&self, error: &LogError) {
-        if *error != LogError::Closed {
-            tracing::error!(%error, "alerts cannot go on");
+    /// Where to begin.
+    async fn place(&self) -> Place {
+        let kept = Place::read(self.path.clone()).await;
+        // One that is ahead of the log is of another log, such as the one before a backup came back.
+        let head = self.context.log.head().await;
+        let kept = kept.filter(|place| head.is_ok_and(|head| place.position <= head));
+        kept.unwrap_or_default()
+    }
+
+    /// What the log said; `None` where it could not be followed for a moment.
+    ///
+    /// # Errors
+    /// `Closed`.
+    fn heard(
+        &self,
+        item: Result<SubscriptionItem, LogError>,
+    ) -> Result<Option<SubscriptionItem>, LogError> {
+        self.pulse.follows(item.as_ref().err());
+        match item {
+            Ok(item) => Ok(Some(item)),
+            Err(LogError::Closed) => Err(LogError::Closed),
+            Err(error) => {
+                tracing::error!(%error, "alerts cannot follow the event log");
+                Ok(None)
+            }
         }
     }
 
     /// Reads the events of alerts to the end of the log, so that whatever is looked at afterwards
-    /// meets the alerts as they are, and what is told already is known.
-    async fn learn(&mut self, from: Position) -> Flow {
+    /// meets the alerts as they are, and what is told already is known. Whoever asks for something
+    /// meanwhile does not wait for the end.
+    async fn learn(&mut self, from: Position, inbox: &mut Inbox) -> Result<Flow, LogError> {
         let mut log = CatchUp::new(self.context.log.clone(), from);
         loop {
-            match log.next().await {
-                Ok(SubscriptionItem::CaughtUp) => return Flow::On,
-                Ok(SubscriptionItem::Events(events)) => {
-                    for event in events.iter().filter(|e| e.stream.category() == AlertId::CATEGORY)
-                    {
-                        if let Err(error) = take_alert(&mut self.book, event) {
-                            unreadable(event, &error);
+            tokio::select! {
+                message = inbox.next_new() => match message {
+                    None | Some(AlertsMessage::Stop) => return Ok(Flow::Ended),
+                    Some(message) => self.asked_early(message, inbox).await,
+                },
+                item = log.next() => match self.heard(item)? {
+                    Some(SubscriptionItem::CaughtUp) => return Ok(Flow::On),
+                    Some(SubscriptionItem::Events(events)) => {
+                        let of_alerts =
+                            events.iter().filter(|e| e.stream.category() == AlertId::CATEGORY);
+                        for event in of_alerts {
+                            take(&mut self.book, event);
                         }
                     }
-                }
-                Err(LogError::Closed) => return Flow::Ended,
-                Err(error) => tracing::error!(%error, "alerts cannot follow the event log"),
+                    None => {}
+                },
             }
         }
     }
@@ -189,8 +210,9 @@ impl Keeper {
                     self.book.happened(&cause);
                     news = true;
                 }
-                Err(LookError::Log(error)) => return Err(error),
-                Err(LookError::Codec(error)) => unreadable(event, &error),
+                Err(LookError::Log(LogError::Closed)) => return Err(LogError::Closed),
+                // What belongs to it is damaged. That keeps nobody from being told of the rest.
+                Err(error) => unreadable(event, &error),
             }
         }
         Ok(news)
@@ -218,7 +240,8 @@ impl Keeper {
         let command = AlertCommand::Raise(Box::new(message));
         match self.execute(alert, command, &metadata, Patience::WaitOut).await {
             Ok(_) => {}
-            Err(ShellError::Log(error)) => return Err(error),
+            // Neither damage nor size will be better the next time.
+            Err(ShellError::Log(error)) if !is_lasting(&error) => return Err(error),
             // Another kind took the last place a moment ago; it waits on.
             Err(ShellError::Rejected(AlertRejection::TooManyOpen)) => return Ok(()),
             Err(error) => tracing::error!(%alert, %error, "a message could not be raised"),
@@ -267,111 +290,6 @@ impl Keeper {
         self.sending.remove(&(id, message_id));
     }
 
-    async fn asked(&mut self, message: AlertsMessage) {
-        match message {
-            AlertsMessage::Execute { id, command, metadata, reply } => {
-                let _ = reply.send(self.change(id, *command, &metadata).await);
-            }
-            AlertsMessage::Look { id, reply } => {
-                let found = live(&self.book, id).cloned();
-                let _ = reply.send(found.ok_or_else(|| missing(id)));
-            }
-            AlertsMessage::Reseal { metadata, reply } => {
-                let _ = reply.send(self.reseal(&metadata).await);
-            }
-            AlertsMessage::Stop => {}
-        }
-    }
-
-    async fn change(
-        &mut self,
-        id: AlertId,
-        command: AlertCommand,
-        metadata: &Metadata,
-    ) -> Result<Option<Position>, DispatchError> {
-        if matches!(command, AlertCommand::Create(_)) && self.book.live().count() >= ALERTS_MAX {
-            return Err(DispatchError::Conflict(format!(
-                "there are {ALERTS_MAX} alerts already; delete one first: automagik alert delete"
-            )));
-        }
-        let changed = self.execute(id, command, metadata, Patience::FailFast).await;
-        changed.map_err(|error| DispatchError::of(error, "alert", id))
-    }
-
-    /// Appends what a command leads to, and takes it into the book.
-    async fn execute(
-        &mut self,
-        id: AlertId,
-        command: AlertCommand,
-        metadata: &Metadata,
-        patience: Patience,
-    ) -> Result<Option<Position>, ShellError<AlertRejection>> {
-        let (log, clock) = (self.context.log.clone(), self.context.clock.clone());
-        let mut shell = Shell::<Alert>::new(log, clock, id.stream());
-        if let Some((state, revision)) = self.book.get(id) {
-            shell = shell.known(state.clone(), revision);
-        } else {
-            // Not there, or deleted: the stream knows which.
-            shell.recover(patience).await?;
-        }
-        let executed = shell.execute(command, metadata, patience).await?;
-        if let Some((position, revision)) = executed.position.zip(shell.revision()) {
-            let starts = executed
-                .events
-                .iter()
-                .any(|event| matches!(event, AlertEvent::Created(_) | AlertEvent::Enabled(_)));
-            let state = shell.state().clone();
-            self.book.adopt(id, revision, starts.then_some(position), state);
-        }
-        Ok(executed.position)
-    }
-
-    async fn reseal(&mut self, metadata: &Metadata) -> Result<Done<Resealed>, DispatchError> {
-        let alerts: Vec<(AlertId, String, AlertSecrets)> = self
-            .book
-            .live()
-            .map(|(id, alert)| (id, alert.spec.name.clone(), alert.secrets.clone()))
-            .collect();
-        let mut done = Done { value: Resealed::default(), position: None };
-        for (id, name, secrets) in alerts {
-            if self.is_current(&secrets) {
-                continue;
-            }
-            let Some(secrets) = self.sealed_anew(&secrets)? else {
-                done.value.unreadable.push(format!("{name} (alert)"));
-                continue;
-            };
-            let command = AlertCommand::Reseal(secrets);
-            done.position = self.change(id, command, metadata).await?.or(done.position);
-            done.value.resealed += 1;
-        }
-        Ok(done)
-    }
-
-    fn is_current(&self, secrets: &AlertSecrets) -> bool {
-        let sealer = self.context.catalog.sealer();
-        let current = |sealed: &SealedKey| sealer.is_current(Purpose::AlertSecret, sealed);
-        current(&secrets.secret)
-            && secrets.previous.as_ref().is_none_or(|previous| current(&previous.secret))
-    }
-
-    /// `None` where the secret that counts cannot be opened. The one before is dropped then.
-    fn sealed_anew(&self, secrets: &AlertSecrets) -> Result<Option<AlertSecrets>, DispatchError> {
-        let sealer = self.context.catalog.sealer();
-        let again = |sealed: &SealedKey| {
-            let secret = sealer.open_for(Purpose::AlertSecret, sealed);
-            secret.map(|secret| sealer.seal_for(Purpose::AlertSecret, &secret)).transpose()
-        };
-        let Some(secret) = again(&secrets.secret)? else { return Ok(None) };
-        let previous = match &secrets.previous {
-            None => None,
-            Some(before) => {
-                again(&before.secret)?.map(|secret| PreviousSecret { secret, until: before.until })
-            }
-        };
-        Ok(Some(AlertSecrets { secret, previous }))
-    }
-
     /// Lets what is being sent end, bounded.
     async fn drain(&mut self) {
         let limit = Duration::from_millis(ALERT_DRAIN_MS_MAX);
@@ -393,22 +311,18 @@ impl Keeper {
         Duration::from_millis(ms.clamp(1, TIMER_AHEAD_MS_MAX))
     }
 
-    fn keep_now_and_then(&mut self, position: Position) {
+    async fn keep_now_and_then(&mut self, position: Position) {
         if self.caught_up && self.unkept >= ALERT_KEEP_EVENTS_MAX {
-            self.keep(position);
+            self.keep(position).await;
         }
     }
 
-    fn keep(&mut self, position: Position) {
+    async fn keep(&mut self, position: Position) {
         // Before that the book tells of a place in between.
         if !self.caught_up {
             return;
         }
-        let place = Place { position, book: self.book.clone() };
-        match serde_json::to_vec(&place) {
-            Ok(bytes) => FILE.write(&self.path, &bytes),
-            Err(error) => tracing::warn!(%error, "the place of alerts in the log is not kept"),
-        }
+        Place { position, book: self.book.clone() }.keep(self.path.clone()).await;
         self.unkept = 0;
     }
 }
@@ -428,4 +342,16 @@ fn about_message(message_id: Uuid) -> Metadata {
 
 fn unreadable(event: &RecordedEvent, error: &dyn std::fmt::Display) {
     tracing::error!(position = %event.position, %error, "alerts pass over an event they cannot read");
+}
+
+/// Whether it comes again however often the same is tried.
+fn is_lasting(error: &LogError) -> bool {
+    matches!(error, LogError::Corrupt { .. } | LogError::TooLarge { .. })
+}
+
+/// Takes an event of an alert into the book; one that cannot be read is passed over.
+fn take(book: &mut AlertBook, event: &RecordedEvent) {
+    if let Err(error) = take_alert(book, event) {
+        unreadable(event, &error);
+    }
 }

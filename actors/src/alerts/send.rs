@@ -9,8 +9,10 @@ use spark_events::Timestamp;
 use spark_events::domain::alert::signature::SigningSecret;
 use spark_events::domain::alert::{AlertSecrets, Answer, Attempted, LiveAlert};
 use spark_events::limits::{ALERT_ANSWER_BYTES_MAX, ALERT_SEND_MS_MAX};
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::connection::root_cause;
 use crate::context::jitter_ppm;
 use crate::error::DispatchError;
 use crate::seal::{Purpose, Sealer};
@@ -72,7 +74,7 @@ impl Sending {
         now: Timestamp,
         by_hand: bool,
     ) -> Attempted {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         let mut attempted = Attempted {
             message_id: self.message_id,
             answer: Answer::default(),
@@ -81,10 +83,15 @@ impl Sending {
             by_hand,
             jitter_ppm: jitter_ppm(),
         };
-        let limit = Duration::from_millis(ALERT_SEND_MS_MAX);
-        let answered = tokio::time::timeout(limit, self.call(http, now, &mut attempted)).await;
+        let until = begun + Duration::from_millis(ALERT_SEND_MS_MAX);
+        let answered = tokio::time::timeout_at(until, self.call(http, now, &mut attempted)).await;
         attempted.error = match answered {
-            Ok(Ok(())) => None,
+            Ok(Ok(response)) => {
+                let refused = !response.status().is_success();
+                attempted.answer.body = start_of(response, until).await;
+                let status = attempted.answer.status.filter(|_| refused);
+                status.map(|status| format!("the receiver answered {status}"))
+            }
             Ok(Err(error)) => Some(error),
             Err(_) => Some(format!("no answer within {ALERT_SEND_MS_MAX} ms")),
         };
@@ -93,12 +100,13 @@ impl Sending {
         attempted
     }
 
+    /// Up to the head of the answer.
     async fn call(
         self,
         http: &reqwest::Client,
         now: Timestamp,
         attempted: &mut Attempted,
-    ) -> Result<(), String> {
+    ) -> Result<reqwest::Response, String> {
         let (id, timestamp) = (self.message_id.to_string(), now.timestamp());
         let secrets = self.secrets?;
         let signatures: Vec<String> =
@@ -110,28 +118,26 @@ impl Sending {
             .header("webhook-timestamp", timestamp.to_string())
             .header("webhook-signature", signatures.join(" "))
             .body(self.body);
-        let mut response = request.send().await.map_err(|error| broken(&error))?;
-        let status = response.status();
-        attempted.answer.status = Some(status.as_u16());
+        let response = request.send().await.map_err(|error| broken(&error))?;
+        attempted.answer.status = Some(response.status().as_u16());
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         attempted.retry_after_ms =
             asked.and_then(|text| text.trim().parse::<u64>().ok()?.checked_mul(1_000));
-        let mut body = Vec::new();
-        // Only the start is read; what goes wrong behind the status changes nothing.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            let room = ALERT_ANSWER_BYTES_MAX.saturating_sub(body.len());
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if body.len() >= ALERT_ANSWER_BYTES_MAX {
-                break;
-            }
-        }
-        let text = printable(&body);
-        attempted.answer.body = Some(text).filter(|text| !text.is_empty());
-        if status.is_success() {
-            return Ok(());
-        }
-        Err(format!("the receiver answered {}", status.as_u16()))
+        Ok(response)
     }
+}
+
+/// The start of an answer's body, as far as it comes in time. What goes wrong behind the status
+/// changes nothing.
+async fn start_of(mut response: reqwest::Response, until: Instant) -> Option<String> {
+    let mut body = Vec::new();
+    while body.len() < ALERT_ANSWER_BYTES_MAX
+        && let Ok(Ok(Some(chunk))) = tokio::time::timeout_at(until, response.chunk()).await
+    {
+        let room = ALERT_ANSWER_BYTES_MAX - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    Some(printable(&body)).filter(|text| !text.is_empty())
 }
 
 fn open(
@@ -162,10 +168,7 @@ fn printable(bytes: &[u8]) -> String {
 
 /// What a connection's trouble means. Names no URL: its path or query may hold a token.
 fn broken(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
+    let cause = root_cause(error);
     if error.is_timeout() {
         "the receiver took no connection or gave no answer in time".to_owned()
     } else if error.is_connect() {
@@ -179,7 +182,54 @@ fn broken(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::langflow::message_client;
+
+    /// Sends a message to a receiver that answers this and then keeps the connection open.
+    async fn sent_to(answer: &str) -> Attempted {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sending = Sending {
+            url: format!("http://{}/hook", listener.local_addr().unwrap()),
+            secrets: Ok(vec![]),
+            message_id: Uuid::nil(),
+            body: b"{}".to_vec(),
+        };
+        let http = message_client().unwrap();
+        let receiver = async {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4_096];
+            assert!(connection.read(&mut request).await.unwrap() > 0);
+            connection.write_all(answer.as_bytes()).await.unwrap();
+            // Whoever has sent it hangs up.
+            while connection.read(&mut request).await.is_ok_and(|count| count > 0) {}
+        };
+        let (sent, ()) = tokio::join!(
+            async {
+                let sent = sending.send(&http, Timestamp::UNIX_EPOCH, false).await;
+                drop(http);
+                sent
+            },
+            receiver
+        );
+        sent
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_wrong_behind_the_status_changes_nothing() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nthank";
+        let taken = sent_to(head).await;
+        assert_eq!((taken.error.as_deref(), taken.answer.status), (None, Some(200)));
+        assert_eq!(taken.answer.body.as_deref(), Some("thank"));
+        assert_eq!(taken.answer.duration_ms, ALERT_SEND_MS_MAX, "the body was waited for");
+        let refused = sent_to(&head.replace("200 OK", "503 Busy")).await;
+        assert_eq!(refused.error.as_deref(), Some("the receiver answered 503"));
+        let silent = sent_to("").await;
+        assert_eq!(silent.error.as_deref(), Some("no answer within 15000 ms"));
+        assert_eq!(silent.answer.status, None);
+    }
 
     #[test]
     fn only_plain_addresses_of_the_web_are_taken() {

@@ -74,6 +74,16 @@ impl Outbox {
         self.items.back().is_some_and(|item| item.seq > self.sent)
     }
 
+    /// Whether the order of an attempt is still here and was never sent.
+    pub(super) fn is_unsent(&self, held: Held) -> bool {
+        self.items.iter().any(|item| item.held == held && item.seq > self.sent)
+    }
+
+    /// Whether nothing about an attempt waits for the worker to say that it has it.
+    pub(super) fn is_empty_of(&self, held: Held) -> bool {
+        self.items.iter().all(|item| item.held != held)
+    }
+
     /// A [`Polled`] as JSON, with what is to be sent, within its bounds.
     pub(super) fn answer(&mut self, head: Head) -> Bytes {
         let mut text = opening(head, false);

@@ -65,7 +65,11 @@ impl RemoteState {
                         }
                     }
                 }
-                None => self.outbox.tell(one, Delivered::Abort(one)),
+                // Said once, however often it asks before it has heard.
+                None if self.outbox.is_empty_of(one) => {
+                    self.outbox.tell(one, Delivered::Abort(one));
+                }
+                None => {}
             }
         }
         // What it does not have never arrived there, because it keeps everything until its report
@@ -89,8 +93,10 @@ impl RemoteState {
             WorkerStage::Paused => WorkerStatus::Paused,
             WorkerStage::Stopping => WorkerStatus::Stopping,
             WorkerStage::Draining => {
-                let is_on_its_way = |entry: &Entry| entry.progress != Progress::Handed;
-                if self.handed.values().any(is_on_its_way) {
+                let is_on_its_way = |entry: &Entry| {
+                    matches!(entry.progress, Progress::Preparing { .. } | Progress::Expected { .. })
+                };
+                if self.outbox.has_news() || self.handed.values().any(is_on_its_way) {
                     WorkerStatus::Paused
                 } else {
                     WorkerStatus::Draining

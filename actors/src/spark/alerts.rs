@@ -7,7 +7,7 @@ use spark_events::domain::alert::{
     NewMessage, test_body,
 };
 use spark_events::domain::source::SealedKey;
-use spark_events::limits::ALERT_SECRET_KEEP_MS_DEFAULT;
+use spark_events::limits::{ALERT_SECRET_KEEP_MS_DEFAULT, NAME_BYTES_MAX};
 use spark_events::log::Direction;
 use spark_events::{AlertId, LogError, Position, Revision, ids};
 use uuid::Uuid;
@@ -181,8 +181,21 @@ impl Spark {
     }
 }
 
-/// The host of a URL, as the name of an alert that was given none.
+/// The host of a URL, as the name of an alert that was given none. Of a long one its start.
 fn host_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?']).next().unwrap_or(rest).to_owned()
+    let host = rest.split(['/', '?']).next().unwrap_or(rest);
+    // A host that was parsed has one byte for each character.
+    host.chars().take(NAME_BYTES_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_however_long_it_is() {
+        assert_eq!(host_of("https://example.org:8443/hook?token=t"), "example.org:8443");
+        assert_eq!(host_of(&format!("https://{}/", "a.".repeat(300))).len(), NAME_BYTES_MAX);
+    }
 }

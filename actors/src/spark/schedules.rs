@@ -53,7 +53,8 @@ impl Spark {
     /// timetable counts from now on.
     ///
     /// # Errors
-    /// `NotFound`, `Invalid` (input, tweaks), `Rejected`, `Unavailable`, `ShuttingDown`, `Timeout`.
+    /// `NotFound`, `Invalid` (input, tweaks), `Rejected`, `Unavailable`, `ShuttingDown`, `Timeout`,
+    /// `Unanswered`.
     pub async fn edit_schedule(
         &self,
         id: ScheduleId,
@@ -75,7 +76,8 @@ impl Spark {
     /// Stops a schedule from firing until it is resumed.
     ///
     /// # Errors
-    /// `NotFound`, `Rejected`, `Unavailable`, `ShuttingDown`, `Timeout`.
+    /// `NotFound`, `Rejected`, `Unavailable`, `ShuttingDown`, `Timeout`,
+    /// `Unanswered`.
     pub async fn pause_schedule(
         &self,
         id: ScheduleId,

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Spark;
 use crate::error::DispatchError;
-use crate::remote::{Held, News, Poll, Receipt, Registered, Registration, Reported, Reports};
+use crate::remote::{Poll, Receipt, Registered, Registration, Reported, Reports};
 use crate::remote_worker::RemoteMessage;
 use crate::requests::{Done, Who};
 use crate::workers::WorkersMessage;
@@ -85,21 +85,18 @@ impl Spark {
         let number = self.0.context.workers.next_poll();
         let (reply, answer) = oneshot::channel();
         let message = RemoteMessage::Poll { number, poll, reply };
-        actor.cast(message).map_err(|_| DispatchError::WorkerGone { id })?;
+        actor.cast(message).map_err(|_| self.worker_away(id))?;
         let mut waiting = Waiting { actor, number, answered: false };
         let answer = answer.await;
         waiting.answered = true;
-        answer.map_err(|_| match self.0.context.workers.remote(id) {
-            Some(_) => DispatchError::ShuttingDown,
-            None => DispatchError::WorkerGone { id },
-        })
+        answer.map_err(|_| self.worker_away(id))
     }
 
     /// Takes what a worker says of its attempts. What is `recorded` is durable. A receipt that does
     /// not come in time is `retry`.
     ///
     /// # Errors
-    /// `WorkerGone`, `Invalid` (too many at once).
+    /// `WorkerGone`, `ShuttingDown`, `Invalid` (too many at once).
     pub async fn worker_reports(
         &self,
         id: WorkerId,
@@ -113,29 +110,16 @@ impl Spark {
                 limits::WORKER_REPORTS_MAX
             )));
         }
-        let gone = || DispatchError::WorkerGone { id };
         let actor = self.remote_worker(id)?;
-        let ends: Vec<Option<Held>> = items
-            .iter()
-            .map(|report| {
-                let held = Held { task_id: report.task_id, attempt: report.attempt };
-                (!matches!(report.what, News::Submitted { .. })).then_some(held)
-            })
-            .collect();
+        let count = items.len();
         let (sender, receipts) = oneshot::channel();
         let message = RemoteMessage::Reports { items, reply: sender.into() };
-        actor.cast(message).map_err(|_| gone())?;
+        actor.cast(message).map_err(|_| self.worker_away(id))?;
         let until = tokio::time::Instant::now() + Duration::from_millis(WORKER_RECEIPT_MS_MAX);
-        let mut answers = Vec::with_capacity(ends.len());
-        for receipt in receipts.await.map_err(|_| gone())? {
+        let mut answers = Vec::with_capacity(count);
+        for receipt in receipts.await.map_err(|_| self.worker_away(id))? {
             let receipt = tokio::time::timeout_at(until, receipt).await;
             answers.push(receipt.ok().and_then(Result::ok).unwrap_or(Receipt::Retry));
-        }
-        let over = ends.into_iter().zip(&answers);
-        let over = over.filter(|(_, answer)| **answer != Receipt::Retry);
-        let items: Vec<Held> = over.filter_map(|(end, _)| end).collect();
-        if !items.is_empty() {
-            let _ = actor.cast(RemoteMessage::Settled { items });
         }
         Ok(Reported { items: answers })
     }
@@ -191,6 +175,15 @@ impl Spark {
         let entry = self.0.context.catalog.source(source).ok()?;
         let wanted = &entry.source.worker_labels;
         (!self.0.context.workers.has(wanted)).then(|| wanted.clone())
+    }
+
+    /// Why the actor of a worker does not answer. A worker that is told `WorkerGone` drops what it
+    /// runs, so one that only meets the end of this process must not be.
+    fn worker_away(&self, id: WorkerId) -> DispatchError {
+        match self.0.context.workers.remote(id) {
+            Some(_) => DispatchError::ShuttingDown,
+            None => DispatchError::WorkerGone { id },
+        }
     }
 
     fn remote_worker(&self, id: WorkerId) -> Result<ActorRef<RemoteMessage>, DispatchError> {

@@ -77,8 +77,11 @@ impl TaskState {
         let reach = self.context.workers.reach(attempt.worker_id);
         match reach.map(|reach| reach.run(assignment)) {
             Some(Ok(())) => Ok(()),
-            // It has gone since the attempt was recorded.
-            None | Some(Err(())) => self.hand_over(None, WorkerEnd::Lost, None),
+            // It has gone since the attempt was recorded, and never got it.
+            None | Some(Err(())) => {
+                self.wait_again();
+                Ok(())
+            }
         }
     }
 
@@ -94,17 +97,42 @@ impl TaskState {
         }
     }
 
+    /// An attempt that cannot have reached its worker was made by nobody, so another one makes it.
     pub(super) fn worker_gone(
         &self,
         worker: WorkerId,
         end: WorkerEnd,
+        arrived: bool,
     ) -> Result<(), ActorProcessingErr> {
         match self.shell.state() {
             Task::Running { attempt, .. } if attempt.worker_id == worker => {
-                self.hand_over(None, end, None)
+                if arrived {
+                    return self.hand_over(None, end, None);
+                }
+                self.wait_again();
+                Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// A running attempt that waits for a worker to follow it, beyond the task's total timeout: no
+    /// worker is there whose own timer would end it.
+    pub(super) async fn expire_unfollowed(&mut self) -> Result<(), ActorProcessingErr> {
+        let Task::Running { attempt, .. } = self.shell.state() else { return Ok(()) };
+        if self.context.workers.reach(attempt.worker_id).is_some() {
+            // It was given a slot meanwhile.
+            return Ok(());
+        }
+        let is_over =
+            self.shell.state().total_ends_at().is_some_and(|at| at <= self.context.clock.now());
+        if !is_over {
+            self.wait_again();
+            return Ok(());
+        }
+        let message = "the task did not end within its total timeout: no worker came that could \
+                       follow the attempt, whose background job may still run at the source";
+        self.end_running(Failure::new(FailureClass::Timeout, message)).await
     }
 
     /// The worker of the running attempt does not follow it any more.
@@ -116,9 +144,9 @@ impl TaskState {
     ) -> Result<(), ActorProcessingErr> {
         let is_it = |attempt: &Attempt| number.is_none_or(|number| number == attempt.number);
         let receipt = match self.shell.state() {
-            Task::Running { attempt, spec, .. } if is_it(attempt) => match attempt.hand_over(end) {
+            Task::Running { attempt, .. } if is_it(attempt) => match attempt.hand_over(end) {
                 HandOver::TakeUpAgain => {
-                    self.requeue(spec, attempt.started_at, None);
+                    self.wait_again();
                     Receipt::Recorded
                 }
                 HandOver::Fail(failure) => return fail(attempt.number, failure, vec![], reply),
@@ -154,7 +182,7 @@ impl TaskState {
         &mut self,
         myself: ActorRef<TaskMessage>,
     ) -> Result<(), ActorProcessingErr> {
-        if let Task::Running { attempt, spec, .. } = self.shell.state() {
+        if let Task::Running { attempt, .. } = self.shell.state() {
             if let Some(remote) = self.context.workers.remote(attempt.worker_id) {
                 let held = Held { task_id: self.id, attempt: attempt.number };
                 let cancelled = attempt.cancel_requested;
@@ -163,7 +191,7 @@ impl TaskState {
                 }
             }
             if attempt.mode == CallMode::Background {
-                self.requeue(spec, attempt.started_at, None);
+                self.wait_again();
                 return Ok(());
             }
         }
@@ -171,11 +199,12 @@ impl TaskState {
         self.end_running(Failure::new(FailureClass::Interrupted, message)).await
     }
 
-    /// Goes back into the queue from where it was just taken.
+    /// Goes back into the queue, with the attempt under way if there is one. That must have a
+    /// background job that can be taken up again, or have been made by nobody.
     fn wait_again(&self) {
         match self.shell.state() {
-            Task::Running { attempt, spec, .. } if attempt.mode == CallMode::Background => {
-                self.requeue(spec, attempt.started_at, None);
+            Task::Running { attempt, spec, .. } => {
+                self.requeue(spec, attempt.started_at, self.shell.state().total_ends_at());
             }
             _ => self.settle(),
         }

@@ -8,7 +8,8 @@ use spark_events::{Metadata, TaskId, WorkerId};
 use crate::context::Shared;
 use crate::error::DispatchError;
 use crate::langflow::RunEnd;
-use crate::remote::Receipt;
+use crate::remote::{Held, Receipt};
+use crate::remote_worker::RemoteMessage;
 use crate::requests::{Done, Terms};
 use crate::tasks::TasksMessage;
 
@@ -16,7 +17,48 @@ use crate::tasks::TasksMessage;
 pub(crate) type TaskReply = RpcReplyPort<Result<Done<()>, DispatchError>>;
 
 /// The answer to a report of a worker: given once what it says is durable, or known to be late.
-pub(crate) type ReceiptPort = RpcReplyPort<Receipt>;
+pub(crate) struct ReceiptPort {
+    port: RpcReplyPort<Receipt>,
+    /// Whose report it is, where the worker is in another process.
+    from: Option<Reporter>,
+}
+
+/// A worker in another process that reported something of an attempt.
+struct Reporter {
+    actor: ActorRef<RemoteMessage>,
+    held: Held,
+    /// Whether the report was its last one.
+    last: bool,
+}
+
+impl ReceiptPort {
+    /// For the worker of this process.
+    pub(crate) fn here(port: RpcReplyPort<Receipt>) -> Self {
+        Self { port, from: None }
+    }
+
+    /// For a worker in another process, by way of the actor that stands for it.
+    pub(crate) fn remote(
+        port: RpcReplyPort<Receipt>,
+        actor: ActorRef<RemoteMessage>,
+        held: Held,
+        last: bool,
+    ) -> Self {
+        Self { port, from: Some(Reporter { actor, held, last }) }
+    }
+
+    /// Gives it. The worker's actor hears first that an attempt is over, so that a repeat finds it
+    /// forgotten, whether or not somebody still waits for the answer.
+    pub(crate) fn give(self, receipt: Receipt) {
+        if let Some(Reporter { actor, held, last }) = self.from
+            && (last || receipt == Receipt::Stale)
+        {
+            let _ = actor.cast(RemoteMessage::Over { held });
+        }
+        // One that does not wait any more asks again.
+        let _ = self.port.send(receipt);
+    }
+}
 
 /// Why an incarnation was started.
 pub(crate) enum Start {
@@ -68,8 +110,8 @@ pub(crate) enum TaskMessage {
     Released { attempt: u32, reply: ReceiptPort },
     /// Its worker never got the attempt.
     NeverArrived { attempt: u32 },
-    /// This worker is gone.
-    WorkerGone { worker: WorkerId, end: WorkerEnd },
+    /// This worker is gone; whether the attempt may have reached it.
+    WorkerGone { worker: WorkerId, end: WorkerEnd, arrived: bool },
 }
 
 pub(crate) struct TaskArguments {

@@ -46,6 +46,11 @@ struct Status {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Delivered {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
     operation: &'static str,
     status: u16,
@@ -64,6 +69,7 @@ pub struct Meters {
     outcomes: Family<Outcome, Counter>,
     lateness: Histogram,
     log_appends: Histogram,
+    deliveries: Family<Delivered, Counter>,
     requests: Family<Request, Counter>,
     request_times: Histogram,
 }
@@ -94,6 +100,7 @@ impl Default for Meters {
             outcomes: Family::default(),
             lateness: long(),
             log_appends: short(),
+            deliveries: Family::default(),
             requests: Family::default(),
             request_times: short(),
         };
@@ -124,6 +131,8 @@ impl Meters {
         to.register_with_unit("schedule_lateness", what, Unit::Seconds, self.lateness.clone());
         let what = "How long events of tasks and schedules took to become durable";
         to.register_with_unit("log_append", what, Unit::Seconds, self.log_appends.clone());
+        let what = "Attempts to deliver messages of alerts, and messages given up, by outcome";
+        to.register("alert_deliveries", what, self.deliveries.clone());
         let what = "Requests to the API, by operation and status";
         to.register("api_requests", what, self.requests.clone());
         let what = "From a request to the API to the head of its answer";
@@ -142,6 +151,13 @@ impl Meters {
     pub fn api_request(&self, operation: &'static str, status: u16, took: Duration) {
         self.requests.get_or_create(&Request { operation, status }).inc();
         self.request_times.observe(took.as_secs_f64());
+    }
+
+    /// So many messages of alerts were delivered, not taken this time, or given up.
+    pub(crate) fn deliveries(&self, outcome: &'static str, count: u64) {
+        if count > 0 {
+            self.deliveries.get_or_create(&Delivered { outcome }).inc_by(count);
+        }
     }
 
     pub(super) fn log_append(&self, took: Duration) {

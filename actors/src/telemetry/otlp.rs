@@ -33,7 +33,7 @@ pub struct OtlpConfig {
 
 impl std::fmt::Debug for OtlpConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OtlpConfig").field("url", &self.url.as_str()).finish_non_exhaustive()
+        f.debug_struct("OtlpConfig").field("collector", &self.collector()).finish_non_exhaustive()
     }
 }
 
@@ -102,6 +102,13 @@ impl OtlpConfig {
             }
         }
         Ok(Some(Self { url, headers, resource }))
+    }
+
+    /// Where it is, as it may be shown: a password or a token may stand in the rest of the URL.
+    fn collector(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port().map_or_else(String::new, |port| format!(":{port}"));
+        format!("{}://{host}{port}", self.url.scheme())
     }
 
     fn resource(&self) -> Resource {
@@ -229,8 +236,9 @@ impl Sender {
         };
         self.lost += count;
         if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
-            let (url, lost) = (self.config.url.as_str(), std::mem::take(&mut self.lost));
-            tracing::warn!(%url, lost, why, "the collector of traces did not take spans");
+            let collector = self.config.collector();
+            let lost = std::mem::take(&mut self.lost);
+            tracing::warn!(collector, lost, why, "the collector of traces did not take spans");
             self.warned = Some(Instant::now());
         }
     }
@@ -277,6 +285,15 @@ mod tests {
         assert_eq!((own("service.name"), own("team")), (1, 1));
         assert!(two.resource.contains(&("team".to_owned(), "a b".to_owned())));
         assert!(!format!("{two:?}").contains("abc"), "a header may be a secret");
+    }
+
+    #[test]
+    fn only_the_host_of_the_collector_is_shown() {
+        let url = "https://me:hush@c.example:4318/in/hush?token=hush";
+        let config = config(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url)]).unwrap().unwrap();
+        assert_eq!(config.collector(), "https://c.example:4318");
+        let shown = format!("{config:?}");
+        assert!(shown.contains("c.example") && !shown.contains("hush"), "{shown}");
     }
 
     #[test]

@@ -11,13 +11,15 @@ use spark_events::domain::flow::FlowSynced;
 use spark_events::domain::http_request::HttpRequest;
 use spark_events::domain::source::{Capabilities, Probe};
 use spark_events::domain::task::{Attempt, TaskSpec, Trigger};
-use spark_events::payload;
+use spark_events::payload::{self, Payload};
 use uuid::Uuid;
 
 use super::{Call, CallTarget, HttpCall, TimeLimit, WorkOrder};
+use crate::aggregate::waited_out;
 use crate::catalog::SourceEntry;
 use crate::context::Context;
 use crate::definition;
+use crate::error::DispatchError;
 use crate::langflow::{Definition, RunRequest};
 use crate::task::{TaskMessage, stored_input};
 
@@ -58,7 +60,7 @@ pub(crate) async fn prepare(
     if let Some(failure) = definition::cannot_run(earlier.is_some(), attempt.mode, source) {
         return Err(failure);
     }
-    let input = match payload::load(context.log.as_ref(), &spec.input).await {
+    let input = match load(context, *task_id, &spec.input).await {
         Ok(Value::String(text)) => text,
         Ok(other) => other.to_string(),
         Err(error) => return Err(gone(format!("the input cannot be read: {error}"))),
@@ -80,7 +82,7 @@ pub(crate) async fn prepare(
             definition: None,
         };
         let then = match earlier {
-            Some(hash) => Some(run_earlier(context, spec, hash, &mut request).await?),
+            Some(hash) => Some(run_earlier(context, *task_id, spec, hash, &mut request).await?),
             None => None,
         };
         if request.input.is_empty() {
@@ -89,7 +91,7 @@ pub(crate) async fn prepare(
         }
         Call::LangFlow(Box::new(request))
     } else {
-        let request = http_request(context, flow).await?;
+        let request = http_request(context, *task_id, flow).await?;
         let due_at = due_at(&spec.trigger);
         Call::Http(Box::new(HttpCall { request, input, idempotency_key: key, due_at }))
     };
@@ -112,26 +114,38 @@ pub(crate) async fn prepare(
 /// Makes a request run the definition with this hash; gives the flow as it was then.
 async fn run_earlier(
     context: &Context,
+    task: TaskId,
     spec: &TaskSpec,
     hash: &str,
     request: &mut RunRequest,
 ) -> Result<FlowSynced, Failure> {
     let log = context.log.as_ref();
-    let then = definition::find(log, spec.flow_id, hash).await.map_err(gone)?;
-    let masked = payload::load(log, &then.definition).await.map_err(gone)?;
+    let find = || definition::find(log, spec.flow_id, hash);
+    let then = waited_out(&task.stream(), find).await.map_err(gone)?;
+    let masked = load(context, task, &then.definition).await.map_err(gone)?;
     request.definition = Some(Definition::new(masked));
     request.input_component.clone_from(&then.input_component);
     request.output_component.clone_from(&then.output_component);
     Ok(then)
 }
 
-async fn http_request(context: &Context, flow: &FlowSynced) -> Result<HttpRequest, Failure> {
+async fn http_request(
+    context: &Context,
+    task: TaskId,
+    flow: &FlowSynced,
+) -> Result<HttpRequest, Failure> {
     let unreadable = |why: String| gone(format!("the request cannot be read: {why}"));
-    let stored = payload::load(context.log.as_ref(), &flow.definition).await;
+    let stored = load(context, task, &flow.definition).await;
     let mut definition = stored.map_err(|error| unreadable(error.to_string()))?;
     let request = definition.get_mut("http").map(Value::take);
     let request = request.ok_or_else(|| unreadable("its definition is that of no request".into()));
     serde_json::from_value(request?).map_err(|error| unreadable(error.to_string()))
+}
+
+/// The value behind a payload, however long the log is away.
+async fn load(context: &Context, task: TaskId, payload: &Payload) -> Result<Value, DispatchError> {
+    let log = context.log.as_ref();
+    waited_out(&task.stream(), || async { Ok(payload::load(log, payload).await?) }).await
 }
 
 fn gone(why: impl ToString) -> Failure {

@@ -13,6 +13,7 @@ use spark_events::domain::task::TaskRejection;
 use spark_events::domain::worker::NotAdmitted;
 
 use super::{ApiError, Candidate, FieldError, Row};
+use crate::old;
 
 /// An error as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -99,7 +100,10 @@ impl ApiError {
 
     fn remedy(&self) -> Option<Cow<'static, str>> {
         let text: &'static str = match self {
-            Self::PathUnknown { .. } => "GET /api/v1/ lists the endpoints",
+            Self::PathUnknown { path } => {
+                old::path(path).unwrap_or("GET /api/v1/ lists the endpoints")
+            }
+            Self::MethodNotAllowed { method, allow } => old::method(method, allow)?,
             Self::KeyMissing | Self::KeyWrong => {
                 "send the key in the X-API-Key header; the server keeps it in its data directory, file api-key"
             }
@@ -116,14 +120,13 @@ impl ApiError {
             Self::NotFound { kind, .. } => return Some(list_command(kind)),
             Self::Ambiguous { .. } => "give the full id, or more of it",
             Self::Behind { .. } => "read again in a moment; GET /health shows how far it is behind",
-            Self::TooManyListeners => "end some of them, or let several share one connection",
+            Self::TooManyListeners(..) => "end some of them, or let several share one connection",
             Self::ReadModel(_) => {
                 "look into GET /health; the read model can be rebuilt from the log"
             }
             Self::Crashed => "please report this with the server's log of this request",
             Self::Dispatch(error) => return dispatch_remedy(error),
-            Self::MethodNotAllowed { .. }
-            | Self::PathUnreadable
+            Self::PathUnreadable
             | Self::BodyUnreadable(_)
             | Self::BodyTimeout
             | Self::Invalid(_)
@@ -158,10 +161,13 @@ fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {
         DispatchError::WorkerGone { .. } => "register anew; a worker does so by itself",
         DispatchError::Moved { .. } => "read it again, and repeat the change where it still fits",
         DispatchError::ShuttingDown => "try again when the server runs again",
-        DispatchError::Timeout { .. } => "look whether it happened before you repeat it",
+        DispatchError::Timeout { .. } | DispatchError::Unanswered { .. } => {
+            "look whether it happened before you repeat it"
+        }
         DispatchError::Internal(_) => "look into the server's log of this request",
         DispatchError::Rejected(Rejection::Task(TaskRejection::Ended(_))) => {
-            "look at it: automagik task show ID; the same anew: automagik task retry ID"
+            "it stays as it is; to run it again as a new task: POST /api/v1/tasks/{id}/retry, or \
+             automagik task retry ID"
         }
         DispatchError::Rejected(_) | DispatchError::Conflict(_) | DispatchError::Invalid(_) => {
             return None;

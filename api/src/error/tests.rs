@@ -49,7 +49,7 @@ fn requests() -> Vec<(ApiError, u16, &'static str)> {
         (E::Ambiguous { kind: "flow", text: text(), candidates: vec![] }, 409, "SPK-3002"),
         (E::Behind { position: Position(9), waited_ms: 1 }, 503, "SPK-5005"),
         (E::ReadModel(text()), 503, "SPK-5006"),
-        (E::TooManyListeners, 503, "SPK-5008"),
+        (E::TooManyListeners(7, ""), 503, "SPK-5008"),
         (E::Crashed, 500, "SPK-5001"),
     ]
 }
@@ -69,6 +69,7 @@ fn commands() -> Vec<(ApiError, u16, &'static str)> {
         ),
         (D::Overloaded { what: "commands" }.into(), 503, "SPK-5003"),
         (D::Timeout { ms: 1 }.into(), 504, "SPK-5007"),
+        (D::Unanswered { reason: text() }.into(), 504, "SPK-5007"),
         (D::Unavailable { reason: text() }.into(), 503, "SPK-5002"),
         (D::ShuttingDown.into(), 503, "SPK-5004"),
         (D::Internal(text()).into(), 500, "SPK-5001"),

@@ -88,6 +88,28 @@ fn examples_of_bodies_are_read() {
     }
 }
 
+/// What may stand in a path or a query is told by the same words that are taken there.
+#[test]
+fn every_kind_of_thing_stands_where_it_may_be_asked_for() {
+    let document = document("0.0.0");
+    let parameters = |path: &str| document["paths"][path]["get"]["parameters"].clone();
+    let kinds = parameters("/history/{kind}/{id}")[0]["schema"]["enum"].clone();
+    let kinds: Vec<&str> = kinds.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for name in ["task", "schedule", "flow", "source", "worker", "key", "alert"] {
+        assert!(kinds.contains(&name) && kinds.contains(&format!("{name}s").as_str()), "{name}");
+    }
+    for kind in kinds {
+        assert!(kind.parse::<crate::routes::history::Kind>().is_ok(), "{kind}");
+    }
+    for path in ["/events", "/log"] {
+        let named = parameters(path).to_string();
+        for kind in crate::routes::events::KINDS {
+            let name = format!("\"name\":\"{}\"", kind.as_str());
+            assert!(named.contains(&name), "{path} takes {}", kind.as_str());
+        }
+    }
+}
+
 /// Two types with one name would stand for each other.
 #[test]
 fn a_schema_has_one_meaning() {

@@ -100,7 +100,8 @@ pub(crate) async fn handle(route: AlertRoute<'_>, call: &Call<'_>) -> Result<Rep
             call.query.only(&[])?;
             call.ready_to_read().await?;
             let id = read::alert_id(app, &id).await?;
-            Reply::ok(&read::alert(app, id).await?)
+            let row = read::alert(app, id).await?;
+            Ok(Reply::ok(&row)?.of(row.revision))
         }
         AlertRoute::Update(id) => {
             call.query.only(&[])?;

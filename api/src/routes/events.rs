@@ -19,8 +19,8 @@ use crate::reply::Reply;
 const AFTER: &str = "after";
 /// What a client sends that was cut off and comes back.
 const LAST: &str = "Last-Event-ID";
-const KINDS: [Kind; 6] =
-    [Kind::Task, Kind::Schedule, Kind::Flow, Kind::Source, Kind::Worker, Kind::Key];
+pub(crate) const KINDS: [Kind; 7] =
+    [Kind::Task, Kind::Schedule, Kind::Flow, Kind::Source, Kind::Worker, Kind::Key, Kind::Alert];
 
 pub(super) mod openapi;
 
@@ -43,9 +43,9 @@ pub(crate) fn route(method: &Method) -> Result<Route<'static>, ApiError> {
 pub(crate) async fn handle(call: &Call<'_>) -> Result<Reply, ApiError> {
     let filter = filter(call, &[AFTER]).await?;
     let after = after(call).await?;
-    let heard = live::listen(&call.app.live, filter, after).await?;
-    // A key that is taken back ends what it listens to: with the next event, or the next heartbeat.
     let (spark, key) = (call.app.spark.clone(), call.caller.key);
+    let heard = live::listen(&call.app.live, key, filter, after).await?;
+    // A key that is taken back ends what it listens to: with the next event, or the next heartbeat.
     let heard = heard.take_while(move |_| ready(key.is_none_or(|key| !spark.is_revoked(key))));
     Ok(Reply::events(heard))
 }
@@ -102,6 +102,10 @@ pub(super) async fn filter(call: &Call<'_>, more: &[&str]) -> Result<Filter, Api
     }
     for kind in KINDS {
         let Some(text) = call.query.text(kind.as_str()) else { continue };
+        if kind == Kind::Key {
+            // Before the look-up: its near misses and candidates are names of keys.
+            call.caller.may(roles::ADMIN)?;
+        }
         let id = read::any_id(call.app, kind, text).await?;
         let stream = StreamName::new(format!("{}-{id}", kind.as_str()));
         streams.push(stream.map_err(|error| invalid(kind.as_str(), &error))?);

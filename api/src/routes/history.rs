@@ -60,7 +60,7 @@ impl Kind {
 }
 
 /// The words for kinds in a path.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 14] = [
     "task",
     "tasks",
     "schedule",
@@ -73,6 +73,8 @@ const KINDS: [&str; 12] = [
     "workers",
     "key",
     "keys",
+    "alert",
+    "alerts",
 ];
 
 impl FromStr for Kind {

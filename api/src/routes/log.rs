@@ -1,14 +1,13 @@
 //! The whole log, by pages: events of every stream in the order of their positions, newest or
 //! oldest first. Reads the log itself; a page that finds little says how far it looked.
 
-use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use spark_actors::DispatchError;
-use spark_events::{EventLog, KeyId, Position, RecordedEvent, Timestamp, limits};
+use spark_events::{EventLog, KeyId, Position, RecordedEvent, limits};
 use utoipa::ToSchema;
 use warp::http::Method;
 
+use self::scan::{Found, Wanted, back, first_since, forward, slack};
 use super::events::filter;
 use super::{not_allowed, operation_ids};
 use crate::auth::roles;
@@ -19,8 +18,6 @@ use crate::query::{Query, invalid};
 use crate::recorded::{self, EventRow};
 use crate::reply::Reply;
 
-/// Positions that are looked at in one step from newer to older.
-const WINDOW: u64 = 1_000;
 const SORTS: [&str; 2] = ["-position", "position"];
 
 /// An endpoint of the log.
@@ -35,6 +32,7 @@ pub enum LogRoute {
 }
 
 pub(super) mod openapi;
+mod scan;
 
 operation_ids!(LogRoute {
     Self::List => "listLog",
@@ -91,7 +89,11 @@ pub(crate) async fn handle(route: LogRoute, call: &Call<'_>) -> Result<Reply, Ap
                 Some(before) => log.read_all(Position(before), 1).await?,
                 None => Vec::new(),
             };
-            match events.first().filter(|event| event.position.0 == position) {
+            // What no page shows is not there by its position either, whoever asks.
+            let shown = |event: &&RecordedEvent| {
+                event.position.0 == position && Filter::default().wants(event)
+            };
+            match events.first().filter(shown) {
                 Some(event) => {
                     if event.stream.category() == KeyId::CATEGORY {
                         call.caller.may(roles::ADMIN)?;
@@ -106,35 +108,6 @@ pub(crate) async fn handle(route: LogRoute, call: &Call<'_>) -> Result<Reply, Ap
             }
         }
     }
-}
-
-/// What a page is to hold.
-struct Wanted {
-    filter: Filter,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
-impl Wanted {
-    fn takes(&self, event: &RecordedEvent) -> bool {
-        self.since.is_none_or(|since| event.recorded_at >= since)
-            && self.until.is_none_or(|until| event.recorded_at < until)
-            && self.filter.wants(event)
-    }
-
-    /// Whether nothing that is recorded earlier can be wanted, going back.
-    fn is_too_old(&self, event: &RecordedEvent) -> bool {
-        self.since.is_some_and(|since| event.recorded_at < since - slack())
-    }
-
-    /// Whether nothing that is recorded later can be wanted, going forward.
-    fn is_too_new(&self, event: &RecordedEvent) -> bool {
-        self.until.is_some_and(|until| event.recorded_at >= until + slack())
-    }
-}
-
-fn slack() -> TimeDelta {
-    TimeDelta::milliseconds(i64::try_from(limits::LOG_CLOCK_SLACK_MS).unwrap_or(i64::MAX))
 }
 
 async fn list(log: &dyn EventLog, call: &Call<'_>) -> Result<LogPage, ApiError> {
@@ -190,104 +163,4 @@ fn newest_first(query: &Query<'_>) -> Result<bool, ApiError> {
         [only] => Ok(*only == SORTS[0]),
         _ => Err(invalid("sort", "one order is enough")),
     }
-}
-
-/// What a page has so far.
-struct Found {
-    items: Vec<Box<RawValue>>,
-    bytes: usize,
-    limit: usize,
-    scanned: usize,
-    /// Where to go on, where the page broke off.
-    next: Option<Position>,
-}
-
-impl Found {
-    fn new(limit: usize) -> Self {
-        Self { items: Vec::new(), bytes: 0, limit, scanned: 0, next: None }
-    }
-
-    /// Looks at an event; `false` ends the page behind it.
-    fn take(&mut self, event: &RecordedEvent, wanted: &Wanted) -> Result<bool, ApiError> {
-        self.scanned += 1;
-        if wanted.takes(event) {
-            let row = serde_json::value::to_raw_value(&recorded::row(event)?);
-            self.items.push(row.map_err(|error| DispatchError::Internal(error.to_string()))?);
-            self.bytes += event.data.len();
-        }
-        let is_full = self.items.len() >= self.limit
-            || self.bytes >= limits::LOG_PAGE_BYTES_MAX
-            || self.scanned >= limits::LOG_SCAN_EVENTS_MAX;
-        if is_full {
-            self.next = Some(event.position);
-        }
-        Ok(!is_full)
-    }
-}
-
-/// Oldest first, from behind one position up to another.
-async fn forward(
-    log: &dyn EventLog,
-    mut after: Position,
-    before: Position,
-    wanted: &Wanted,
-    page: &mut Found,
-) -> Result<(), ApiError> {
-    loop {
-        let events = log.read_all(after, limits::LOG_PAGE_MAX).await?;
-        let Some(last) = events.last() else { return Ok(()) };
-        after = last.position;
-        for event in &events {
-            if event.position >= before || wanted.is_too_new(event) || !page.take(event, wanted)? {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Newest first, from before one position back to another. The log reads forward only, so it is
-/// taken window by window.
-async fn back(
-    log: &dyn EventLog,
-    after: Position,
-    mut before: Position,
-    wanted: &Wanted,
-    page: &mut Found,
-) -> Result<(), ApiError> {
-    while before.0 > after.0.saturating_add(1) {
-        let low = Position(before.0.saturating_sub(WINDOW + 1)).max(after);
-        let mut events = Vec::new();
-        let mut at = low;
-        while at.0.saturating_add(1) < before.0 {
-            let read = log.read_all(at, limits::LOG_PAGE_MAX).await?;
-            let Some(last) = read.last() else { break };
-            at = last.position;
-            events.extend(read.into_iter().filter(|event| event.position < before));
-        }
-        for event in events.iter().rev() {
-            if wanted.is_too_old(event) || !page.take(event, wanted)? {
-                return Ok(());
-            }
-        }
-        before = Position(low.0.saturating_add(1));
-    }
-    Ok(())
-}
-
-/// The position of the first event that is recorded at or after an instant, found by halves: times
-/// rise with positions but where a clock was set back. Behind the end where there is none.
-async fn first_since(
-    log: &dyn EventLog,
-    head: Position,
-    at: Timestamp,
-) -> Result<Position, ApiError> {
-    let (mut low, mut high) = (0, head.0);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match log.read_all(Position(middle), 1).await?.first() {
-            Some(event) if event.recorded_at < at => low = event.position.0,
-            _ => high = middle,
-        }
-    }
-    Ok(Position(low.saturating_add(1)))
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use spark_actors::DispatchError;
 use spark_events::Position;
 use spark_events::domain::projection::ProjectionSkipped;
-use spark_projections::{Halt, ProjectionError, ProjectionHealth};
+use spark_projections::{Halt, ProjectionError, ProjectionHealth, near_misses};
 use utoipa::ToSchema;
 use warp::http::Method;
 
@@ -166,13 +166,16 @@ async fn skip(call: &Call<'_>, name: &str) -> Result<Reply, ApiError> {
 
 fn known(call: &Call<'_>, name: &str) -> Result<ProjectionHealth, ApiError> {
     let all = call.app.projections.health();
-    let suggestions = all.iter().map(|one| one.name.to_owned()).collect();
-    let found = all.into_iter().find(|one| one.name == name);
-    found.ok_or_else(|| ApiError::NotFound {
+    let names = all.iter().map(|one| one.name.to_owned()).collect();
+    all.into_iter().find(|one| one.name == name).ok_or_else(|| unknown(name, names))
+}
+
+fn unknown(name: &str, known: Vec<String>) -> ApiError {
+    ApiError::NotFound {
         kind: "projection",
         text: name.to_owned(),
-        suggestions,
-    })
+        suggestions: near_misses(name, known),
+    }
 }
 
 async fn one(call: &Call<'_>, name: &str) -> Result<Reply, ApiError> {
@@ -182,11 +185,9 @@ async fn one(call: &Call<'_>, name: &str) -> Result<Reply, ApiError> {
 
 fn refused(name: &str, error: ProjectionError) -> ApiError {
     match error {
-        ProjectionError::Unknown { known, .. } => ApiError::NotFound {
-            kind: "projection",
-            text: name.to_owned(),
-            suggestions: known.into_iter().map(str::to_owned).collect(),
-        },
+        ProjectionError::Unknown { known, .. } => {
+            unknown(name, known.into_iter().map(str::to_owned).collect())
+        }
         ProjectionError::Stopped => DispatchError::ShuttingDown.into(),
         other => ApiError::ReadModel(other.to_string()),
     }

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use warp::http::Method;
 
 use super::{not_allowed, operation_ids};
+use crate::app::given_key;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::metrics;
@@ -178,7 +179,10 @@ fn about(call: &Call<'_>) -> About {
 
 fn health(call: &Call<'_>) -> Result<Reply, ApiError> {
     let app = call.app;
-    let (log, actors) = (app.spark.log().health(), app.spark.health());
+    let (log, mut actors) = (app.spark.log().health(), app.spark.health());
+    if !may_view(call) {
+        actors.unserved_sources.clear();
+    }
     let reads = read::health(app);
     let healthy = log.trouble.is_none() && actors.log_trouble.is_none() && reads.healthy;
     Reply::ok(&Health {
@@ -189,4 +193,12 @@ fn health(call: &Call<'_>) -> Result<Reply, ApiError> {
         reads,
         actors,
     })
+}
+
+/// Whether the names of things may be told. No key is needed here, so one that is wrong is as good
+/// as none: it is not counted against its sender, which may be a probe with a key of its own.
+fn may_view(call: &Call<'_>) -> bool {
+    let Some(given) = given_key(call.headers) else { return false };
+    let known = || call.app.spark.key_of(given).filter(|key| key.revoked.is_none());
+    call.app.keys.is_local(given) || known().is_some_and(|key| key.role.covers(Role::Viewer))
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::{KEY, World, world};
 
-const NOBODY: &str = "http://127.0.0.1:1/hook?token=hush";
+const NOBODY: &str = "http://127.0.0.1:1/hook-hush?token=hush";
 
 async fn make(world: &World, body: Value) -> Value {
     world.post("/alerts", body).await.expect(201)
@@ -28,7 +28,7 @@ async fn an_alert_tells_its_secret_once_and_hides_it_in_every_other_place() {
     assert_eq!(made["kinds"], json!(["task_failed", "source_down"]));
     assert_eq!(
         (&made["status"], &made["url"]),
-        (&json!("enabled"), &json!("http://127.0.0.1:1/hook?***"))
+        (&json!("enabled"), &json!("http://127.0.0.1:1/***"))
     );
     let rotated = world.post("/alerts/on%20call/rotate-secret", json!({ "keep": "1h" })).await;
     let rotated = rotated.expect(200);
@@ -109,4 +109,41 @@ async fn what_cannot_be_used_is_named() {
     world.get("/alerts?status=on").await.expect(422);
     world.get("/alerts/a/deliveries?status=lost").await.expect(422);
     world.post("/alerts/a/rotate-secret", json!({ "keep": "40d" })).await.expect(422);
+}
+
+#[tokio::test]
+async fn the_events_of_an_alert_are_found_by_its_name() {
+    let world = world().await;
+    let made = make(&world, json!({ "url": NOBODY, "name": "a" })).await;
+    make(&world, json!({ "url": NOBODY, "name": "b" })).await;
+    let page = world.get("/log?alert=a").await.expect(200);
+    let rows = page["items"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{page}");
+    let stream = format!("alert-{}", made["id"].as_str().unwrap());
+    assert_eq!((&rows[0]["type"], &rows[0]["stream"]), (&json!("alert.created"), &json!(stream)));
+    // Whoever may see alerts may see what happens to them.
+    let body = json!({ "name": "ear", "role": "viewer" });
+    let secret = world.post("/keys", body).await.expect(201)["secret"].as_str().unwrap().to_owned();
+    let key = [("x-api-key", secret.as_bytes())];
+    let seen = world.send("GET", "/log?alert=a", &key, b"").await.expect(200);
+    assert_eq!(seen["items"].as_array().unwrap().len(), 1);
+    world.get("/log?alert=c").await.expect(404);
+}
+
+#[tokio::test]
+async fn health_and_numbers_tell_how_alerts_are_doing() {
+    let world = world().await;
+    make(&world, json!({ "url": NOBODY, "name": "a" })).await;
+    world.post("/alerts/a/test", json!({})).await.expect(200);
+    let health = world.get("/health").await.expect(200);
+    let expected = json!({ "running": true, "trouble": null, "waiting": 0, "given_up": 0 });
+    assert_eq!(health["actors"]["alerts"], expected);
+    let text = world.app.metrics.text(&world.app).await.unwrap();
+    for line in [
+        "spark_alerts_running 1",
+        "spark_alert_messages_waiting 0",
+        "spark_alert_deliveries_total{outcome=\"failed\"} 1",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} is missing of {text}");
+    }
 }

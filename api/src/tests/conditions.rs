@@ -33,7 +33,16 @@ async fn a_row_has_a_tag_and_is_not_sent_twice() {
     let task = world.post("/flows/hourly/run", run).await.expect(201);
     let task = format!("/tasks/{}", task["id"].as_str().unwrap());
     world.post("/keys", json!({ "name": "ci", "role": "viewer" })).await.expect(201);
-    for path in ["/sources/home", "/flows/hourly", "/schedules/nightly", &task, "/keys/ci"] {
+    let alert = json!({ "url": "http://127.0.0.1:1/", "name": "oncall" });
+    world.post("/alerts", alert).await.expect(201);
+    for path in [
+        "/sources/home",
+        "/flows/hourly",
+        "/schedules/nightly",
+        &task,
+        "/keys/ci",
+        "/alerts/oncall",
+    ] {
         let first = world.get(path).await;
         let tag = etag(&first);
         let revision = first.json["revision"].as_u64().unwrap();

@@ -26,7 +26,7 @@ impl Client {
 
     /// Reads until the server ends it, and gives everything that was sent; not past what must not
     /// be sent.
-    async fn to_the_end_or(mut self, text: &str) -> String {
+    async fn rest_or(mut self, text: &str) -> String {
         let mut bytes = [0; 4096];
         while !self.read.contains(text) {
             match self.stream.read(&mut bytes).await.unwrap() {
@@ -101,7 +101,7 @@ async fn a_key_that_is_taken_back_hears_nothing_more() {
     let admin = [("x-api-key", KEY.as_bytes())];
     server.world.send("DELETE", "/keys/ear", &admin, b"").await.expect(200);
     server.world.post("/schedules", schedule("unheard")).await.expect(201);
-    let told = client.to_the_end_or("unheard").await;
+    let told = client.rest_or("unheard").await;
     assert!(told.contains("heard") && !told.contains("unheard"), "{told}");
 }
 

@@ -132,3 +132,22 @@ async fn a_key_that_cannot_be_is_refused_by_its_field() {
     }
     assert_eq!(world.get("/keys/nobody").await.code(404), "SPK-3001");
 }
+
+#[tokio::test]
+async fn the_names_of_keys_cannot_be_guessed_by_asking_for_their_events() {
+    let world = world().await;
+    let viewer = make(&world, "screen", "viewer").await;
+    let boss = make(&world, "boss", "admin").await;
+    for asked in ["boss", "bos", "nobody", boss["id"].as_str().unwrap()] {
+        for path in ["/log", "/events"] {
+            let path = format!("{path}?key={asked}");
+            let refused = with(&world, viewer["secret"].as_str().unwrap(), "GET", &path).await;
+            assert!(!refused.json.to_string().contains("boss"), "{path}: {}", refused.json);
+            assert_eq!(refused.code(403), "SPK-2003", "{path}");
+        }
+    }
+    let found =
+        with(&world, boss["secret"].as_str().unwrap(), "GET", "/log?key=screen&sort=position")
+            .await;
+    assert_eq!(found.expect(200)["items"][0]["type"], "key.created");
+}

@@ -141,3 +141,19 @@ async fn a_task_is_followed_from_revision_to_revision_and_its_log_is_narrowed() 
     assert_eq!(log["total"], 0);
     assert_eq!(world.get(&format!("/tasks/{id}/log?attempt=0")).await.code(422), "SPK-1003");
 }
+
+#[tokio::test]
+async fn a_wrong_name_of_a_projection_is_answered_with_those_that_are_near() {
+    let world = world().await;
+    let asked = async |name: &str| {
+        let path = format!("/projections/{name}/retry");
+        let answer = world.post(&path, Value::Null).await.expect(404);
+        (answer["suggestions"].clone(), answer["remedy"].as_str().unwrap().to_owned())
+    };
+    let (near, remedy) = asked("schedule").await;
+    assert_eq!(near, json!(["schedules"]));
+    assert!(remedy.contains("schedules"), "{remedy}");
+    let (near, remedy) = asked("nonsense").await;
+    assert!(near.as_array().is_none_or(Vec::is_empty), "{near}");
+    assert!(remedy.contains("projection list"), "{remedy}");
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{World, world};
+use super::world::{KEY, World, world};
 
 fn positions(page: &Value) -> Vec<u64> {
     page["items"].as_array().unwrap().iter().map(|row| row["position"].as_u64().unwrap()).collect()
@@ -53,6 +53,22 @@ async fn one_event_is_shown_without_its_secrets() {
     assert_eq!(world.get("/log/0").await.code(404), "SPK-3001");
     assert_eq!(world.get("/log/9999").await.code(404), "SPK-3001");
     assert_eq!(world.get("/log/last").await.code(404), "SPK-1008");
+}
+
+/// The answer that somebody got is nobody else's business.
+#[tokio::test]
+async fn an_event_that_no_page_shows_is_not_there_by_its_position_either() {
+    let world = world().await;
+    let headers = [("x-api-key", KEY.as_bytes()), ("idempotency-key", b"k".as_slice())];
+    let body = json!({ "flow": "hourly", "every": "1h", "name": "nightly" }).to_string();
+    world.send("POST", "/schedules", &headers, body.as_bytes()).await.expect(201);
+    let all = world.app.spark.log().read_all(spark_events::Position(0), 100).await.unwrap();
+    let remembered = all.iter().filter(|event| event.stream.category() == "request");
+    let remembered: Vec<u64> = remembered.map(|event| event.position.0).collect();
+    assert_eq!(remembered.len(), 2);
+    for position in remembered {
+        assert_eq!(world.get(&format!("/log/{position}")).await.code(404), "SPK-3001");
+    }
 }
 
 #[tokio::test]

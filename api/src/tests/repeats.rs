@@ -86,3 +86,26 @@ async fn of_many_at_once_one_happens() {
     assert_eq!(world.get("/schedules").await.expect(200)["total"], 1);
     post(&world, "k", "/schedules", &body).await.expect(201);
 }
+
+/// What a poll is answered holds the keys of sources in clear.
+#[tokio::test]
+async fn what_a_worker_says_and_is_told_is_never_remembered() {
+    let world = world().await;
+    let worker = json!({
+        "id": "0192f0c1-2d3e-7000-8000-00000000000a", "name": "gpu-1", "hostname": "here",
+        "pid": 1, "slots": 1, "version": "0.0.0", "protocol": 1, "clock": world.app.now(),
+    });
+    let session = post(&world, "k1", "/workers", &worker).await.expect(201)["session"].clone();
+    let worker = worker["id"].as_str().unwrap();
+    let poll = json!({ "session": session, "after": 0, "wait_ms": 0 });
+    let reports = json!({ "session": session, "items": [] });
+    for (key, verb, body) in
+        [("k2", "poll", poll), ("k3", "reports", reports), ("k4", "leave", Value::Null)]
+    {
+        let path = format!("/workers/{worker}/{verb}");
+        post(&world, key, &path, &body).await;
+    }
+    for event in world.app.spark.log().read_all(spark_events::Position(0), 1_000).await.unwrap() {
+        assert_ne!(event.stream.category(), "request", "{}", event.event_type);
+    }
+}

@@ -1,6 +1,6 @@
 //! Keys, shapes, names and pages: what every endpoint does alike.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use spark_events::{FlowId, TaskId, limits};
 
 use super::world::{KEY, REMOTE_ID, world};
@@ -22,6 +22,34 @@ async fn a_key_is_needed_but_for_probes() {
     }
     let root = world.get("/").await.expect(200);
     assert_eq!(root["links"]["tasks"], "/api/v1/tasks");
+}
+
+#[tokio::test]
+async fn health_names_sources_only_to_a_key_that_may_see_them() {
+    let world = world().await;
+    let labels = json!({ "worker_labels": ["gpu"] }).to_string();
+    let key = ("x-api-key", KEY.as_bytes());
+    world.send("PATCH", "/sources/home", &[key], labels.as_bytes()).await.expect(200);
+    let of = async |role: &str| {
+        let made = world.post("/keys", json!({ "name": role, "role": role })).await.expect(201);
+        made["secret"].as_str().unwrap().to_owned()
+    };
+    let (viewer, worker) = (of("viewer").await, of("worker").await);
+    let revoked = of("operator").await;
+    world.send("DELETE", "/keys/operator", &[key], b"").await.expect(200);
+    let asked = async |headers: &[(&str, &[u8])]| {
+        let health = world.send("GET", "/health", headers, b"").await.expect(200);
+        assert_eq!(health["actors"]["unserved"], 1, "{health}");
+        health["actors"]["unserved_sources"].clone()
+    };
+    let bearer = format!("Bearer {viewer}");
+    for headers in [key, ("x-api-key", viewer.as_bytes()), ("authorization", bearer.as_bytes())] {
+        assert_eq!(asked(&[headers]).await, json!([{ "name": "home", "worker_labels": ["gpu"] }]));
+    }
+    assert_eq!(asked(&[]).await, Value::Null);
+    for other in [worker.as_bytes(), revoked.as_bytes(), b"a platform's own"] {
+        assert_eq!(asked(&[("x-api-key", other)]).await, Value::Null);
+    }
 }
 
 #[tokio::test]
@@ -274,4 +302,36 @@ async fn a_source_in_use_goes_only_by_force_and_a_foreign_seal_is_named() {
     assert_eq!((&gone["flows"], &gone["schedules"]), (&json!(2), &json!(1)));
     let left = world.get("/schedules?status=active").await.expect(200);
     assert_eq!(left["total"], 0);
+}
+
+#[tokio::test]
+async fn words_of_the_original_are_answered_with_todays() {
+    let world = world().await;
+    let workflows = world.get("/workflows/x").await;
+    assert!(workflows.json["remedy"].as_str().unwrap().contains("/api/v1/flows"));
+    assert_eq!(workflows.code(404), "SPK-1008");
+    let enable = world.post("/schedules/x/enable", json!({})).await;
+    assert!(enable.json["remedy"].as_str().unwrap().contains("/resume"), "{}", enable.json);
+    let key = ("x-api-key", KEY.as_bytes());
+    let put = world.send("PUT", "/schedules/x", &[key], b"{}").await;
+    assert!(put.json["remedy"].as_str().unwrap().contains("PATCH"), "{}", put.json);
+    assert_eq!(put.code(405), "SPK-1010");
+    for (path, body, said) in [
+        ("/tasks", json!({ "workflow_id": "hourly" }), "give `flow` in its place"),
+        ("/tasks", json!({ "flow": "hourly", "input_data": "x" }), "give `input` in its place"),
+        ("/schedules", json!({ "schedule_type": "cron" }), "give `cron` or `every` or `at`"),
+        ("/sources", json!({ "source_type": "langflow" }), "give `kind` in its place"),
+    ] {
+        let refused = world.post(path, body).await;
+        let message = refused.json["errors"][0]["message"].as_str().unwrap();
+        assert!(message.starts_with(said), "{path}: {message}");
+        assert_eq!(refused.code(422), "SPK-1002");
+    }
+    let body = json!({ "flow": "hourly", "run": false });
+    let task = world.post("/tasks", body).await.expect(201);
+    let path = format!("/tasks/{}", task["id"].as_str().unwrap());
+    world.post(&format!("{path}/cancel"), json!({ "force": true })).await.expect(200);
+    let again = world.post(&format!("{path}/run"), json!({})).await;
+    assert!(again.json["remedy"].as_str().unwrap().contains("/retry"), "{}", again.json);
+    assert_eq!(again.code(409), "SPK-3004");
 }

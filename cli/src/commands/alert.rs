@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::common::ConsentArgs;
+use super::common::{ConsentArgs, shows_secrets};
 use super::{Body, Context};
 use crate::args::{ms, parse_duration};
 use crate::client::rows;
@@ -233,6 +233,7 @@ pub(crate) async fn run(alert: Alert, context: &Context<'_>) -> Result<Exit> {
             return sent(&answer, &retry.alert, context);
         }
         Alert::RotateSecret(rotate) => {
+            shows_secrets(out)?;
             let keep = if rotate.now { Some(0) } else { rotate.keep.map(ms) };
             let body = Body::default().with("keep_ms", keep).json();
             let row = client.post(&["alerts", &rotate.alert, "rotate-secret"], body).await?;
@@ -254,6 +255,7 @@ pub(crate) async fn run(alert: Alert, context: &Context<'_>) -> Result<Exit> {
 
 async fn create(create: Create, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
+    shows_secrets(out)?;
     let About { kinds, flow, schedule, source } = create.about;
     let body = Body::default()
         .with("url", Some(create.url))

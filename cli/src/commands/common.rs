@@ -9,8 +9,21 @@ use clap::Args;
 use spark_events::limits::TASK_INPUT_BYTES_MAX;
 
 use crate::exit::{Exit, Trouble};
-use crate::output::complain;
+use crate::output::{Format, Out, complain};
 use crate::tweaks::{self, Tweak};
+
+/// Refuses to have a secret made that is told once, where the answer is shown to nobody.
+///
+/// # Errors
+/// A usage error under `-o none`.
+pub(crate) fn shows_secrets(out: &Out) -> Result<(), Trouble> {
+    if out.format != Format::None {
+        return Ok(());
+    }
+    Err(Trouble::usage("the secret would be lost")
+        .because("it is shown this once, and with -o none nothing is shown")
+        .then("take it from another form: -o json"))
+}
 
 /// The input of a task.
 #[derive(Debug, Clone, Default, Args)]

@@ -222,15 +222,18 @@ fn key_of(name: &str) -> Result<Name, Trouble> {
 
 /// The value from a terminal, or from what is piped in.
 fn ask(key: Name) -> Result<String> {
-    if std::io::stdin().is_terminal() {
+    if crate::ask::is_possible() {
         return crate::ask::value(key.name(), key == Name::ApiKey);
     }
     let mut text = String::new();
-    std::io::stdin().lock().take(CLI_SETTINGS_BYTES_MAX).read_to_string(&mut text)?;
+    // Nobody would see what is asked on a terminal whose answers alone are here.
+    if !std::io::stdin().is_terminal() {
+        std::io::stdin().lock().take(CLI_SETTINGS_BYTES_MAX).read_to_string(&mut text)?;
+    }
     let text = text.trim();
     if text.is_empty() {
         return Err(Trouble::usage(format!("no value for {} was given", key.name()))
-            .because("standard input is empty, and there is no terminal to ask on")
+            .because("nothing was piped in, and there is no terminal to ask on")
             .then(format!("give it: automagik config set {} VALUE", key.name()))
             .into());
     }

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::output::Out;
 use crate::views;
 
+mod alerts;
 mod local;
 mod remote;
 mod workers;
@@ -19,8 +20,9 @@ pub(crate) const EXAMPLES: &str = "Examples:
   automagik doctor
   automagik doctor --profile team
   automagik doctor -o json
-It looks at the data directory, the keys, the log, read models, sources, workers,
-schedules, clocks and versions. Of a server elsewhere it sees what the API shows.
+It looks at the data directory, the keys, the log, read models, sources,
+workers, schedules, alerts, clocks and versions. Of a server elsewhere it sees
+what the API shows.
 Exit codes: 0 nothing was found, 3 something was.";
 
 /// How a check ended.

@@ -33,7 +33,7 @@ pub(crate) enum Flow {
     /// Take flows as the source has them now, and see what changed
     Sync(Sync),
     /// One flow, with its components
-    #[command(alias = "view")]
+    #[command(aliases = ["view", "get"])]
     Show(Show),
     /// Make a flow here from LangFlow's export
     Create(local::Create),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::common::ConsentArgs;
+use super::common::{ConsentArgs, shows_secrets};
 use super::{Body, Context};
 use crate::client::rows;
 use crate::exit::Exit;
@@ -98,6 +98,7 @@ pub(crate) async fn run(key: Key, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
     match key {
         Key::Create(create) => {
+            shows_secrets(out)?;
             let body = Body::default().with("name", Some(create.name));
             let row = client.post(&["keys"], body.with("role", Some(create.role)).json()).await?;
             out.data(&row, |look| views::key::show(&row, look))?;

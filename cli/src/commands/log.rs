@@ -64,7 +64,8 @@ pub(crate) struct Filters {
     /// Only of these streams, with commas between, such as task-ID
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
-    /// Only of this task; so also --schedule, --flow, --source, --worker
+    /// Only of this task; so also --schedule, --flow, --source, --worker,
+    /// --alert
     #[arg(long, value_name = "ID")]
     task: Option<String>,
     /// Only of this schedule, by name or id
@@ -79,6 +80,9 @@ pub(crate) struct Filters {
     /// Only of this worker
     #[arg(long, hide = true)]
     worker: Option<String>,
+    /// Only of this alert, by name or id
+    #[arg(long, hide = true)]
+    alert: Option<String>,
     /// Only what this one did: user:NAME, scheduler, worker:ID, system
     #[arg(long, value_name = "WHO")]
     actor: Option<String>,
@@ -95,6 +99,7 @@ impl Filters {
             ("flow", &self.flow),
             ("source", &self.source),
             ("worker", &self.worker),
+            ("alert", &self.alert),
             ("actor", &self.actor),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()

@@ -41,7 +41,7 @@ pub(crate) enum Schedule {
     List(List),
     /// One schedule: its timetable, what comes next, what became of the last ones
     #[command(
-        alias = "view",
+        aliases = ["view", "get"],
         after_help = "Examples:
   automagik schedule show nightly
   automagik schedule show nightly --time iso"

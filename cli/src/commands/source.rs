@@ -39,7 +39,7 @@ pub(crate) enum Source {
     )]
     List(List),
     /// One source
-    #[command(alias = "view")]
+    #[command(aliases = ["view", "get"])]
     Show(One),
     /// Change what is given, keep the rest
     Update(Update),

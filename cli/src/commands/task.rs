@@ -29,7 +29,7 @@ pub(crate) enum Task {
     List(List),
     /// One task: its attempts side by side, its result, what its components did
     #[command(
-        alias = "view",
+        aliases = ["view", "get"],
         after_help = "Examples:
   automagik task show 0193a7b4-1c2d
   automagik task show 0193a7b4-1c2d -o json

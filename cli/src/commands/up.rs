@@ -184,6 +184,7 @@ pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let home = global.home();
     home.create()?;
     let lock = lock::take(&home)?;
+    home.whole()?;
     let listener = listen(&up.host, up.port).await?;
     let address = listener.local_addr()?;
     let mut signals = signals::Signals::new()?;

@@ -9,6 +9,7 @@ use crate::args::Global;
 use crate::client::{Client, rows};
 use crate::exit::Exit;
 use crate::output::Out;
+use crate::settings::Name;
 use crate::views;
 
 mod background;
@@ -105,10 +106,13 @@ pub(crate) async fn run(worker: Worker, global: &Global, out: &Out) -> Result<Ex
         Worker::Pause(which) => change(&which.worker, "pause", &context()?).await,
         Worker::Resume(which) => change(&which.worker, "resume", &context()?).await,
         Worker::Drain(which) => change(&which.worker, "drain", &context()?).await,
-        Worker::Stop(stop) => match here::meant(&stop, &global.home())? {
-            Some(worker) => here::end(&worker, &global.home(), out).await,
-            None => change(&stop.worker.unwrap_or_default(), "stop", &context()?).await,
-        },
+        Worker::Stop(stop) => {
+            let named = global.setting(Name::Server).map(|server| server.value);
+            match here::meant(&stop, &global.home(), named.as_deref())? {
+                Some(worker) => here::end(&worker, &global.home(), out).await,
+                None => change(&stop.worker.unwrap_or_default(), "stop", &context()?).await,
+            }
+        }
         Worker::Status => here::status(context(), out, &global.home()).await,
         Worker::Logs(logs) => logs::run(&logs, out, &global.home()).await,
     }

@@ -18,27 +18,33 @@ pub(crate) fn choose(
     reason: Option<String>,
 ) -> Result<Target, Trouble> {
     let running = home.server().map(|file| file.url);
-    let of_profile = server.as_ref().is_none_or(|server| server.origin == Origin::Profile)
-        || settings.of_profile(Name::Server).is_none();
     let named = server.map(|server| server.value);
     let url = named.or_else(|| running.clone()).ok_or_else(|| no_server(home))?;
-    let key_file = home.key_file().display().to_string();
-    let given = match key {
-        Some(Setting { origin: Origin::Profile, .. }) if !of_profile => None,
-        Some(Setting { value, .. }) => Some(value),
-        None => None,
-    };
-    let mut no_key = format!("none is given, and none is in {key_file}");
-    let key = given.or_else(|| {
-        let kept = home.key()?;
-        if is_beside(&url, running.as_deref()) {
-            return Some(kept);
+    let mut given = "none is given".to_owned();
+    let key = match key {
+        Some(Setting { value, origin: Origin::Profile }) => {
+            let own = settings.of_profile(Name::Server);
+            // Where the profile names no server, it is one of this machine.
+            let goes =
+                own.map_or_else(|| is_beside(&url, running.as_deref()), |own| is_same(&url, own));
+            if !goes {
+                given = withheld(own);
+            }
+            goes.then_some(value)
         }
-        no_key = format!(
-            "none is given, and the one in {key_file} is for the server of that directory alone"
-        );
+        other => other.map(|typed| typed.value),
+    };
+    let key_file = home.key_file().display().to_string();
+    let mut kept = format!("none is in {key_file}");
+    let key = key.or_else(|| {
+        let key = home.key()?;
+        if is_beside(&url, running.as_deref()) {
+            return Some(key);
+        }
+        kept = format!("the one in {key_file} is for the server of that directory alone");
         None
     });
+    let no_key = format!("{given}, and {kept}");
     let is_here = is_own(&url, running.as_deref());
     Ok(Target { server: url, key, no_key, is_here, reason, named: Named::default() })
 }
@@ -55,11 +61,26 @@ fn is_own(url: &str, running: Option<&str>) -> bool {
     running.and_then(origin).is_some_and(|own| Some(own) == origin(url))
 }
 
+/// Whether two addresses are the same server's.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    is_own(one, Some(other))
+}
+
 /// Whether an address is this machine itself.
 pub(crate) fn is_local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Why the key of a profile is not sent.
+fn withheld(server: Option<&str>) -> String {
+    match server {
+        Some(own) => format!("the one of the profile is for {own} alone"),
+        None => "the one of the profile is for this machine alone, because the profile names no \
+                 server (automagik config set server URL)"
+            .to_owned(),
+    }
 }
 
 fn no_server(home: &Home) -> Trouble {
@@ -142,6 +163,19 @@ mod tests {
         assert_eq!((own.server.as_str(), own.key.as_deref()), ("https://team", Some("team-key")));
         let other = world.target(Some("https://elsewhere"), None).unwrap();
         assert_eq!(other.key, None);
+        assert!(other.no_key.contains("is for https://team alone"), "{}", other.no_key);
+        let typed = world.target(Some("https://team/"), None).unwrap();
+        assert_eq!(typed.key.as_deref(), Some("team-key"), "it was named in another way");
+    }
+
+    #[test]
+    fn the_key_of_a_profile_without_a_server_stays_on_this_machine() {
+        let world = world("api_key = \"team-key\"");
+        let near = world.target(Some("http://127.0.0.1:9"), None).unwrap();
+        assert_eq!(near.key.as_deref(), Some("team-key"));
+        let other = world.target(Some("https://spark.example.com"), None).unwrap();
+        assert_eq!(other.key, None);
+        assert!(other.no_key.contains("config set server"), "{}", other.no_key);
     }
 
     #[test]

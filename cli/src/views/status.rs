@@ -27,6 +27,7 @@ pub(crate) fn show(health: &Value, server: &str, look: &Look) -> String {
                 .filter(|n| n != "0")
                 .map(|n| format!("{n} drifted; see: automagik flow list --drifted")),
         )
+        .maybe("alerts", alerts(health))
         .maybe("crashes", text(health, &["actors.crashes"]).filter(|n| n != "0"))
         .maybe("last crash", text(health, &["actors.last_crash"]));
     details.maybe(
@@ -43,6 +44,24 @@ pub(crate) fn show(health: &Value, server: &str, look: &Look) -> String {
     details.render(look)
 }
 
+/// Only what somebody should know of.
+fn alerts(health: &Value) -> Option<String> {
+    if !health["actors"]["alerts"]["running"].as_bool()? {
+        return Some("nothing is told now: their keeper begins again after a crash".to_owned());
+    }
+    if let Some(why) = text(health, &["actors.alerts.trouble"]) {
+        return Some(format!("nothing is told now: {why}"));
+    }
+    let count = |name: &str| health["actors"]["alerts"][name].as_u64().unwrap_or(0);
+    match (count("waiting"), count("given_up")) {
+        (0, 0) => None,
+        (waiting, given_up) => Some(format!(
+            "{waiting} messages wait to be delivered, {given_up} were given up; see: automagik \
+             alert list"
+        )),
+    }
+}
+
 fn workers(health: &Value) -> Option<String> {
     let there = text(health, &["actors.workers"])?;
     let accepting = text_or_dash(health, &["actors.accepting_workers"]);
@@ -50,11 +69,14 @@ fn workers(health: &Value) -> Option<String> {
         let why = if there == "0" { "none" } else { "none that takes work" };
         return Some(format!("{why}: tasks wait; start one: automagik worker start"));
     }
-    let unserved = entries(health, &["actors.unserved_sources"]).iter();
-    let unserved: Vec<String> = unserved.filter_map(|one| text(one, &["name"])).collect();
-    let rest = match unserved.is_empty() {
-        true => String::new(),
-        false => format!("; none has the labels that {} asks for", unserved.join(", ")),
+    let named = entries(health, &["actors.unserved_sources"]).iter();
+    let named: Vec<String> = named.filter_map(|one| text(one, &["name"])).collect();
+    let count = text(health, &["actors.unserved"]).filter(|n| n != "0");
+    let rest = match (named.is_empty(), count) {
+        (false, _) => format!("; none has the labels that {} asks for", named.join(", ")),
+        // Which they are is told only to a key that may see sources.
+        (true, Some(count)) => format!("; none has the labels that {count} of the sources ask for"),
+        (true, None) => String::new(),
     };
     Some(format!("{accepting} of {there} take work{rest}"))
 }

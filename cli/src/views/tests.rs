@@ -139,7 +139,8 @@ fn pages(look: &Look) -> Vec<(&'static str, String)> {
         "revoked_by": revoked.map(|_| "user:local"), "revision": 2})
     };
     let health = json!({"status": "degraded", "version": "0.1.0", "log": {"backend": "embedded", "trouble": null},
-        "actors": {"open_tasks": 3, "running_tasks": 1, "active_schedules": 2, "crashes": 0},
+        "actors": {"open_tasks": 3, "running_tasks": 1, "active_schedules": 2, "crashes": 0,
+            "alerts": {"running": true, "trouble": null, "waiting": 2, "given_up": 1}},
         "projections": {"projections": [{"name": "tasks", "position": 7, "halted": {"position": 8, "reason": "no such column"}}]}});
     vec![
         (
@@ -337,7 +338,7 @@ fn a_failure_without_a_remedy_gets_the_one_of_its_class() {
 }
 
 fn alert_row(name: &str) -> Value {
-    json!({"id": TASK, "name": name, "url": "https://example.org/hook?***", "status": "enabled",
+    json!({"id": TASK, "name": name, "url": "https://example.org/***", "status": "enabled",
         "kinds": ["task_failed", "source_down"], "schedule_id": TASK, "schedule_name": "nightly",
         "waiting": 1, "delivered": 12, "failed": 0,
         "last_delivered_at": "2026-03-01T11:00:00Z", "last_failed_at": "2026-03-01T11:59:00Z",

@@ -1,16 +1,16 @@
 //! Who works under which name on this machine, and who did: for each name a lock file, which says who
 //! runs, and a state file with the ids under which it registered last, which the next process replaces.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use spark_events::WorkerId;
 
 use crate::exit::{Exit, Trouble};
 use crate::home::{Home, write_private};
+use crate::lock::{self, Held};
 
 /// Ids that are kept: one of a worker, and those of processes that died while they registered.
 const IDS_MAX: usize = 8;
@@ -47,20 +47,7 @@ impl Place {
     /// # Errors
     /// Another process has it, or the files cannot be used.
     pub(crate) fn take(home: &Home, name: &str) -> Result<Self> {
-        let path = home.worker_lock(name);
-        let cannot = || format!("cannot use the lock file {}", path.display());
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut lock = options.open(&path).with_context(cannot)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(held(name, pid_in(&mut lock)).into()),
-            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
-        }
-        lock.set_len(0)
-            .and_then(|()| lock.rewind())
-            .and_then(|()| writeln!(lock, "{}", std::process::id()))
-            .with_context(cannot)?;
+        let lock = lock::take(&home.worker_lock(name))?.map_err(|other| held(name, other))?;
         let path = home.worker_state(name);
         let ids = read(&path).map(|state| state.ids).unwrap_or_default();
         let state =
@@ -109,11 +96,7 @@ pub(crate) fn read(path: &Path) -> Option<State> {
 
 /// The process that is the worker of this name on this machine now.
 pub(crate) fn running(home: &Home, name: &str) -> Option<u32> {
-    let mut lock = File::open(home.worker_lock(name)).ok()?;
-    match lock.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => pid_in(&mut lock),
-        Ok(()) | Err(TryLockError::Error(_)) => None,
-    }
+    lock::holder(&home.worker_lock(name)).ok().flatten()?.pid
 }
 
 /// The names that have been used on this machine, in order.
@@ -129,16 +112,9 @@ pub(crate) fn names(home: &Home) -> Vec<String> {
     names
 }
 
-fn pid_in(lock: &mut File) -> Option<u32> {
-    let mut holder = String::new();
-    lock.read_to_string(&mut holder).ok()?;
-    holder.trim().parse().ok()
-}
-
-fn held(name: &str, pid: Option<u32>) -> Trouble {
-    let who = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+fn held(name: &str, other: Held) -> Trouble {
     Trouble::new(Exit::Conflict, format!("a worker named {name} runs on this machine already"))
-        .because(format!("{who} holds its lock"))
+        .because(format!("{} holds its lock", other.who()))
         .then(format!("stop it: automagik worker stop {name}"))
         .then("or start a second one under another name: automagik worker start --name NAME")
 }

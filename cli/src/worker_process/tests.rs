@@ -136,6 +136,21 @@ async fn it_registers_takes_an_order_and_reports_its_end() {
 }
 
 #[tokio::test]
+async fn one_that_was_given_up_before_it_heard_that_it_was_taken_in_comes_under_another_id() {
+    let mut stage = Stage::set().await;
+    let first = stage.server.next("/workers").await;
+    let id = first.body["id"].as_str().unwrap().to_owned();
+    first.hang_up();
+    let again = stage.server.next("/workers").await;
+    assert_eq!(again.body["id"], id, "its answer was lost");
+    again.answer(410, json!({"detail": "the worker is gone"}));
+    let (other, registration) = stage.admit().await;
+    assert_ne!(other, id);
+    assert_eq!(registration["replaces"], id);
+    stage.server.next("/poll").await;
+}
+
+#[tokio::test]
 async fn a_delivery_that_comes_again_is_made_once() {
     let mut stage = Stage::set().await;
     stage.admit().await;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Aggregate;
-use crate::clock::{Timestamp, plus_ms};
+use crate::clock::{Timestamp, ms_between, plus_ms};
 use crate::ids::AlertId;
 use crate::limits;
 use crate::log::Position;
@@ -75,6 +75,16 @@ pub struct OpenMessage {
     pub next_at: Timestamp,
     /// What is sent.
     pub body: Value,
+}
+
+impl OpenMessage {
+    /// Whether it is to be sent now.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        // A wait that no pause explains is left by a clock that was set back.
+        let longest = if self.attempts == 0 { 0 } else { limits::ALERT_PAUSE_MS_MAX };
+        self.next_at <= now || ms_between(now, self.next_at) > longest
+    }
 }
 
 /// How far the things of one kind are told.

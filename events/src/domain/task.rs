@@ -404,10 +404,7 @@ impl Aggregate for Task {
                 Ok(vec![TaskEvent::Submitted(TaskSubmitted { attempt, job_id })])
             }
             TaskCommand::Reattach { attempt, worker_id } => {
-                let (_, running) = self.current(attempt)?;
-                if running.mode != CallMode::Background {
-                    return Err(TaskRejection::WrongStage(TaskStatus::Running));
-                }
+                self.current(attempt)?;
                 Ok(vec![TaskEvent::Reattached(TaskReattached { attempt, worker_id })])
             }
             TaskCommand::Complete { attempt, output, log } => {

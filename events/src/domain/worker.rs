@@ -75,13 +75,20 @@ pub enum WorkerRejection {
          automagik worker pause ID"
     )]
     BuiltIn,
-    /// The name is empty, too long, has control characters, or is that of the built-in one.
+    /// The name is empty, too long, has control characters or spaces at its ends, or is that of the
+    /// built-in one.
     #[error(
-        "a worker's name must have 1 to {max} characters without control characters, and must not \
-         be {BUILT_IN_NAME}",
+        "a worker's name must have 1 to {max} bytes without control characters or spaces at its \
+         ends, and must not be {BUILT_IN_NAME}",
         max = limits::NAME_BYTES_MAX
     )]
     BadName,
+    /// What it says of itself is empty, too long, or has control characters.
+    #[error(
+        "a worker's {0} must have 1 to {max} bytes without control characters",
+        max = limits::NAME_BYTES_MAX
+    )]
+    BadText(&'static str),
     /// It can make no run, or more than there may be.
     #[error("a worker must make 1 to {max} runs at once, not {0}", max = limits::WORKER_SLOTS_MAX)]
     BadSlots(u32),
@@ -241,16 +248,24 @@ impl Worker {
 
 fn check(started: &WorkerStarted) -> Result<(), WorkerRejection> {
     if let Some(name) = &started.name {
-        let is_long_enough = (1..=limits::NAME_BYTES_MAX).contains(&name.trim().len());
-        let is_taken = !started.built_in && name.trim() == BUILT_IN_NAME;
-        if !is_long_enough || is_taken || name.chars().any(char::is_control) {
+        let is_taken = !started.built_in && name == BUILT_IN_NAME;
+        if !is_plain(name) || name.trim() != name || is_taken {
             return Err(WorkerRejection::BadName);
+        }
+    }
+    for (what, text) in [("host name", &started.hostname), ("version", &started.version)] {
+        if !is_plain(text) {
+            return Err(WorkerRejection::BadText(what));
         }
     }
     if !(1..=limits::WORKER_SLOTS_MAX).contains(&started.slots) {
         return Err(WorkerRejection::BadSlots(started.slots));
     }
     Ok(())
+}
+
+fn is_plain(text: &str) -> bool {
+    (1..=limits::NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 impl Aggregate for Worker {

@@ -14,6 +14,9 @@ pub const PROJECTION_SKIPS_MAX: usize = 1_000;
 pub const LOG_PAGE_MAX: usize = 1_000;
 /// Bytes of events after which such a page takes no further one.
 pub const LOG_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Events that are read at once to fill such a page: what of them is not wanted lies in memory only
+/// until the next are read.
+pub const LOG_STEP_EVENTS: usize = 32;
 /// Events that one such page looks at to find those that are wanted.
 pub const LOG_SCAN_EVENTS_MAX: usize = 50_000;
 /// How far clocks that are set back may have put an event's time behind its place in the log.
@@ -33,4 +36,5 @@ pub const DOCTOR_LAG_MAX: u64 = 10_000;
 /// How late a start may be before its schedule counts as stalled.
 pub const DOCTOR_LATE_MS_MAX: u64 = 60_000;
 
+const _: () = assert!(LOG_STEP_EVENTS * super::EVENT_BYTES_MAX <= 24 * 1024 * 1024);
 const _: () = assert!(DOCTOR_FREE_BYTES_MIN < DOCTOR_FREE_BYTES_FEW);

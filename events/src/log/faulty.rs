@@ -1,5 +1,6 @@
 //! A log that fails on command, around any other log. For tests; stores nothing itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ pub struct FaultyLog {
     faults: Mutex<Faults>,
     /// Counts up to break the subscriptions that are alive.
     breaks: watch::Sender<u64>,
+    /// While true, subscriptions say nothing.
+    silent: watch::Sender<bool>,
+    longest_read: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +32,7 @@ struct Faults {
     lost_acks: u32,
     /// How often an append with this type of event panics.
     panics: (&'static str, u32),
+    damaged: Option<StreamName>,
     delay: Duration,
 }
 
@@ -35,7 +40,13 @@ impl FaultyLog {
     /// A transparent wrapper.
     #[must_use]
     pub fn new(log: SharedLog) -> Self {
-        Self { log, faults: Mutex::default(), breaks: watch::Sender::new(0) }
+        Self {
+            log,
+            faults: Mutex::default(),
+            breaks: watch::Sender::new(0),
+            silent: watch::Sender::new(false),
+            longest_read: AtomicUsize::new(0),
+        }
     }
 
     /// While true, every call answers `Unavailable` and stores nothing, and subscriptions break.
@@ -66,6 +77,16 @@ impl FaultyLog {
         self.faults().panics = (event_type, count);
     }
 
+    /// Reads of this stream answer `Corrupt`.
+    pub fn damage(&self, stream: StreamName) {
+        self.faults().damaged = Some(stream);
+    }
+
+    /// While true, subscriptions say nothing, as those of a long log do for a while.
+    pub fn silence_subscriptions(&self, silent: bool) {
+        self.silent.send_replace(silent);
+    }
+
     /// Every append and read waits this long first, on tokio's clock.
     pub fn slow_down(&self, delay: Duration) {
         self.faults().delay = delay;
@@ -79,6 +100,13 @@ impl FaultyLog {
     /// Switches every fault off.
     pub fn heal(&self) {
         *self.faults() = Faults::default();
+        self.silence_subscriptions(false);
+    }
+
+    /// The most events that a read of the whole log has answered at once.
+    #[must_use]
+    pub fn longest_read(&self) -> usize {
+        self.longest_read.load(Ordering::Relaxed)
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -146,6 +174,10 @@ impl EventLog for FaultyLog {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
         self.before_read().await?;
+        if self.faults().damaged.as_ref() == Some(stream) {
+            let reason = "a fault was injected by a test".into();
+            return Err(LogError::Corrupt { position: Position::START, reason });
+        }
         self.log.read_stream(stream, from, direction, limit).await
     }
 
@@ -155,18 +187,23 @@ impl EventLog for FaultyLog {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
         self.before_read().await?;
-        self.log.read_all(after, limit).await
+        let events = self.log.read_all(after, limit).await?;
+        self.longest_read.fetch_max(events.len(), Ordering::Relaxed);
+        Ok(events)
     }
 
     fn subscribe_all(&self, after: Position) -> Subscription {
         let (items, subscription) = mpsc::channel(1);
         let mut breaks = self.breaks.subscribe();
         let broken_at_once = self.faults().down;
+        let mut silent = self.silent.subscribe();
         let mut inner = self.log.subscribe_all(after);
         #[expect(clippy::disallowed_methods, reason = "it ends with its subscription")]
         tokio::spawn(async move {
             let forward = async {
                 while let Some(item) = inner.next().await {
+                    // The wrapper may be gone: then nobody silences it any more.
+                    let _ = silent.wait_for(|silent| !silent).await;
                     if items.send(item).await.is_err() {
                         return;
                     }
@@ -273,6 +310,10 @@ mod tests {
         assert!(log.health().trouble.is_some());
         assert!(log.read_all(Position::START, 1).await.is_err());
 
+        log.heal();
+        log.damage(stream.clone());
+        let read = log.read_stream(&stream, None, Direction::Forward, 1).await;
+        assert!(matches!(read, Err(LogError::Corrupt { .. })), "{read:?}");
         log.heal();
         log.fail_reads(1);
         assert!(log.read_stream(&stream, None, Direction::Forward, 1).await.is_err());

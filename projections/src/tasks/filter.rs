@@ -209,13 +209,21 @@ impl Narrowed {
         conditions
     }
 
-    /// The index whose ranges are walked.
+    /// The index whose ranges are walked. Where there is one worker, it narrows nothing, so what
+    /// names few tasks comes before it; sources and triggers are as few as workers.
     pub(super) fn index(&self) -> &'static str {
-        match (self.class, self.ids.first()) {
-            (Some(_), _) => "class",
-            (None, Some((column, _))) => column,
-            (None, None) => "status",
+        match (self.class, self.ids.first(), self.worker) {
+            (Some(_), _, _) => "class",
+            (None, Some((column @ ("schedule" | "flow"), _)), _) => column,
+            (None, _, Some(_)) => "worker",
+            (None, Some((column, _)), None) => column,
+            (None, None, None) => "status",
         }
+    }
+
+    /// Whether no index narrows the list.
+    fn is_everything(&self) -> bool {
+        self.any_shelf && self.ids.is_empty() && self.class.is_none() && self.worker.is_none()
     }
 
     /// Ranges of `seq` in an index, one for each status, whose union is the list: each a query
@@ -230,7 +238,7 @@ impl Narrowed {
             conditions.and("seq <= ?", Some(last));
             conditions
         };
-        if self.any_shelf && self.ids.is_empty() && self.class.is_none() {
+        if self.is_everything() {
             let conditions = bounded(self.conditions(), None);
             let sql = format!("SELECT seq FROM tasks{}", conditions.sql());
             return vec![(sql, conditions.values().to_vec())];
@@ -265,5 +273,44 @@ impl Narrowed {
             shelves.join(", "),
         );
         (sql, values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn narrowed(ids: &[&'static str], worker: bool, class: bool) -> Narrowed {
+        Narrowed {
+            shelves: TaskStatus::ALL.into_iter().map(status_number).collect(),
+            any_shelf: true,
+            ids: ids.iter().map(|column| (*column, 1)).collect(),
+            class: class.then_some(1),
+            worker: worker.then_some(1),
+            times: Times { since: None, until: None, first: 0, last: i64::MAX },
+            words: None,
+        }
+    }
+
+    /// Whatever narrows a list, a page of it is a range of an index.
+    #[test]
+    fn the_index_that_is_walked_is_the_one_that_narrows_most() {
+        for (ids, worker, class, index) in [
+            (&["flow"][..], true, true, "class"),
+            (&["schedule", "flow"], true, false, "schedule"),
+            (&["flow", "trigger"], true, false, "flow"),
+            (&["trigger", "source"], true, false, "worker"),
+            (&["source"], true, false, "worker"),
+            (&["source"], false, false, "source"),
+            (&[], true, false, "worker"),
+        ] {
+            let narrowed = narrowed(ids, worker, class);
+            assert_eq!(narrowed.index(), index, "{ids:?}");
+            for (sql, _) in narrowed.ranges(0, i64::MAX) {
+                assert!(sql.contains(&format!("INDEXED BY tasks_{index} ")), "{sql}");
+            }
+        }
+        let all = narrowed(&[], false, false).ranges(0, i64::MAX);
+        assert!(all.len() == 1 && !all[0].0.contains("INDEXED"), "{all:?}");
     }
 }

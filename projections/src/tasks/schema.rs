@@ -65,7 +65,7 @@ CREATE INDEX tasks_due ON tasks (schedule, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX tasks_trigger ON tasks (trigger, status);
 CREATE INDEX tasks_class ON tasks (class, status) WHERE class IS NOT NULL;
 CREATE INDEX tasks_retries ON tasks (retry_of) WHERE retry_of IS NOT NULL;
-CREATE INDEX tasks_running ON tasks (worker) WHERE status = 1;
+CREATE INDEX tasks_worker ON tasks (worker, status) WHERE worker IS NOT NULL;
 -- Inputs (at the position of task.created) and outputs (at that of task.completed).
 CREATE TABLE tasks_texts (
     seq INTEGER PRIMARY KEY,

@@ -75,7 +75,7 @@ async fn a_row_tells_what_an_alert_is_about_and_no_secret() {
     };
     let first = Model::of(&story).reads().alert(ALERT).await.unwrap().unwrap();
     assert_eq!((first.name.as_str(), first.status), ("on call", "enabled"));
-    assert_eq!(first.url, "https://example.org/hook?***");
+    assert_eq!(first.url, "https://example.org/***");
     let flow = Model::of(&story).reads().flow(FLOW).await.unwrap().unwrap();
     assert_eq!(first.flow_name, Some(flow.name));
     assert_eq!(first.created_at, at(made));

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::retry::GiveUp;
 use spark_events::domain::task::*;
-use spark_events::{FlowId, Payload, ScheduleId, TaskId};
+use spark_events::{FlowId, Payload, ScheduleId, TaskId, WorkerId};
 use uuid::Uuid;
 
 use super::support::*;
@@ -23,17 +23,19 @@ struct Made {
     fate: u8,
     answer: u8,
     class: bool,
+    worker: u8,
 }
 
 fn made() -> impl Strategy<Value = Made> {
-    (0_u8..3, 0_u8..5, 0_u8..5, 0_u8..8, 0_u8..5, any::<bool>()).prop_map(
-        |(flow, trigger, input, fate, answer, class)| Made {
+    (0_u8..3, 0_u8..5, 0_u8..5, 0_u8..8, 0_u8..5, any::<bool>(), 0_u8..2).prop_map(
+        |(flow, trigger, input, fate, answer, class, worker)| Made {
             flow,
             trigger,
             input,
             fate,
             answer,
             class,
+            worker,
         },
     )
 }
@@ -44,6 +46,10 @@ fn flow_of(n: u8) -> FlowId {
 
 fn schedule_of(n: u8) -> ScheduleId {
     ScheduleId(Uuid::from_u128(200 + u128::from(n)))
+}
+
+fn worker_of(n: u8) -> WorkerId {
+    WorkerId(Uuid::from_u128(300 + u128::from(n)))
 }
 
 fn word(n: u8) -> &'static str {
@@ -89,6 +95,11 @@ impl Made {
         }
     }
 
+    /// Who made its last attempt. Fates 0 and 5 have none.
+    fn worker(&self) -> Option<WorkerId> {
+        (![0, 5].contains(&self.fate)).then(|| worker_of(self.worker))
+    }
+
     fn is_deleted(&self) -> bool {
         self.fate == 7
     }
@@ -126,7 +137,7 @@ impl Made {
             story.task(id, expired(0));
             return;
         }
-        story.started(id, 1);
+        story.started_by(id, 1, worker_of(self.worker));
         let failure = Failure::new(class_of(self), word(self.answer));
         match self.fate {
             2 | 7 => {
@@ -173,29 +184,31 @@ fn filter() -> impl Strategy<Value = TaskFilter> {
         time(),
         time(),
         prop::option::of(0_u8..7),
-        any::<bool>(),
+        (of(), any::<bool>()),
     )
         .prop_map(
-            |(statuses, flow, schedule, trigger, class, since, until, words, deleted)| TaskFilter {
-                statuses,
-                flow_id: flow.map(flow_of),
-                schedule_id: schedule.map(schedule_of),
-                source_id: None,
-                worker_id: None,
-                trigger: trigger.map(|at| TaskFilter::TRIGGERS[at]),
-                class: class.map(|n| {
-                    [FailureClass::Timeout, FailureClass::Component, FailureClass::Upstream]
-                        [usize::from(n)]
-                }),
-                since: since.map(at),
-                until: until.map(at),
-                text: words.map(|n| match n {
-                    5 => "ALPHA*".to_owned(),
-                    6 => "upstream".to_owned(),
-                    n => format!("{}, {}", word(n), word(n / 2)),
-                }),
-                include_deleted: deleted,
-                sort: TaskSort::default(),
+            |(statuses, flow, schedule, trigger, class, since, until, words, (worker, deleted))| {
+                TaskFilter {
+                    statuses,
+                    flow_id: flow.map(flow_of),
+                    schedule_id: schedule.map(schedule_of),
+                    source_id: None,
+                    worker_id: worker.map(worker_of),
+                    trigger: trigger.map(|at| TaskFilter::TRIGGERS[at]),
+                    class: class.map(|n| {
+                        [FailureClass::Timeout, FailureClass::Component, FailureClass::Upstream]
+                            [usize::from(n)]
+                    }),
+                    since: since.map(at),
+                    until: until.map(at),
+                    text: words.map(|n| match n {
+                        5 => "ALPHA*".to_owned(),
+                        6 => "upstream".to_owned(),
+                        n => format!("{}, {}", word(n), word(n / 2)),
+                    }),
+                    include_deleted: deleted,
+                    sort: TaskSort::default(),
+                }
             },
         )
 }
@@ -215,6 +228,7 @@ fn fits(filter: &TaskFilter, made: &Made, created: spark_events::Timestamp) -> b
         && (filter.statuses.is_empty() || filter.statuses.contains(&made.status()))
         && filter.flow_id.is_none_or(|id| id == flow_of(made.flow))
         && filter.schedule_id.is_none_or(|id| Some(id) == schedule)
+        && filter.worker_id.is_none_or(|id| Some(id) == made.worker())
         && filter.trigger.is_none_or(|name| name == trigger)
         && filter.class.is_none_or(|wanted| Some(wanted) == class)
         && filter.since.is_none_or(|since| created >= since)

@@ -38,6 +38,8 @@ async fn list(reads: &Reads, filter: &TaskFilter, page: Page) -> (Listing<TaskRo
 }
 
 /// Every filter there is, with the tasks that fit it.
+const UNKNOWN: spark_events::WorkerId = spark_events::WorkerId(Uuid::from_u128(99));
+
 fn filters() -> Vec<(TaskFilter, Vec<u128>)> {
     let any = TaskFilter::default;
     let completed_running = vec![TaskStatus::Completed, TaskStatus::Running];
@@ -62,6 +64,7 @@ fn filters() -> Vec<(TaskFilter, Vec<u128>)> {
             vec![8],
         ),
         (TaskFilter { statuses: vec![TaskStatus::Failed], ..any() }, vec![]),
+        (TaskFilter { worker_id: Some(UNKNOWN), include_deleted: true, ..any() }, vec![]),
     ]
 }
 

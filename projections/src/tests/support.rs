@@ -118,12 +118,16 @@ impl Story {
     }
 
     pub(super) fn started(&mut self, id: TaskId, attempt: u32) -> Position {
+        self.started_by(id, attempt, WORKER)
+    }
+
+    pub(super) fn started_by(&mut self, id: TaskId, attempt: u32, worker_id: WorkerId) -> Position {
         let at = at(self.next());
         self.task(
             id,
             TaskEvent::Started(TaskStarted {
                 attempt,
-                worker_id: WORKER,
+                worker_id,
                 mode: CallMode::Background,
                 definition_hash: None,
                 continues: None,

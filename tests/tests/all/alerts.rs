@@ -7,7 +7,7 @@ use spark_events::domain::alert::{AlertEvent, AlertKind, Only};
 use spark_events::{AlertId, FlowId};
 use spark_tests::eventually;
 use spark_tests::fake_langflow::{Options, Trouble};
-use spark_tests::receiver::Receiver;
+use spark_tests::receiver::{Nobody, Receiver};
 use spark_tests::world::{PATIENCE, World, impatient, who};
 
 async fn alert(world: &World, receiver: &Receiver, request: NewAlert) -> NewAlertSecret {
@@ -163,7 +163,9 @@ async fn a_test_says_what_came_back_and_changes_nothing() {
     let test = world.spark.test_alert(id, &who()).await.unwrap().value;
     assert!(test.remedy.unwrap().contains("rotate-secret"), "{test:?}");
     assert_eq!(test.answer.as_deref(), Some("seen"));
-    drop(receiver);
+    let nobody = Nobody::new();
+    let moved = UpdateAlert { url: Some(nobody.url()), ..UpdateAlert::default() };
+    world.spark.update_alert(id, moved, &who()).await.unwrap();
     let test = world.spark.test_alert(id, &who()).await.unwrap().value;
     assert!(test.status.is_none() && test.error.unwrap().contains("cannot be reached"));
     let names = world.names(&id.stream()).await;

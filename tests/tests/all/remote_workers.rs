@@ -17,6 +17,7 @@ use spark_events::domain::retry::RetryPolicy;
 use spark_events::domain::source::{Capabilities, Probe, SourceAdded, SourceEvent, SourceKind};
 use spark_events::domain::task::TaskEvent;
 use spark_events::log::Direction;
+use spark_events::log::faulty::FaultyLog;
 use spark_events::log::memory::MemoryLog;
 use spark_events::{
     ExpectedRevision, FlowId, NewEvent, Payload, SharedClock, SharedLog, SimClock, SourceId,
@@ -29,12 +30,15 @@ use uuid::Uuid;
 mod coming;
 mod leaving;
 mod losing;
+mod outages;
 mod restarting;
 
 /// A server with one source and one flow of it.
 struct Server {
     spark: Spark,
     log: SharedLog,
+    /// The log once more, to have it fail.
+    faults: Arc<FaultyLog>,
     clock: SharedClock,
     flow: FlowId,
     dir: tempfile::TempDir,
@@ -52,7 +56,8 @@ async fn put<E: DomainEvent>(log: &SharedLog, stream: StreamName, event: E) {
 async fn server(background_jobs: bool, labels: &[&str]) -> Server {
     let clock: SharedClock =
         Arc::new(SimClock::starting_at("2026-11-20T00:00:00Z".parse().unwrap()));
-    let log: SharedLog = Arc::new(MemoryLog::new(clock.clone()));
+    let faults = Arc::new(FaultyLog::new(Arc::new(MemoryLog::new(clock.clone()))));
+    let log: SharedLog = faults.clone();
     let source_id = SourceId::random();
     let capabilities =
         Capabilities { version: "1.13.0".into(), background_jobs, traces: false, stream: true };
@@ -82,7 +87,7 @@ async fn server(background_jobs: bool, labels: &[&str]) -> Server {
     put(&log, flow.stream(), FlowEvent::Synced(Box::new(synced))).await;
     let dir = tempfile::tempdir().unwrap();
     let spark = launch(&log, &clock, &dir).await;
-    Server { spark, log, clock, flow, dir }
+    Server { spark, log, faults, clock, flow, dir }
 }
 
 async fn launch(log: &SharedLog, clock: &SharedClock, dir: &tempfile::TempDir) -> Spark {
@@ -110,6 +115,10 @@ impl Server {
             RetryPolicy { initial_ms: 1, coefficient_percent: 100, maximum_ms: 1, attempts_max: 4 };
         let options =
             RunOptions { input: "hello".into(), retry: Some(retry), ..RunOptions::default() };
+        self.task_with(options).await
+    }
+
+    async fn task_with(&self, options: RunOptions) -> TaskId {
         let request = NewTask { flow_id: self.flow, options };
         self.spark.create_task(request, &who()).await.unwrap().value
     }

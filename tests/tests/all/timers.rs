@@ -87,7 +87,22 @@ async fn launch_with(
     Spark::start(config).await.unwrap()
 }
 
+/// The same over a log that fails on command.
+async fn faulty(now: &str) -> (Paused, Arc<FaultyLog>) {
+    let world = paused(now).await;
+    world.spark.shutdown().await;
+    let faults = Arc::new(FaultyLog::new(world.log.clone()));
+    (world.over(&faults).await, faults)
+}
+
 impl Paused {
+    /// Another Spark in the same folder, over this log.
+    async fn over(self, faults: &Arc<FaultyLog>) -> Self {
+        let log: SharedLog = faults.clone();
+        let spark = launch(&log, &self.clock, &self.dir).await;
+        Self { spark, log, ..self }
+    }
+
     async fn schedule(&self, recurrence: Recurrence, catch_up_ms: Option<u64>) -> ScheduleId {
         let options = RunOptions::default();
         let request =
@@ -230,12 +245,8 @@ async fn a_thousand_schedules_due_at_once_all_fire() {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_whose_actor_panics_is_started_again_and_its_siblings_live_on() {
-    let mut world = paused("2026-11-20T00:00:00Z").await;
-    world.spark.shutdown().await;
-    let faulty = FaultyLog::new(world.log.clone());
-    faulty.panic_on("task.started", 3);
-    world.log = Arc::new(faulty);
-    world.spark = launch(&world.log, &world.clock, &world.dir).await;
+    let (world, faults) = faulty("2026-11-20T00:00:00Z").await;
+    faults.panic_on("task.started", 3);
     let mut tasks = vec![];
     for _ in 0..5 {
         let request = spark_actors::NewTask { flow_id: world.flow, options: RunOptions::default() };

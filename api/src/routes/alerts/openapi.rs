@@ -146,7 +146,7 @@ fn alert() -> Value {
     json!({
         "id": "0192f0c1-2d3e-7000-8000-00000000000d",
         "name": "on call",
-        "url": "https://example.org/hook",
+        "url": "https://example.org/***",
         "kinds": ["task_failed", "task_recovered", "source_down"],
         "flow_id": null,
         "flow_name": null,

@@ -33,6 +33,8 @@ pub(crate) fn operations() -> Vec<Operation> {
             .query("flow", "Events of this flow.", name())
             .query("source", "Events of this source.", name())
             .query("worker", "Events of this worker.", name())
+            .query("alert", "Events of this alert.", name())
+            .query("key", "Events of this API key; only an admin may ask.", name())
             .reads()
             .answers_text("text/event-stream", "The events, until the listener leaves.")
             .fails(&[Row::NOT_FOUND, Row::AMBIGUOUS, Row::LOG_UNAVAILABLE, Row::OVERLOADED]),

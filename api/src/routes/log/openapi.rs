@@ -39,6 +39,8 @@ pub(crate) fn operations() -> Vec<Operation> {
             .query("flow", "Events of this flow.", name())
             .query("source", "Events of this source.", name())
             .query("worker", "Events of this worker.", name())
+            .query("alert", "Events of this alert.", name())
+            .query("key", "Events of this API key; only an admin may ask.", name())
             .query("sort", "The order.", schemas::words(SORTS))
             .query(
                 "limit",

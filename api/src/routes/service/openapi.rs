@@ -37,7 +37,10 @@ pub(crate) fn operations() -> Vec<Operation> {
             .answers::<Probed>("They are.", json!({ "status": "ready" }))
             .fails(&[Row::LOG_UNAVAILABLE]),
         Operation::get("health", "/health", "How the server is doing")
-            .about("`/health` at the root is the same. A server that has trouble is `degraded`.")
+            .about(
+                "`/health` at the root is the same. A server that has trouble is `degraded`. Sources \
+                 are named only to whoever sends a key that may see them.",
+            )
             .answers::<Health>("How it is doing.", health()),
         Operation::get("metrics", "/metrics", "How the process is doing, in numbers")
             .about(
@@ -88,7 +91,9 @@ fn health() -> serde_json::Value {
             "last_crash": null,
             "workers": 1,
             "accepting_workers": 1,
-            "unserved_sources": [],
+            "unserved": 1,
+            "unserved_sources": [{ "name": "dev", "worker_labels": ["gpu"] }],
+            "alerts": { "running": true, "trouble": null, "waiting": 0, "given_up": 0 },
         },
     })
 }

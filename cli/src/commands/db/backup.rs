@@ -9,7 +9,7 @@ use spark_events::{Clock, LogError, SystemClock};
 
 use super::manifest::{Entry, FILE, FORMAT, LOG, Manifest};
 use crate::exit::{Exit, Trouble};
-use crate::home::{Home, write_private};
+use crate::home::{Home, sync_parent, write_private};
 use crate::output::Out;
 use crate::views;
 
@@ -26,7 +26,8 @@ pub(super) fn run(home: &Home, to: &Path, out: &Out) -> Result<Exit> {
         .then("name the data directory: --data-dir DIR")
         .into());
     }
-    let is_taken = match std::fs::read_dir(to) {
+    let (to, part) = names_of(to)?;
+    let is_taken = match std::fs::read_dir(&to) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => to.exists(),
     };
@@ -38,11 +39,12 @@ pub(super) fn run(home: &Home, to: &Path, out: &Out) -> Result<Exit> {
         .then("name a directory that does not exist yet")
         .into());
     }
-    let part = part_of(to);
     let made = make(home, &part).and_then(|manifest| {
         // An empty directory is replaced by the rename; on other systems it has to go before.
-        let _ = std::fs::remove_dir(to);
-        std::fs::rename(&part, to).with_context(|| format!("cannot make {}", to.display()))?;
+        let _ = std::fs::remove_dir(&to);
+        std::fs::rename(&part, &to)
+            .and_then(|()| sync_parent(&to))
+            .with_context(|| format!("cannot make {}", to.display()))?;
         Ok(manifest)
     });
     let manifest = match made {
@@ -58,11 +60,17 @@ pub(super) fn run(home: &Home, to: &Path, out: &Out) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// The directory under the name that it has until it is whole.
-fn part_of(to: &Path) -> PathBuf {
-    let mut name = to.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
+/// The directory, and beside it the one that it is until it is whole. Whatever is typed behind its
+/// name, such as a slash, is left out.
+fn names_of(to: &Path) -> Result<(PathBuf, PathBuf), Trouble> {
+    let Some(name) = to.file_name() else {
+        return Err(Trouble::usage(format!("{} is no name of a directory", to.display()))
+            .because("a backup is made beside it first and then gets its name")
+            .then("name a directory that does not exist yet, such as ./spark-monday"));
+    };
+    let mut part = name.to_owned();
+    part.push(".part");
+    Ok((to.with_file_name(name), to.with_file_name(part)))
 }
 
 fn make(home: &Home, part: &Path) -> Result<Manifest> {
@@ -119,4 +127,27 @@ fn make(home: &Home, part: &Path) -> Result<Manifest> {
         .because("the sealing key was replaced while it was made, again and again")
         .then("try again when nobody changes keys")
         .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unfinished_backup_lies_beside_the_finished_one() {
+        for (typed, to, part) in [
+            ("/backups/monday", "/backups/monday", "/backups/monday.part"),
+            ("/backups/monday/", "/backups/monday", "/backups/monday.part"),
+            ("monday//", "monday", "monday.part"),
+            ("./monday/.", "./monday", "./monday.part"),
+            ("../a.b", "../a.b", "../a.b.part"),
+        ] {
+            let found = names_of(Path::new(typed)).unwrap();
+            assert_eq!(found, (PathBuf::from(to), PathBuf::from(part)), "{typed}");
+            assert!(!found.0.as_os_str().to_string_lossy().ends_with('/'), "{typed}");
+        }
+        for none in [".", "..", "/", "a/..", ""] {
+            assert_eq!(names_of(Path::new(none)).unwrap_err().exit, Exit::Usage, "{none}");
+        }
+    }
 }

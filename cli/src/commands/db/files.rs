@@ -20,6 +20,7 @@ pub(super) async fn init(home: &Home, out: &Out) -> Result<Exit> {
     let was_there = home.events().exists();
     let has_key = home.key().is_some();
     let _lock = super::alone(home)?;
+    home.whole()?;
     home.key_or_new()?;
     let log = EmbeddedLog::open(&home.events(), Arc::new(SystemClock))
         .map_err(|error| unusable("event log", &home.events(), &error))?;

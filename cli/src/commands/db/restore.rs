@@ -9,7 +9,7 @@ use spark_events::{Clock, SystemClock};
 use super::Restore;
 use super::manifest::{Entry, Manifest};
 use crate::exit::{Exit, Trouble};
-use crate::home::Home;
+use crate::home::{Home, sync_dir};
 use crate::output::Out;
 use crate::views;
 
@@ -39,9 +39,12 @@ pub(super) fn run(home: &Home, restore: &Restore, out: &Out) -> Result<Exit> {
         .then("or name another directory: --data-dir DIR")
         .into());
     }
-    let stamp = SystemClock.now().format("%Y%m%d-%H%M%S");
-    let new = home.dir().join(format!("restoring-{stamp}"));
+    let stamp = SystemClock.now().format("%Y%m%d-%H%M%S").to_string();
+    let broken = home.broken_restores();
+    let new = home.restoring(&stamp);
     copy(&restore.dir, &new, &manifest)?;
+    // As long as this folder holds anything, no server starts here.
+    sync_dir(&new).and_then(|()| sync_dir(home.dir())).with_context(|| cannot_keep(&new))?;
     let moved = aside(home, &home.dir().join(format!("before-restore-{stamp}")))?;
     // The keys come before the log: a log without its keys is worse than keys without a log.
     for file in manifest.files.iter().rev() {
@@ -50,7 +53,13 @@ pub(super) fn run(home: &Home, restore: &Restore, out: &Out) -> Result<Exit> {
             format!("cannot put {} in its place; the rest lies in {}", file.name, new.display())
         })?;
     }
+    sync_dir(home.dir()).with_context(|| cannot_keep(home.dir()))?;
     let _ = std::fs::remove_dir(&new);
+    // Copies of backups that earlier restores did not put in place.
+    for left in broken {
+        let cannot = || format!("cannot delete {}", left.display());
+        std::fs::remove_dir_all(&left).with_context(cannot)?;
+    }
     done["moved_to"] = json!(moved.as_ref().map(|dir| dir.display().to_string()));
     out.data(&done, |look| views::db::restored(&done, look))?;
     if let Some(moved) = moved {
@@ -58,6 +67,10 @@ pub(super) fn run(home: &Home, restore: &Restore, out: &Out) -> Result<Exit> {
     }
     out.note("start the server: automagik up; it builds its read models anew");
     Ok(Exit::Ok)
+}
+
+fn cannot_keep(dir: &Path) -> String {
+    format!("cannot bring {} onto the disk", dir.display())
 }
 
 /// Copies the backup onto the disk of the data directory, and checks what arrived.
@@ -103,5 +116,6 @@ fn aside(home: &Home, folder: &Path) -> Result<Option<PathBuf>> {
         std::fs::rename(&file, folder.join(name))
             .with_context(|| format!("cannot move {}", file.display()))?;
     }
+    sync_dir(folder).and_then(|()| sync_dir(home.dir())).with_context(|| cannot_keep(folder))?;
     Ok(Some(folder.to_owned()))
 }

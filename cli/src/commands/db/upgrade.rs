@@ -25,6 +25,7 @@ pub(super) async fn run(home: &Home, out: &Out) -> Result<Exit> {
         .into());
     }
     let _lock = super::alone(home)?;
+    home.whole()?;
     let log: SharedLog = Arc::new(
         EmbeddedLog::open(&home.events(), Arc::new(SystemClock))
             .map_err(|error| unusable("event log", &home.events(), &error))?,

@@ -75,7 +75,11 @@ fn clock(about: &Value, before: Timestamp, after: Timestamp, findings: &mut Find
 }
 
 async fn health(client: &Client, findings: &mut Findings) {
-    match client.health().await {
+    let health = client.health().await;
+    if let Ok(health) = &health {
+        super::alerts::look(&health["actors"]["alerts"], findings);
+    }
+    match health {
         Err(error) => unasked("health", &error, findings),
         Ok(health) if text_or_dash(&health, &["status"]) == "healthy" => {
             let crashes = text(&health, &["actors.crashes"]).filter(|n| n != "0");

@@ -302,6 +302,7 @@ fn comes_back(error: &DispatchError) -> bool {
         ),
         DispatchError::Overloaded { .. }
         | DispatchError::Timeout { .. }
+        | DispatchError::Unanswered { .. }
         | DispatchError::Unavailable { .. } => true,
         DispatchError::Rejected(_)
         | DispatchError::NotFound { .. }

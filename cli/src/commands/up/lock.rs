@@ -1,59 +1,24 @@
-//! One server over one data directory: a lock on a file that says who holds it. The operating
-//! system lets it go when the process ends, however it ends.
+//! One server over one data directory, by a lock on a file of it.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::time::Duration;
+use std::fs::File;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::exit::{Exit, Trouble};
 use crate::home::Home;
-
-/// Looks at a lock that is held before it counts as another server's.
-const LOOKS: u32 = 10;
-/// Between two of them.
-const PAUSE: Duration = Duration::from_millis(20);
+use crate::lock::{self, Held};
 
 /// Takes the lock; it is held as long as the file is open.
 pub(crate) fn take(home: &Home) -> Result<File> {
-    let path = home.lock();
-    let cannot = || format!("cannot use the lock file {}", path.display());
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.open(&path).with_context(cannot)?;
-    let mut looks = LOOKS;
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            // A command that looks whether a server runs holds it for a moment.
-            Err(TryLockError::WouldBlock) if looks > 0 => {
-                looks -= 1;
-                std::thread::sleep(PAUSE);
-            }
-            Err(TryLockError::WouldBlock) => return Err(held(home, &mut file).into()),
-            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
-        }
-    }
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .with_context(cannot)?;
-    Ok(file)
+    lock::take(&home.lock())?.map_err(|other| held(home, other).into())
 }
 
-fn held(home: &Home, file: &mut File) -> Trouble {
-    let mut holder = String::new();
-    let pid = match file.read_to_string(&mut holder) {
-        Ok(_) => holder.trim().parse::<u32>().ok(),
-        Err(_) => None,
-    };
-    let who = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+fn held(home: &Home, other: Held) -> Trouble {
     let dir = home.dir().display();
     let mut trouble = Trouble::new(Exit::Conflict, format!("a server runs over {dir} already"))
-        .because(format!("{who} holds its lock"))
+        .because(format!("{} holds its lock", other.who()))
         .then("use it: automagik status");
-    if let Some(pid) = pid {
+    if let Some(pid) = other.pid {
         trouble = trouble.then(format!("or stop it: kill {pid}"));
     }
     trouble

@@ -11,6 +11,7 @@ use super::Context;
 use crate::exit::{Exit, Trouble};
 use crate::home::Home;
 use crate::output::Out;
+use crate::settings::target::is_same;
 use crate::views;
 use crate::worker_process::state::{self, State};
 
@@ -42,9 +43,28 @@ fn here(home: &Home) -> Vec<Here> {
     state::names(home).into_iter().filter_map(running).collect()
 }
 
-/// The worker on this machine that is to end; `None` where it must be elsewhere.
-pub(super) fn meant(stop: &Stop, home: &Home) -> Result<Option<Here>> {
-    let mut here = here(home);
+impl Here {
+    /// Whether it works for another server than the one that was named. One that has not
+    /// registered yet works for none.
+    fn is_of_another(&self, named: Option<&str>) -> bool {
+        let own = &self.state.server;
+        !own.is_empty() && named.is_some_and(|named| !is_same(own, named))
+    }
+}
+
+/// The worker on this machine that is to end; `None` where it must be elsewhere. A worker of the
+/// same name may work for another server: where one was `named`, it counts.
+pub(super) fn meant(stop: &Stop, home: &Home, named: Option<&str>) -> Result<Option<Here>> {
+    choose(stop, here(home), home, named)
+}
+
+fn choose(
+    stop: &Stop,
+    mut here: Vec<Here>,
+    home: &Home,
+    named: Option<&str>,
+) -> Result<Option<Here>> {
+    here.retain(|one| !one.is_of_another(named));
     if let Some(worker) = &stop.worker {
         let is_meant = |one: &Here| {
             let id = one.state.ids.last().map(ToString::to_string);
@@ -55,7 +75,10 @@ pub(super) fn meant(stop: &Stop, home: &Home) -> Result<Option<Here>> {
     match here.len() {
         1 => Ok(here.pop()),
         0 => Err(Trouble::new(Exit::NotFound, "no worker runs on this machine")
-            .because(format!("none holds its lock in {}", home.dir().display()))
+            .because(match named {
+                Some(server) => format!("none that works for {server} does"),
+                None => format!("none holds its lock in {}", home.dir().display()),
+            })
             .then("to stop one elsewhere: automagik worker list, then automagik worker stop NAME")
             .into()),
         _ => {
@@ -140,5 +163,38 @@ pub(super) async fn status(context: Result<Context<'_>>, out: &Out, home: &Home)
     match trouble {
         None => Ok(Exit::Ok),
         Some(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_of_the_same_name_at_another_server_is_not_the_one_that_was_meant() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(dir.path()));
+        let here = |servers: &[&str]| {
+            let one = |(pid, server): (u32, &&str)| {
+                let state = State { server: (*server).to_owned(), ..State::default() };
+                Here { name: "gpu".to_owned(), pid, state }
+            };
+            (1..).zip(servers).map(one).collect::<Vec<_>>()
+        };
+        let stop = |worker: Option<&str>| Stop { worker: worker.map(str::to_owned) };
+        let (local, team) = ("http://127.0.0.1:8888", "https://team.example");
+        for (servers, named, expected) in [
+            (&[local][..], None, Some(1)),
+            (&[local], Some("http://127.0.0.1:8888/"), Some(1)),
+            (&[local], Some(team), None),
+            (&[local, team], Some(team), Some(2)),
+            (&[""], Some(team), Some(1)),
+        ] {
+            for worker in [Some("gpu"), None] {
+                let found = choose(&stop(worker), here(servers), &home, named);
+                let pid = found.ok().flatten().map(|one| one.pid);
+                assert_eq!(pid, expected, "{servers:?} {named:?} {worker:?}");
+            }
+        }
     }
 }

@@ -2,13 +2,15 @@
 //! who is to be told of what, and what is due. Pure; whoever keeps it follows the log, looks up
 //! names, appends and sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::message::{about_many, about_one};
-use super::{Alert, AlertEvent, AlertKind, Cause, Gathered, LiveAlert, NewMessage, Next};
+use super::{
+    Alert, AlertEvent, AlertKind, AlertSpec, Cause, Gathered, LiveAlert, NewMessage, Next,
+};
 use crate::clock::Timestamp;
 use crate::domain::Aggregate;
 use crate::ids::{AlertId, FlowId, ScheduleId, SourceId, TaskId};
@@ -34,6 +36,9 @@ struct Booked {
     revision: Revision,
     /// What happened up to here is none of its business.
     from: Position,
+    /// What it was about before it was changed, each up to a position, the oldest first: events
+    /// that are still to be looked at are judged by what counted when they were recorded.
+    before: VecDeque<(Position, AlertSpec)>,
     waiting: BTreeMap<AlertKind, Gathered>,
 }
 
@@ -90,20 +95,20 @@ impl AlertBook {
         if state == Alert::Absent {
             return;
         }
-        let starts = matches!(event, AlertEvent::Created(_) | AlertEvent::Enabled(_));
-        self.adopt(id, revision, starts.then_some(at), state);
+        self.adopt(id, revision, at, event.starts(), state);
         if let AlertEvent::Raised(raised) = event {
             self.told(id, raised.kind, raised.count);
         }
     }
 
-    /// Takes the state of an alert after an event that was appended just now; `starts_at` is the
-    /// event's position where the alert tells of things from there on.
+    /// Takes the state of an alert after an event at this position; `starts` says whether the alert
+    /// tells of things from there on.
     pub fn adopt(
         &mut self,
         id: AlertId,
         revision: Revision,
-        starts_at: Option<Position>,
+        at: Position,
+        starts: bool,
         state: Alert,
     ) {
         if state == Alert::Deleted {
@@ -114,13 +119,17 @@ impl AlertBook {
             state: Alert::Absent,
             revision,
             from: Position::START,
+            before: VecDeque::new(),
             waiting: BTreeMap::new(),
         });
+        if starts {
+            booked.from = at;
+            booked.before.clear();
+        } else {
+            booked.changes(at, &state);
+        }
         booked.state = state;
         booked.revision = revision;
-        if let Some(at) = starts_at {
-            booked.from = at;
-        }
         if booked.enabled().is_none() {
             booked.waiting.clear();
         }
@@ -140,8 +149,12 @@ impl AlertBook {
     /// Whether some alert is told of this kind.
     #[must_use]
     pub fn wants(&self, kind: AlertKind) -> bool {
-        let mut enabled = self.alerts.values().filter_map(Booked::enabled);
-        enabled.any(|alert| alert.spec.kinds.contains(&kind))
+        self.alerts.values().any(|booked| {
+            booked.enabled().is_some_and(|alert| {
+                let mut specs = booked.before.iter().map(|(_, spec)| spec).chain([&alert.spec]);
+                specs.any(|spec| spec.kinds.contains(&kind))
+            })
+        })
     }
 
     /// Whether failed tasks are worth a look.
@@ -234,6 +247,15 @@ impl AlertBook {
         }
     }
 
+    /// Everything up to a position was looked at.
+    pub fn looked(&mut self, through: Position) {
+        for booked in self.alerts.values_mut() {
+            while booked.before.front().is_some_and(|(until, _)| *until <= through) {
+                booked.before.pop_front();
+            }
+        }
+    }
+
     /// What is to be raised and sent now, and when to ask again. Of each alert and kind at most
     /// one message at a time is raised; ask again after it was.
     #[must_use]
@@ -257,7 +279,7 @@ impl AlertBook {
                 due.raise.extend(message.map(|message| Raising { alert: *id, message }));
             }
             for (message_id, open) in &alert.open {
-                if open.next_at <= now {
+                if open.is_due(now) {
                     due.send.push((*id, *message_id));
                 } else {
                     later(open.next_at);
@@ -283,11 +305,27 @@ impl AlertBook {
 }
 
 impl Booked {
+    /// The alert has another state from a position on.
+    fn changes(&mut self, at: Position, state: &Alert) {
+        let specs = self.state.live().ok().zip(state.live().ok());
+        let Some((old, new)) = specs.map(|(old, new)| (&old.spec, &new.spec)) else { return };
+        if old.is_about_the_same_as(new) {
+            return;
+        }
+        self.before.push_back((at, old.clone()));
+        if self.before.len() > limits::ALERT_CHANGES_MAX {
+            self.before.pop_front();
+        }
+    }
+
     /// Whether this is to tell of something: it wants it, it was there when it happened, and has
     /// not told of it yet.
     fn is_told(&self, cause: &Cause) -> bool {
         self.enabled().is_some_and(|alert| {
-            alert.spec.matches(cause.kind, cause.about.subject())
+            let at = cause.event.position;
+            let earlier = self.before.iter().find(|(until, _)| at < *until);
+            let spec = earlier.map_or(&alert.spec, |(_, spec)| spec);
+            spec.matches(cause.kind, cause.about.subject())
                 && cause.event.position > alert.through(cause.kind)
                 && cause.since_position > self.from
         })

@@ -80,7 +80,7 @@ pub struct About {
     /// The source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Named<SourceId>>,
-    /// The worker; its name is its host.
+    /// The worker; that of a nameless one is its host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<Named<WorkerId>>,
 }
@@ -143,6 +143,9 @@ pub enum What {
         reason: String,
         /// Whether it lived in the server's own process.
         built_in: bool,
+        /// The host it ran on, where its start is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hostname: Option<String>,
         /// Its process.
         pid: u32,
     },

@@ -35,6 +35,14 @@ pub enum AlertEvent {
     Deleted(AlertDeleted),
 }
 
+impl AlertEvent {
+    /// Whether the alert tells of what happens from here on, and of nothing before.
+    #[must_use]
+    pub fn starts(&self) -> bool {
+        matches!(self, Self::Created(_) | Self::Enabled(_))
+    }
+}
+
 /// The secrets that messages are signed with, sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertSecrets {

@@ -164,6 +164,13 @@ impl AlertSpec {
             && (self.source_id.is_none() || self.source_id == subject.source)
     }
 
+    /// Whether both match the same things.
+    pub(super) fn is_about_the_same_as(&self, other: &Self) -> bool {
+        let about =
+            |spec: &Self| (spec.flow_id, spec.schedule_id, spec.source_id, spec.kinds.clone());
+        about(self) == about(other)
+    }
+
     /// The same with each kind once, in their order.
     pub(super) fn in_order(mut self) -> Self {
         self.kinds.sort_unstable();
@@ -190,11 +197,14 @@ impl AlertSpec {
     }
 }
 
-/// A URL as it is shown: without its query, which often holds a token.
+/// A URL as it is shown: its scheme and host. Many receivers know whom to let in by a token in the
+/// path or the query.
 #[must_use]
 pub fn shown_url(url: &str) -> String {
-    match url.split_once('?') {
-        Some((before, _)) => format!("{before}?***"),
-        None => url.to_owned(),
+    let Some((scheme, rest)) = url.split_once("://") else { return "***".to_owned() };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match &rest[host.len()..] {
+        "" | "/" => url.to_owned(),
+        _ => format!("{scheme}://{host}/***"),
     }
 }

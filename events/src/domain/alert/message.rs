@@ -119,9 +119,12 @@ fn details(cause: &Cause) -> Map<String, Value> {
         What::Paused { note } => {
             data.insert("reason".into(), note.clone().into());
         }
-        What::Lost { reason, built_in, pid } => {
+        What::Lost { reason, built_in, hostname, pid } => {
             data.insert("reason".into(), reason.clone().into());
             data.insert("built_in".into(), json!(built_in));
+            if let Some(hostname) = hostname {
+                data.insert("hostname".into(), hostname.clone().into());
+            }
             data.insert("pid".into(), json!(pid));
         }
         What::Down { failure } => {
@@ -183,14 +186,16 @@ fn title(cause: &Cause) -> String {
             if *count == 1 { "" } else { "s" }
         ),
         What::Paused { note } => format!("{} paused itself: {note}", subject(about)),
-        What::Lost { reason, built_in, pid } => {
-            let host = about.worker.as_ref().map(ToString::to_string).unwrap_or_default();
+        What::Lost { reason, built_in, hostname, pid } => {
+            let worker = about.worker.as_ref().map(ToString::to_string).unwrap_or_default();
+            let host = hostname.as_ref().filter(|host| *built_in || **host != worker);
+            let on = host.map(|host| format!(" on {host}")).unwrap_or_default();
             if *built_in {
                 format!(
-                    "the server on {host} (pid {pid}) ended without being stopped, and its built-in worker with it; a server runs again since"
+                    "the server{on} (pid {pid}) ended without being stopped, and its built-in worker with it; a server runs again since"
                 )
             } else {
-                format!("worker {host} (pid {pid}) is lost: {reason}")
+                format!("worker {worker}{on} (pid {pid}) is lost: {reason}")
             }
         }
         What::Down { failure } => {

@@ -32,11 +32,12 @@ pub enum TaskCommand {
         /// The job's id at the source.
         job_id: String,
     },
-    /// A new incarnation takes up a background job that outlived the old one.
+    /// Another worker takes up the attempt: a background job that outlived its worker, or a call
+    /// that never reached one. Which of these it is only its actor knows, so any mode is taken.
     Reattach {
         /// The attempt.
         attempt: u32,
-        /// Who follows the job now.
+        /// Who makes or follows it now.
         worker_id: WorkerId,
     },
     /// The attempt brought a result.

@@ -18,7 +18,7 @@ pub enum TaskEvent {
     Started(TaskStarted),
     /// The source took the attempt as a background job.
     Submitted(TaskSubmitted),
-    /// A new incarnation took up the background job of the attempt.
+    /// Another worker, or a new incarnation, took up the attempt.
     Reattached(TaskReattached),
     /// The components' parts in the attempt became known.
     LogRecorded(TaskLogRecorded),
@@ -74,7 +74,7 @@ pub struct TaskSubmitted {
 pub struct TaskReattached {
     /// The attempt.
     pub attempt: u32,
-    /// Who follows the job now.
+    /// Who makes or follows it now.
     pub worker_id: WorkerId,
 }
 

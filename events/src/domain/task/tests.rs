@@ -166,7 +166,7 @@ fn a_result_that_beats_the_cancel_counts() {
 }
 
 #[test]
-fn only_a_background_attempt_can_be_taken_up_again() {
+fn only_the_running_attempt_can_be_taken_up_again() {
     let reattach = TaskCommand::Reattach { attempt: 1, worker_id: WorkerId(Uuid::nil()) };
     let job = TaskCommand::RecordJob { attempt: 1, job_id: "j".into() };
     let task = given([create(4), start(1), job.clone(), reattach.clone()]);
@@ -174,11 +174,9 @@ fn only_a_background_attempt_can_be_taken_up_again() {
     assert_eq!((attempt.worker_id, attempt.job_id.as_deref()), (WorkerId(Uuid::nil()), Some("j")));
     assert_eq!(task.decide(job, at(9)), Ok(vec![]), "known already");
 
-    let mode = CallMode::Direct;
-    let direct =
-        TaskCommand::Start { attempt: 1, worker_id: worker(), mode, definition_hash: None };
-    let refused = given([create(4), direct]).decide(reattach, at(9));
-    assert_eq!(refused, Err(TaskRejection::WrongStage(TaskStatus::Running)));
+    let refused =
+        given([create(4), start(1), fail(1, FailureClass::Component)]).decide(reattach, at(9));
+    assert_eq!(refused, Err(TaskRejection::StaleAttempt { got: 1, current: 1 }));
 }
 
 #[test]

@@ -88,9 +88,13 @@ fn a_stop_is_not_taken_back_and_the_built_in_one_is_not_stopped() {
 #[test]
 fn a_worker_that_cannot_work_is_refused() {
     let refused = |started| Worker::Absent.decide(WorkerCommand::Start(started), now());
-    for name in ["", " ", "a\nb", BUILT_IN_NAME, &"x".repeat(limits::NAME_BYTES_MAX + 1)] {
+    for name in ["", " ", "a ", "a\nb", BUILT_IN_NAME, &"x".repeat(limits::NAME_BYTES_MAX + 1)] {
         let started = WorkerStarted { name: Some(name.into()), ..here(1, false) };
         assert_eq!(refused(started), Err(WorkerRejection::BadName), "{name:?}");
+    }
+    for hostname in ["", "a\nb", &"x".repeat(limits::NAME_BYTES_MAX + 1)] {
+        let started = WorkerStarted { hostname: hostname.into(), ..here(1, false) };
+        assert_eq!(refused(started), Err(WorkerRejection::BadText("host name")), "{hostname:?}");
     }
     for slots in [0, limits::WORKER_SLOTS_MAX + 1] {
         let started = WorkerStarted { slots, ..here(1, false) };

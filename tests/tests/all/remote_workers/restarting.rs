@@ -4,7 +4,7 @@ use super::*;
 
 impl Script {
     /// What a worker does once its server is back: it is asked what it holds, and says so.
-    async fn comes_back(&mut self, server: &Server, holding: Vec<Held>) -> Polled {
+    pub(super) async fn comes_back(&mut self, server: &Server, holding: Vec<Held>) -> Polled {
         self.spark = server.spark.clone();
         let polled = self.poll().await;
         assert!(polled.resync && polled.items.is_empty(), "{polled:?}");
@@ -21,7 +21,8 @@ async fn a_worker_goes_on_over_a_restart_of_the_server() {
         let order = worker.order().await;
         server.restart().await;
         let early = worker.spark.worker_reports(worker.id, Reports { items: vec![] }).await;
-        drop(early);
+        // Told that it is gone, it would drop what it runs.
+        assert!(matches!(early, Err(DispatchError::ShuttingDown)), "{early:?}");
         let polled = worker.comes_back(&server, vec![held(&order)]).await;
         assert!(polled.items.is_empty(), "{polled:?}");
         assert_eq!(worker.completes(&order).await, Receipt::Recorded);

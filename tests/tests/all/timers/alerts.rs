@@ -9,6 +9,8 @@ use spark_events::limits::{ALERT_RETRY_MS, ALERT_WINDOW_MESSAGES_MAX};
 
 use super::*;
 
+mod faults;
+
 /// An address where nothing listens.
 const NOBODY: &str = "http://127.0.0.1:1/hook";
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use spark_actors::EditSchedule;
+use spark_actors::{DispatchError, EditSchedule};
 use spark_events::TaskId;
 use spark_events::domain::overlap::Overlap;
 use spark_events::domain::recurrence::{Exclusion, Timetable};
@@ -383,4 +383,21 @@ async fn an_edit_right_after_a_long_outage_leaves_no_instant_without_an_outcome(
     }
     let passed = (edited_at.expect("it was edited") - at(START)).num_seconds();
     assert_eq!(outcomes, u64::try_from(passed).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_was_left_while_the_log_was_away_does_not_happen() {
+    let (world, faults) = faulty(START).await;
+    let id = world.schedule(every(60), None).await;
+    faults.set_down(true);
+    // What is due waits for the log, and so does whatever is asked behind it.
+    world.pass(TimeDelta::seconds(70)).await;
+    let left = world.spark.pause_schedule(id, &who()).await.unwrap_err();
+    assert!(matches!(left, DispatchError::Unanswered { .. }), "{left:?}");
+    assert!(left.to_string().contains("may still happen"), "{left}");
+    faults.heal();
+    world.pass(TimeDelta::minutes(3)).await;
+    let events = world.events(id).await;
+    assert!(!events.iter().any(|(event, _)| matches!(event, ScheduleEvent::Paused(_))));
+    assert!(events.iter().filter(|(e, _)| matches!(e, ScheduleEvent::Fired(_))).count() >= 3);
 }
