@@ -61,7 +61,9 @@ fn parse_duration(text: &str) -> Result<u64, RecurrenceError> {
         | humantime::DurationError::InvalidCharacter(_) => {
             unreadable("a number and a unit are expected")
         }
-        error => unreadable(&error.to_string()),
+        error @ (humantime::DurationError::UnknownUnit { .. }
+        | humantime::DurationError::NumberOverflow
+        | humantime::DurationError::Empty) => unreadable(&error.to_string()),
     })?;
     if every.subsec_nanos() % 1_000_000 != 0 {
         return Err(unreadable("whole milliseconds are the finest"));
