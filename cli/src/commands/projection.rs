@@ -64,6 +64,15 @@ pub(crate) struct Skip {
     consent: ConsentArgs,
 }
 
+/// How a read model that stands still gets on; `None` for one that goes.
+fn way_on(row: &Value) -> Option<String> {
+    let (name, position) = (row["name"].as_str()?, row["halted"]["position"].as_u64()?);
+    Some(format!(
+        "look: automagik log show {position}; then: automagik projection retry {name}, or automagik \
+         projection skip {name} --position {position}"
+    ))
+}
+
 /// Runs a command of the group.
 pub(crate) async fn run(projection: Projection, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
@@ -72,11 +81,11 @@ pub(crate) async fn run(projection: Projection, context: &Context<'_>) -> Result
             let list = client.get(&["projections"], &[]).await?;
             out.data(&list, |look| views::projection::list(&list, look))?;
             let rows = crate::client::rows(&list);
-            let halted = rows.iter().any(|row| !row["halted"].is_null());
-            if halted {
-                out.note("look: automagik log show POSITION; then: automagik projection retry NAME, or skip NAME --position POSITION");
+            let halted: Vec<String> = rows.iter().filter_map(way_on).collect();
+            for way_on in &halted {
+                out.note(way_on);
             }
-            return Ok(if halted { Exit::Difference } else { Exit::Ok });
+            return Ok(if halted.is_empty() { Exit::Ok } else { Exit::Difference });
         }
         Projection::Rebuild(one) => {
             let row = client.post(&["projections", &one.name, "rebuild"], json!({})).await?;
