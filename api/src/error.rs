@@ -425,7 +425,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
             | S::StillOpen(_)
             | S::WaitingAlready
             | S::BufferFull
-            | S::NothingToBackfill
+            | S::NothingToBackfill(_)
             | S::TooManyBackfills,
         )
         | Rejection::Alert(A::TooManyOpen) => Row::STAGE,

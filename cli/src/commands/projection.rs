@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::common::ConsentArgs;
-use crate::exit::Exit;
+use crate::exit::{Exit, Trouble};
 use crate::views::{self, text_or_dash};
 
 /// Shown below the group's help.
@@ -96,6 +96,9 @@ pub(crate) async fn run(projection: Projection, context: &Context<'_>) -> Result
             (row, "tries again; watch it: automagik projection list")
         }
         Projection::Skip(skip) => {
+            // A consent to pass over something that is not there would be worth nothing.
+            let list = client.get(&["projections"], &[]).await?;
+            known(&skip.name, crate::client::rows(&list))?;
             skip.consent.ask("projection", &skip.name)?;
             let body = json!({ "position": skip.position });
             let row = client.post(&["projections", &skip.name, "skip"], body).await?;
@@ -106,4 +109,31 @@ pub(crate) async fn run(projection: Projection, context: &Context<'_>) -> Result
     out.data(&row, |look| views::projection::list(&list, look))?;
     out.note(&format!("projection {} {said}", text_or_dash(&row, &["name"])));
     Ok(Exit::Ok)
+}
+
+/// Whether there is a read model of this name.
+fn known(name: &str, rows: &[Value]) -> Result<(), Trouble> {
+    let names: Vec<String> = rows.iter().map(|row| text_or_dash(row, &["name"])).collect();
+    if names.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    Err(Trouble::new(Exit::NotFound, format!("there is no projection {name:?}"))
+        .because(format!("there are {}", names.join(", ")))
+        .then("see them: automagik projection list"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_projection_that_is_not_there_is_told_with_those_that_are() {
+        let rows = [json!({ "name": "tasks" }), json!({ "name": "flows" })];
+        assert!(known("tasks", &rows).is_ok());
+        let trouble = known("task", &rows).unwrap_err();
+        assert_eq!(
+            (trouble.exit, trouble.why),
+            (Exit::NotFound, vec!["there are tasks, flows".into()])
+        );
+    }
 }

@@ -67,7 +67,7 @@ impl Banner {
                 Some("  LangFlow  none yet; `up --with-langflow` installs one".to_owned())
             }
             LangFlowPlan::Given { url, .. } => {
-                Some(format!("  LangFlow  {url}   as source langflow"))
+                Some(format!("  LangFlow  {url}   is being connected, see below"))
             }
             LangFlowPlan::Own { .. } => Some(match super::langflow_folder(&self.home).is_dir() {
                 true => "  LangFlow  is starting, see below".to_owned(),
