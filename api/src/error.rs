@@ -180,9 +180,9 @@ pub enum ApiError {
         /// How long was waited.
         waited_ms: u64,
     },
-    /// All places of listeners are taken.
-    #[error("{max} clients listen to events already, which is the most", max = limits::LISTENERS_MAX)]
-    TooManyListeners,
+    /// So many places of listeners are taken, with whose key where that is what counts.
+    #[error("{0} clients{1} listen to events already, which is the most")]
+    TooManyListeners(usize, &'static str),
     /// The read model cannot be read.
     #[error("the read model cannot be read: {0}")]
     ReadModel(String),
@@ -234,7 +234,7 @@ impl ApiError {
             Self::Ambiguous { .. } => R::AMBIGUOUS,
             Self::Dispatch(error) => dispatch_row(error),
             Self::Behind { .. } => R::BEHIND,
-            Self::TooManyListeners => R::TOO_MANY_LISTENERS,
+            Self::TooManyListeners(..) => R::TOO_MANY_LISTENERS,
             Self::ReadModel(_) => R::READ_MODEL,
             Self::Crashed => R::INTERNAL,
         }
@@ -425,7 +425,7 @@ fn rejection_row(rejection: &Rejection) -> Row {
             | S::StillOpen(_)
             | S::WaitingAlready
             | S::BufferFull
-            | S::NothingToBackfill
+            | S::NothingToBackfill(_)
             | S::TooManyBackfills,
         )
         | Rejection::Alert(A::TooManyOpen) => Row::STAGE,

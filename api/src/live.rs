@@ -2,7 +2,7 @@
 //! event into its form once, and gives it to those who want it; who is behind reads the log by
 //! itself, at low priority. Stores nothing, and never holds up the log or a command.
 //!
-//! - `filter.rs`: what a listener wants. `hub.rs`: from the log to the listeners that are up to
+//! - `seats.rs`: how many may listen. `filter.rs`: what a listener wants. `hub.rs`: from the log to the listeners that are up to
 //!   date. `listener.rs`: one listener, from its first position to its end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,17 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use spark_events::{LogError, Position, SharedLog, limits};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::error::ApiError;
 use crate::recorded;
 
 mod filter;
 mod hub;
 mod listener;
+mod seats;
 
 pub(crate) use filter::{Filter, categories, types};
 pub(crate) use listener::listen;
+use seats::Seats;
 
 /// The door to the hub. Cheap to clone.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ struct Inner {
     joins: mpsc::Sender<Join>,
     /// Taken by whoever runs the hub.
     joining: Mutex<Option<mpsc::Receiver<Join>>>,
-    seats: Arc<Semaphore>,
+    seats: Seats,
     reads: Semaphore,
     /// Every listener that is up to date has been given everything up to here.
     passed: AtomicU64,
@@ -70,7 +71,7 @@ impl Live {
             log,
             joins,
             joining: Mutex::new(Some(joining)),
-            seats: Arc::new(Semaphore::new(limits::LISTENERS_MAX)),
+            seats: Seats::default(),
             reads: Semaphore::new(limits::LISTENER_READS_MAX),
             passed: AtomicU64::new(0),
         }))
@@ -88,19 +89,15 @@ impl Live {
     /// How many listen now.
     #[must_use]
     pub fn listeners(&self) -> usize {
-        limits::LISTENERS_MAX - self.0.seats.available_permits()
+        self.0.seats.count()
     }
 
     fn log(&self) -> &SharedLog {
         &self.0.log
     }
 
-    /// A place among the listeners.
-    ///
-    /// # Errors
-    /// `TooManyListeners` when there is none.
-    fn seat(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.0.seats).try_acquire_owned().map_err(|_| ApiError::TooManyListeners)
+    fn seats(&self) -> &Seats {
+        &self.0.seats
     }
 
     fn passed(&self) -> Position {

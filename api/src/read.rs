@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 use spark_actors::{DispatchError, Rejection};
 use spark_events::domain::schedule::{ScheduleRejection, ScheduleSpec, ScheduleStatus};
+use spark_events::limits::PAGE_MAX;
 use spark_events::{AlertId, FlowId, KeyId, Position, ScheduleId, SourceId, TaskId, WorkerId};
 use spark_projections::{
     AlertFilter, AlertRow, DeliveryFilter, DeliveryRow, FlowFilter, FlowRow, Found, KeyFilter,
@@ -244,17 +245,29 @@ pub async fn any_id(app: &App, kind: Kind, text: &str) -> Result<Uuid, ApiError>
     })
 }
 
-/// The source, where there is exactly one.
+/// The source whose flows are meant where none is named: the one LangFlow that there is. A source
+/// of the type `http` has no flows to take.
 ///
 /// # Errors
 /// `Invalid` where there is none, or more than one.
 pub async fn only_source(app: &App) -> Result<SourceId, ApiError> {
-    let page = Page { limit: 2, ..Page::default() };
+    let page = Page { limit: PAGE_MAX, ..Page::default() };
     let sources = app.reads().list_sources(SourceFilter::default(), page).await?.items;
-    match sources.as_slice() {
-        [only] => Ok(only.id),
-        [] => Err(ApiError::field("source", "there is no source yet: add one first")),
-        _ => Err(ApiError::field("source", "is missing: there is more than one source")),
+    let with_flows = sources.iter().filter(|source| source.kind == "langflow");
+    let with_flows: Vec<_> = with_flows.map(|one| (one.id, one.name.as_str())).collect();
+    the_only(&with_flows).map_err(|why| ApiError::field("source", why))
+}
+
+/// The one of these sources, or why none can be taken for granted.
+fn the_only(with_flows: &[(SourceId, &str)]) -> Result<SourceId, String> {
+    match with_flows {
+        [(only, _)] => Ok(*only),
+        [] => Err("there is no LangFlow source yet: add one first".to_owned()),
+        several => {
+            let names: Vec<&str> = several.iter().map(|(_, name)| *name).collect();
+            let names = excerpt(&names.join(", "));
+            Err(format!("is missing, and there are several: name one of {names}"))
+        }
     }
 }
 

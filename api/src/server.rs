@@ -21,6 +21,10 @@ use warp::reply::Response;
 
 use crate::app::{App, Incoming};
 
+mod patience;
+
+use patience::Patient;
+
 /// How long to wait before accepting again after the system refused a connection (too many files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -99,7 +103,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits::CONNECTION_IDLE_MS_MAX))
         .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

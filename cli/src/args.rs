@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::client::Target;
+use crate::client::{Named, Target};
 use crate::commands::{
     alert, api, completions, config, db, doctor, flow, history, key, log, projection, schedule,
     source, status, task, up, why, worker,
@@ -253,8 +253,28 @@ impl Global {
     /// Where no server is named and none runs over the data directory.
     pub(crate) fn target(&self) -> Result<Target, Trouble> {
         let (server, key) = (self.setting(Name::Server), self.setting(Name::ApiKey));
+        let (home, reason) = (self.home(), self.reason.clone());
+        let place = |name: Name, found: &Setting| match found.origin {
+            Origin::Flag => format!("--{}", name.name().replace('_', "-")),
+            Origin::Environment => name.variable().to_owned(),
+            Origin::DotEnv => format!("{} in .env", name.variable()),
+            Origin::Profile => {
+                format!("the profile {}", self.settings.profile.as_deref().unwrap_or_default())
+            }
+        };
         let mut target =
-            target::choose(&self.settings, server, key, &self.home(), self.reason.clone())?;
+            target::choose(&self.settings, server.clone(), key.clone(), &home, reason)?;
+        let of_profile = server.as_ref().is_some_and(|found| found.origin == Origin::Profile);
+        // A key that was found and may not go to this server is not the one that is sent.
+        let sent = key.filter(|found| Some(&found.value) == target.key.as_ref());
+        target.named = Named {
+            server: server.map(|found| place(Name::Server, &found)),
+            profile: self.settings.profile.clone().filter(|_| of_profile),
+            key: sent.map_or_else(
+                || home.key_file().display().to_string(),
+                |found| place(Name::ApiKey, &found),
+            ),
+        };
         if target.key.is_none() && old_settings::has_key() {
             let old = old_settings::KEY;
             target.no_key.push_str(&format!("; {old} is set, but it is AUTOMAGIK_API_KEY here"));
@@ -351,10 +371,24 @@ fn typed_key(matches: &ArgMatches) -> Option<String> {
     keys.last().cloned()
 }
 
+/// A usage error in which a parser of the standard library speaks, in words that say what was
+/// expected; `None` where clap's own words do.
+pub(crate) fn in_words(error: &clap::Error) -> Option<String> {
+    const RAW: [(&str, &str); 4] = [
+        ("invalid digit found in string", "a whole number is expected, such as 10"),
+        ("cannot parse integer from empty string", "a whole number is expected, such as 10"),
+        ("number too large to fit in target type", "the number is too large"),
+        ("number too small to fit in target type", "the number is too small"),
+    ];
+    let text = error.render().to_string();
+    let mended = RAW.iter().fold(text.clone(), |text, (raw, words)| text.replace(raw, words));
+    (error.use_stderr() && mended != text).then_some(mended)
+}
+
 /// A duration such as `10m`, `90s` or `1h 30m`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let parsed = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write it like 30s, 10m or 1h"))?;
+        .map_err(|_| "it is no duration; write it like 30s, 10m or 1h".to_owned())?;
     if parsed.is_zero() {
         return Err("it must be longer than nothing".into());
     }

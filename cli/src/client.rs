@@ -42,6 +42,19 @@ pub(crate) struct Target {
     pub(crate) is_here: bool,
     /// Why, for the history of what is changed.
     pub(crate) reason: Option<String>,
+    /// Where its address and its key were found.
+    pub(crate) named: Named,
+}
+
+/// Where the address and the key of a server were found, for who has to mend them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// The place of the address; none where it is the server that runs over the data directory.
+    pub(crate) server: Option<String>,
+    /// The profile, where it named the server.
+    pub(crate) profile: Option<String>,
+    /// The place of the key that is sent.
+    pub(crate) key: String,
 }
 
 /// A client of one server.
@@ -373,11 +386,10 @@ pub(crate) fn parse_base(server: &str) -> Result<Url, Trouble> {
             .because(why)
             .then("write it like http://127.0.0.1:8888")
     };
-    let url = Url::parse(server).map_err(|error| bad(error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(bad("it must begin with http:// or https:// and name a host".into()));
-    }
-    Ok(url)
+    // What the parser says of it ("relative URL without a base") helps nobody.
+    let url = Url::parse(server).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| bad("it must begin with http:// or https:// and name a host".into()))
 }
 
 #[cfg(test)]

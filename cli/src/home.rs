@@ -181,9 +181,15 @@ impl Home {
 
     /// Makes the directory, for its owner alone.
     pub(crate) fn create(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.dir)
-            .and_then(|()| private(&self.dir, 0o700))
-            .with_context(|| format!("cannot make the data directory {}", self.dir.display()))
+        std::fs::create_dir_all(&self.dir).and_then(|()| private(&self.dir, 0o700)).map_err(
+            |error| {
+                let what = format!("cannot make the data directory {}", self.dir.display());
+                crate::exit::Trouble::failed(what)
+                    .because(error.to_string())
+                    .then("name one that you may write to: --data-dir DIR, or AUTOMAGIK_HOME")
+                    .into()
+            },
+        )
     }
 }
 

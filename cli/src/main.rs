@@ -35,7 +35,13 @@ fn main() -> ExitCode {
                 output::Out::plain().trouble(&trouble);
                 return ExitCode::from(trouble.exit.code());
             }
-            let printed = error.print().is_ok();
+            let printed = match args::in_words(&error) {
+                Some(text) => {
+                    output::complain(text.trim_end());
+                    true
+                }
+                None => error.print().is_ok(),
+            };
             let exit = if error.use_stderr() || !printed { Exit::Usage } else { Exit::Ok };
             return ExitCode::from(exit.code());
         }

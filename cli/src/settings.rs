@@ -153,12 +153,18 @@ impl Settings {
     pub(crate) fn load(typed: Option<&str>, may_be_new: bool) -> Result<Self, Trouble> {
         let named = typed.map(str::to_owned).or_else(|| dotenv::env("AUTOMAGIK_PROFILE"));
         let config = match Config::path() {
-            Ok(path) => Config::read(path)?,
+            Ok(path) => {
+                let config = Config::read(path)?;
+                if !may_be_new {
+                    config.is_there_if_named()?;
+                }
+                config
+            }
             // A service has no home, and no profile either.
             Err(_) if named.is_none() && !may_be_new => Config::default(),
             Err(trouble) => return Err(trouble),
         };
-        let profile = named.or_else(|| config.current.clone());
+        let profile = named.or_else(|| config.in_use().map(str::to_owned));
         if let Some(name) = profile.as_deref().filter(|_| !may_be_new) {
             config.known(name)?;
         }

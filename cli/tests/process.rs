@@ -21,7 +21,11 @@ mod process {
             command.env_remove(name);
         }
         // Neither this machine's profiles nor a `.env` of the folder that the tests run in.
-        command.env("AUTOMAGIK_CONFIG", home.join("config.toml")).current_dir(home);
+        let config = home.join("config.toml");
+        if !config.exists() {
+            std::fs::write(&config, "").unwrap();
+        }
+        command.env("AUTOMAGIK_CONFIG", config).current_dir(home);
         command.env("AUTOMAGIK_HOME", home).args(line.split_whitespace()).stdin(Stdio::null());
         command
     }

@@ -103,8 +103,33 @@ mod settings {
         assert!(said.contains("server, api_key, data_dir, output, time"), "{said}");
         assert!(out(&run(dir.path(), "config path")).trim().ends_with("config.toml"));
         let other = dir.path().join("other.toml");
-        let output = automagik(dir.path(), "config list").env("AUTOMAGIK_CONFIG", &other).output();
-        assert_eq!(code(&output.unwrap()), 0);
+        let elsewhere = |line: &str| {
+            automagik(dir.path(), line).env("AUTOMAGIK_CONFIG", &other).output().unwrap()
+        };
+        let output = elsewhere("task list");
+        assert_eq!(code(&output), 2);
+        assert!(err(&output).contains("AUTOMAGIK_CONFIG names it"), "{}", err(&output));
+        assert_eq!(code(&elsewhere("config set output json")), 0, "which may make it");
+        assert_eq!(code(&elsewhere("config list")), 0);
+    }
+
+    #[test]
+    fn setting_a_value_chooses_no_profile_and_a_choice_can_be_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = run(dir.path(), "config set server http://team --profile team");
+        assert_eq!(code(&output), 0);
+        assert!(err(&output).contains("use it: --profile team"), "{}", err(&output));
+        assert_eq!(code(&run(dir.path(), "config get server")), 6, "the first one neither");
+        assert_eq!(code(&run(dir.path(), "config set server http://usual")), 0);
+        assert_eq!(out(&run(dir.path(), "config get server")), "http://usual\n");
+        assert_eq!(code(&run(dir.path(), "config use team")), 0);
+        assert_eq!(out(&run(dir.path(), "config get server")), "http://team\n");
+        let output = run(dir.path(), "config use --none");
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        assert!(err(&output).contains("no profile counts"), "{}", err(&output));
+        assert_eq!(code(&run(dir.path(), "config get server")), 6);
+        assert_eq!(code(&run(dir.path(), "config use")), 2);
+        assert_eq!(code(&run(dir.path(), "config use team --none")), 2);
     }
 
     #[test]

@@ -374,6 +374,8 @@ pub const TASK_WAIT_MS_MAX: u64 = 60_000;
 
 /// Listeners to events at once; a further one is refused.
 pub const LISTENERS_MAX: usize = 2_048;
+/// Listeners of them that may come with the same named key.
+pub const LISTENERS_EACH_MAX: usize = 256;
 /// Pieces that wait for a listener. One that is further behind reads the log by itself.
 pub const LISTENER_PIECES_MAX: usize = 8;
 /// Bytes of a piece after which it takes no further event.
@@ -468,6 +470,7 @@ const _: () = assert!(ALERT_RETRY_AFTER_MS_MAX <= ALERT_PAUSE_MS_MAX);
 const _: () = assert!(WORKER_LOST_AFTER_MS_MIN <= WORKER_LOST_AFTER_MS_DEFAULT);
 const _: () = assert!(WORKER_LOST_AFTER_MS_DEFAULT <= WORKER_LOST_AFTER_MS_MAX);
 const _: () = assert!(WORKER_SLOTS_DEFAULT <= WORKER_SLOTS_MAX);
+const _: () = assert!(4 * LISTENERS_EACH_MAX <= LISTENERS_MAX);
 const _: () = assert!(LISTENERS_MAX < CONNECTIONS_MAX && LISTENER_READS_MAX < LOG_READERS_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(DRAIN_MS_MAX + WORKER_LEAVE_MS_MAX * 2 < WORKER_STOP_MS_MAX);

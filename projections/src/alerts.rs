@@ -1,7 +1,7 @@
 //! The alerts: where messages go, about what, and how that went. Never holds a secret. Their
 //! deliveries are in `deliveries.rs`.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use spark_events::domain::alert::{AlertEvent, AlertKind, AlertUpdated, Only, shown_url};
 use spark_events::{AlertId, FlowId, Revision, ScheduleId, SourceId, Timestamp};
@@ -327,11 +327,7 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn alert(&self, id: AlertId) -> Result<Option<AlertRow>, QueryError> {
-        self.read(move |conn| {
-            let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE a.id = ?1"))?;
-            Ok(statement.query_row([blob(id.0)], read).optional()?)
-        })
-        .await
+        self.one(format!("{SELECT} WHERE a.id = ?1"), id.0, read).await
     }
 
     /// The alert that a text stands for: an id, its start, or a name.
@@ -339,7 +335,6 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn find_alert(&self, text: &str) -> Result<Found<AlertId>, QueryError> {
-        let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(AlertId))).await
+        self.found(&FINDER, text, AlertId).await
     }
 }

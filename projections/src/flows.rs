@@ -322,11 +322,7 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn flow(&self, id: FlowId) -> Result<Option<FlowRow>, QueryError> {
-        self.read(move |conn| {
-            let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE f.id = ?1"))?;
-            Ok(statement.query_row([blob(id.0)], read).optional()?)
-        })
-        .await
+        self.one(format!("{SELECT} WHERE f.id = ?1"), id.0, read).await
     }
 
     /// The flow that a text stands for: an id, its start, a name, or its id at the source.
@@ -334,7 +330,6 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn find_flow(&self, text: &str) -> Result<Found<FlowId>, QueryError> {
-        let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(FlowId))).await
+        self.found(&FINDER, text, FlowId).await
     }
 }

@@ -1,7 +1,7 @@
 //! The API keys: their names and roles, who made them, when they were used, who took them back.
 //! Never holds a secret or its hash.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use spark_events::domain::api_key::ApiKeyEvent;
 use spark_events::{KeyId, Revision, Timestamp};
@@ -188,11 +188,7 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn key(&self, id: KeyId) -> Result<Option<KeyRow>, QueryError> {
-        self.read(move |conn| {
-            let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
-            Ok(statement.query_row([blob(id.0)], read).optional()?)
-        })
-        .await
+        self.one(format!("{SELECT} WHERE id = ?1"), id.0, read).await
     }
 
     /// The key that a text stands for: an id, its start or a name.
@@ -200,7 +196,6 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn find_key(&self, text: &str) -> Result<Found<KeyId>, QueryError> {
-        let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(KeyId))).await
+        self.found(&FINDER, text, KeyId).await
     }
 }

@@ -1,6 +1,6 @@
 //! The sources: servers as they were last added, changed and probed. Never holds a key.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use spark_events::domain::failure::FailureClass;
 use spark_events::domain::labels::Labels;
@@ -276,11 +276,7 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn source(&self, id: SourceId) -> Result<Option<SourceRow>, QueryError> {
-        self.read(move |conn| {
-            let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
-            Ok(statement.query_row([blob(id.0)], read).optional()?)
-        })
-        .await
+        self.one(format!("{SELECT} WHERE id = ?1"), id.0, read).await
     }
 
     /// The source that a text stands for: an id, its start, a name or a URL.
@@ -288,7 +284,6 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn find_source(&self, text: &str) -> Result<Found<SourceId>, QueryError> {
-        let text = text.trim().trim_end_matches('/').to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(SourceId))).await
+        self.found(&FINDER, text.trim().trim_end_matches('/'), SourceId).await
     }
 }

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use serde::Serialize;
 use spark_events::limits::{PAGE_DEFAULT, PAGE_MAX, READS_CONNECTIONS_MAX};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
-use crate::columns::signed;
+use crate::columns::{blob, signed};
 use crate::database::open_reader;
 use crate::error::QueryError;
+use crate::find::{Finder, Found};
 
 /// Reads of the read models. A cheap handle. Every read sees one moment of the file.
 #[derive(Clone)]
@@ -56,6 +58,30 @@ impl Reads {
             answer
         });
         work.await.map_err(|_| QueryError::Stopped)?
+    }
+
+    /// The one row of a query whose only value is an id.
+    pub(crate) async fn one<T: Send + 'static>(
+        &self,
+        sql: String,
+        id: Uuid,
+        read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, QueryError> {
+        self.read(move |conn| {
+            Ok(conn.prepare_cached(&sql)?.query_row([blob(id)], read).optional()?)
+        })
+        .await
+    }
+
+    /// What a text stands for, among the things that a finder knows.
+    pub(crate) async fn found<I: Send + 'static>(
+        &self,
+        finder: &'static Finder,
+        text: &str,
+        wrap: fn(Uuid) -> I,
+    ) -> Result<Found<I>, QueryError> {
+        let text = text.to_owned();
+        self.read(move |conn| Ok(finder.find(conn, &text)?.map(wrap))).await
     }
 
     /// Waits for the reads under way and closes every connection. Later reads answer `Stopped`.

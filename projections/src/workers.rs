@@ -1,6 +1,6 @@
 //! The workers: the transitions of their lives, and what they did and are doing.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use spark_events::domain::labels::Labels;
 use spark_events::domain::worker::{BUILT_IN_NAME, WorkerEvent, WorkerStage, WorkerStarted};
@@ -244,11 +244,7 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn worker(&self, id: WorkerId) -> Result<Option<WorkerRow>, QueryError> {
-        self.read(move |conn| {
-            let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE w.id = ?1"))?;
-            Ok(statement.query_row([blob(id.0)], read).optional()?)
-        })
-        .await
+        self.one(format!("{SELECT} WHERE w.id = ?1"), id.0, read).await
     }
 
     /// The worker that a text stands for: an id, its start, or a name.
@@ -256,7 +252,6 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn find_worker(&self, text: &str) -> Result<Found<WorkerId>, QueryError> {
-        let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(WorkerId))).await
+        self.found(&FINDER, text, WorkerId).await
     }
 }

@@ -80,16 +80,29 @@ impl Automagik {
     /// # Panics
     /// When it ends instead, or does not answer in time.
     pub async fn up_with(&mut self, options: &[&str]) {
+        self.serve(&["up"], options).await;
+    }
+
+    /// Starts the server without a worker in it, and waits until its API answers.
+    ///
+    /// # Panics
+    /// When it ends instead, or does not answer in time.
+    pub async fn api_start(&mut self) {
+        self.serve(&["api", "start"], &[]).await;
+    }
+
+    async fn serve(&mut self, verb: &[&str], options: &[&str]) {
         assert!(self.server.is_none(), "it is up already");
         let log = OpenOptions::new().append(true).create(true).open(&self.log);
         let log = log.expect("the server's log file can be written");
-        let mut command = self.command(&[&["up", "--port", "0"], options].concat());
+        let mut command = self.command(&[verb, &["--port", "0"], options].concat());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         self.server = Some(command.spawn().expect("the binary starts"));
         eventually(PATIENCE, || {
             let server = self.server.as_mut().expect("it was started above");
             if let Some(status) = server.try_wait().expect("the server is our child") {
-                panic!("`automagik up` ended with {status}:\n{}", self.server_log());
+                let verb = verb.join(" ");
+                panic!("`automagik {verb}` ended with {status}:\n{}", self.server_log());
             }
             let url = self.try_url();
             async move {

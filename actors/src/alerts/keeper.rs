@@ -279,7 +279,7 @@ impl Keeper {
     async fn record(&mut self, (id, attempted): Sent) {
         let message_id = attempted.message_id;
         if let Some(error) = &attempted.error {
-            tracing::warn!(alert = %id, message = %message_id, error, "a message was not delivered");
+            tracing::warn!(alert = %id, %message_id, error, "a message was not delivered");
         }
         let metadata = about_message(message_id);
         let command = AlertCommand::RecordAttempt(attempted);

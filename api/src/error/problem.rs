@@ -108,8 +108,8 @@ impl ApiError {
                 "send the key in the X-API-Key header; the server keeps it in its data directory, file api-key"
             }
             Self::KeyRevoked { .. } => "ask for a new one: automagik key create NAME --role ROLE",
-            Self::TooMany { .. } => {
-                "wait as long as Retry-After says; `up --rate-limit` sets the limit of named keys"
+            Self::TooMany { again_s, .. } => {
+                return Some(too_many(*again_s));
             }
             Self::RoleTooLow { needed, .. } => return Some(role_command(*needed)),
             Self::BodyTooLarge => "send less; a run's input may have up to 1 MiB",
@@ -120,7 +120,7 @@ impl ApiError {
             Self::NotFound { kind, .. } => return Some(list_command(kind)),
             Self::Ambiguous { .. } => "give the full id, or more of it",
             Self::Behind { .. } => "read again in a moment; GET /health shows how far it is behind",
-            Self::TooManyListeners => "end some of them, or let several share one connection",
+            Self::TooManyListeners(..) => "end some of them, or let several share one connection",
             Self::ReadModel(_) => {
                 "look into GET /health; the read model can be rebuilt from the log"
             }
@@ -136,6 +136,11 @@ impl ApiError {
         };
         Some(text.into())
     }
+}
+
+fn too_many(again_s: u64) -> Cow<'static, str> {
+    format!("wait {again_s} s, as Retry-After says; `up --rate-limit` sets the limit of named keys")
+        .into()
 }
 
 fn dispatch_remedy(error: &DispatchError) -> Option<Cow<'static, str>> {

@@ -49,7 +49,7 @@ fn requests() -> Vec<(ApiError, u16, &'static str)> {
         (E::Ambiguous { kind: "flow", text: text(), candidates: vec![] }, 409, "SPK-3002"),
         (E::Behind { position: Position(9), waited_ms: 1 }, 503, "SPK-5005"),
         (E::ReadModel(text()), 503, "SPK-5006"),
-        (E::TooManyListeners, 503, "SPK-5008"),
+        (E::TooManyListeners(7, ""), 503, "SPK-5008"),
         (E::Crashed, 500, "SPK-5001"),
     ]
 }
@@ -138,7 +138,7 @@ fn workers() -> Vec<(ApiError, u16, &'static str)> {
     };
     let protocol = NotAdmitted::Protocol { worker: 2, server: 1, server_version: "0.1".into() };
     let clock = NotAdmitted::Clock { off_ms: 3_600_000 };
-    let gone = DispatchError::WorkerGone { id: WorkerId(uuid::Uuid::nil()) };
+    let gone = DispatchError::WorkerGone { id: WorkerId(uuid::Uuid::nil()), why: "it left".into() };
     vec![
         (taken.into(), 409, "SPK-6001"),
         (DispatchError::from(protocol).into(), 422, "SPK-6002"),

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use spark_events::log::Direction;
-use spark_events::{LogError, Position, RecordedEvent, Revision, StreamName, limits};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use spark_events::{KeyId, LogError, Position, RecordedEvent, Revision, StreamName, limits};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::seats::Seat;
 use super::{Filter, Live, Piece, write};
 use crate::error::ApiError;
 
@@ -21,16 +22,17 @@ const LOG_PAUSE: Duration = Duration::from_millis(limits::LOG_RETRY_MS_MAX);
 const RETRY_MS: u64 = 2_000;
 
 /// Everything that the filter wants after a position, and then whatever happens; without a
-/// position, only what happens from now on.
+/// position, only what happens from now on. `key` is the one that the listener came with.
 ///
 /// # Errors
 /// `TooManyListeners`; the log's trouble, and that the server is stopping.
 pub(crate) async fn listen(
     live: &Live,
+    key: Option<KeyId>,
     filter: Filter,
     after: Option<Position>,
 ) -> Result<impl Stream<Item = Bytes> + Send + use<>, ApiError> {
-    let seat = live.seat()?;
+    let seat = live.seats().take(key)?;
     let mut listener = Listener {
         live: live.clone(),
         pages: Pages::of(&filter),
@@ -66,7 +68,7 @@ struct Listener {
     /// When something was sent last.
     said: Instant,
     greeted: bool,
-    _seat: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Listener {

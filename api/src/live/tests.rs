@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::*;
+use crate::error::ApiError;
 
 struct Scene {
     live: Live,
@@ -54,7 +55,8 @@ impl Scene {
     }
 
     async fn listen(&self, filter: Filter, after: Option<u64>) -> Heard {
-        let mut heard = Box::pin(listen(&self.live, filter, after.map(Position)).await.unwrap());
+        let mut heard =
+            Box::pin(listen(&self.live, None, filter, after.map(Position)).await.unwrap());
         let hello = text(heard.next().await.unwrap());
         assert!(hello.starts_with("retry: 2000\nid: "), "{hello}");
         heard
@@ -170,8 +172,8 @@ async fn there_are_so_many_places_and_no_more() {
     for _ in 0..limits::LISTENERS_MAX {
         listeners.push(scene.listen(Filter::default(), None).await);
     }
-    let refused = listen(&scene.live, Filter::default(), None).await.err();
-    assert!(matches!(refused, Some(ApiError::TooManyListeners)), "{refused:?}");
+    let refused = listen(&scene.live, None, Filter::default(), None).await.err();
+    assert!(matches!(refused, Some(ApiError::TooManyListeners(..))), "{refused:?}");
     assert_eq!(scene.live.listeners(), limits::LISTENERS_MAX);
     listeners.pop();
     scene.append("task-a", 1).await;
@@ -189,7 +191,7 @@ async fn all_end_with_the_hub_and_with_the_log() {
     scene.hub.shutdown().await;
     assert_eq!(heard.next().await, None);
     assert_eq!(behind.next().await, None);
-    let refused = listen(&scene.live, Filter::default(), None).await;
+    let refused = listen(&scene.live, None, Filter::default(), None).await;
     assert!(refused.is_err(), "nobody serves it");
 
     let scene = self::scene();

@@ -43,9 +43,9 @@ pub(crate) fn route(method: &Method) -> Result<Route<'static>, ApiError> {
 pub(crate) async fn handle(call: &Call<'_>) -> Result<Reply, ApiError> {
     let filter = filter(call, &[AFTER]).await?;
     let after = after(call).await?;
-    let heard = live::listen(&call.app.live, filter, after).await?;
-    // A key that is taken back ends what it listens to: with the next event, or the next heartbeat.
     let (spark, key) = (call.app.spark.clone(), call.caller.key);
+    let heard = live::listen(&call.app.live, key, filter, after).await?;
+    // A key that is taken back ends what it listens to: with the next event, or the next heartbeat.
     let heard = heard.take_while(move |_| ready(key.is_none_or(|key| !spark.is_revoked(key))));
     Ok(Reply::events(heard))
 }

@@ -123,6 +123,15 @@ async fn what_is_not_understood_is_refused_with_its_name() {
 }
 
 #[tokio::test]
+async fn where_it_is_unclear_which_source_is_meant_they_are_named() {
+    let world = world().await;
+    let unclear = world.post("/flows/sync", json!({ "all": true })).await;
+    let detail = unclear.json["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("name one of keyed, home"), "{detail}");
+    assert_eq!(unclear.code(422), "SPK-1002");
+}
+
+#[tokio::test]
 async fn bodies_of_any_bytes_get_an_answer() {
     let world = world().await;
     let key = [("x-api-key", KEY.as_bytes())];

@@ -361,3 +361,19 @@ fn every_command_that_the_readme_names_is_there() {
         }
     }
 }
+
+#[test]
+fn what_is_expected_of_a_number_or_a_duration_is_said() {
+    let told = |line: &str| {
+        let argv = std::iter::once("automagik").chain(line.split(' '));
+        let error = parse(argv).unwrap_err();
+        in_words(&error).unwrap_or_else(|| error.to_string())
+    };
+    let number = told("task list --limit many");
+    assert!(number.contains("a whole number is expected, such as 10"), "{number}");
+    assert!(!number.contains("digit found"), "{number}");
+    let duration = told("flow run x --timeout soon");
+    assert!(duration.contains("it is no duration; write it like 30s, 10m or 1h"), "{duration}");
+    let silence = told("up --worker-lost-after soon");
+    assert!(silence.contains("write it like 30s"), "{silence}");
+}

@@ -19,10 +19,7 @@ impl Target {
         }
         let why = causes.pop().unwrap_or_else(|| error.to_string());
         if error.is_connect() {
-            return Trouble::new(Exit::Failed, format!("no server at {server}"))
-                .because(why)
-                .then("start one with: automagik up")
-                .then("or name another: --server URL, or AUTOMAGIK_URL");
+            return self.nobody_there(why);
         }
         let what = match error.is_timeout() {
             true => format!("no answer from {server} in time; it may still do what was asked"),
@@ -35,12 +32,51 @@ impl Target {
             .then("look before you repeat it: automagik status")
     }
 
+    /// What to do where nobody listens depends on who named the address: a server elsewhere is not
+    /// started here.
+    pub(super) fn nobody_there(&self, why: String) -> Trouble {
+        let trouble =
+            Trouble::new(Exit::Failed, format!("no server at {}", self.server)).because(why);
+        let Some(place) = &self.named.server else {
+            return trouble
+                .then("start one with: automagik up")
+                .then("or name another: --server URL, or AUTOMAGIK_URL");
+        };
+        let trouble = trouble
+            .because(format!("{place} names this address"))
+            .then("start the server there: automagik up");
+        match &self.named.profile {
+            Some(profile) => trouble.then(format!(
+                "or correct the address: automagik config set server URL --profile {profile}"
+            )),
+            None => trouble.then("or name another: --server URL, or AUTOMAGIK_URL"),
+        }
+    }
+
+    /// An answer that does not come from a Spark: another server listens at that address.
+    fn no_spark(&self, status: StatusCode, said: Option<String>) -> Trouble {
+        let exit = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Auth,
+            _ => Exit::Failed,
+        };
+        let what = format!("{} answered {status}, but not as Spark does", self.server);
+        let mut trouble = Trouble::new(exit, what);
+        trouble.why.extend(said.map(|said| format!("it said: {said}")));
+        let place = self.named.server.as_deref().unwrap_or("--server, or AUTOMAGIK_URL");
+        trouble.then(format!(
+            "check the address ({place}): is it that of a LangFlow, or of a proxy before Spark?"
+        ))
+    }
+
     /// What an answer says that is no success.
     pub(super) fn refused(&self, status: StatusCode, problem: Option<&Value>) -> Trouble {
         let field = |name: &str| problem?.get(name)?.as_str().map(str::to_owned);
         let exit = Exit::of_status(status.as_u16());
+        let code = field("code").filter(|code| code.starts_with("SPK-"));
         let said = field("detail").or_else(|| field("title"));
+        let Some(code) = code else { return self.no_spark(status, said) };
         let what = said.unwrap_or_else(|| format!("{} answered {status}", self.server));
+        let what = if code == QUERY_INVALID { as_option(problem).unwrap_or(what) } else { what };
         let mut trouble = Trouble::new(exit, what.clone());
         let list = |name: &str| {
             let list = problem.and_then(|problem| problem.get(name)).and_then(Value::as_array);
@@ -79,11 +115,29 @@ impl Target {
 
     fn explain_auth(&self, trouble: Trouble) -> Trouble {
         let trouble = match self.key {
-            Some(_) => trouble.because("the server does not take the key that was sent"),
+            Some(_) => {
+                let place = &self.named.key;
+                trouble.because(format!("the server does not take the key of {place}"))
+            }
             None => trouble.because(format!("no key was sent: {}", self.no_key)),
         };
         trouble.then("give the key: --api-key KEY, or AUTOMAGIK_API_KEY; `automagik up` keeps it in its data directory")
     }
+}
+
+/// The code of a key of the query that cannot be used.
+const QUERY_INVALID: &str = "SPK-1003";
+
+/// The same in the words of the command line, which has options where the API has query keys.
+fn as_option(problem: Option<&Value>) -> Option<String> {
+    let error = problem?.get("errors")?.get(0)?;
+    let part = |name: &str| error.get(name).and_then(Value::as_str);
+    let option = match part("field")? {
+        "q" => "search".to_owned(),
+        "n" => "count".to_owned(),
+        key => key.replace('_', "-"),
+    };
+    Some(format!("--{option} cannot be used: {}", part("message")?))
 }
 
 /// Whether the server knows the key: its role does not suffice, or it was revoked.

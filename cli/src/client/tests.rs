@@ -44,6 +44,7 @@ impl Canned {
             no_key: "none is in /data/api-key".into(),
             is_here: false,
             reason: Some("because\nwe can".into()),
+            named: Named::default(),
         })
         .unwrap()
     }
@@ -141,7 +142,7 @@ async fn a_refusal_says_what_why_and_what_next() {
     assert_eq!(trouble.lines(), ["error: no task has the id \"x\"", "  next: did you mean: y, z"]);
 
     let problem = json!({
-        "detail": "cron: is wrong", "errors": [{"field": "cron", "message": "31 Feb never comes"}],
+        "detail": "cron: is wrong", "code": "SPK-1002", "errors": [{"field": "cron", "message": "31 Feb never comes"}],
         "remedy": "mend it",
     });
     let trouble = refusal("422 Unprocessable Content", &problem, Some("k")).await;
@@ -149,13 +150,13 @@ async fn a_refusal_says_what_why_and_what_next() {
     assert_eq!(trouble.why, ["cron: 31 Feb never comes"]);
     assert_eq!(trouble.next, ["mend it"]);
 
-    let problem = json!({"detail": "\"01\" could be any of 2 tasks", "candidates": [
+    let problem = json!({"detail": "\"01\" could be any of 2 tasks", "code": "SPK-3002", "candidates": [
         {"id": "0193", "name": "a"}, {"id": "0194"}]});
     let trouble = refusal("409 Conflict", &problem, Some("k")).await;
     assert_eq!(trouble.exit, Exit::Conflict);
     assert_eq!(trouble.why, ["it could be 0193  a", "it could be 0194"]);
 
-    let problem = json!({"detail": "the handler crashed", "request_id": "r-1"});
+    let problem = json!({"detail": "it crashed", "code": "SPK-5001", "request_id": "r-1"});
     let trouble = refusal("500 Internal Server Error", &problem, Some("k")).await;
     assert_eq!(trouble.exit, Exit::Failed);
     assert!(trouble.next[0].contains("r-1"));
@@ -163,7 +164,7 @@ async fn a_refusal_says_what_why_and_what_next() {
 
 #[tokio::test]
 async fn a_wrong_key_says_where_the_right_one_is() {
-    let problem = json!({"detail": "X-API-Key header is missing"});
+    let problem = json!({"detail": "X-API-Key header is missing", "code": "SPK-2001"});
     let without = refusal("401 Unauthorized", &problem, None).await;
     assert_eq!(without.exit, Exit::Auth);
     assert!(without.why[0].contains("/data/api-key"), "{without:?}");
@@ -184,6 +185,11 @@ async fn an_answer_that_is_not_sparks_is_told_as_such() {
     assert!(error.to_string().contains("but not as Spark does"), "{error}");
     let plain = refusal("502 Bad Gateway", &json!("nginx"), None).await;
     assert!(plain.what.contains("502"), "{plain:?}");
+    let langflow = refusal("404 Not Found", &json!({ "detail": "Not Found" }), None).await;
+    assert_eq!(langflow.exit, Exit::Failed);
+    assert!(langflow.what.ends_with("but not as Spark does"), "{langflow:?}");
+    assert_eq!(langflow.why, ["it said: Not Found"]);
+    assert!(langflow.next[0].contains("LangFlow"), "{langflow:?}");
 }
 
 #[tokio::test]
@@ -198,6 +204,36 @@ async fn without_a_server_it_says_how_to_start_one() {
     assert_eq!(trouble.what, format!("no server at http://{free}"));
     assert_eq!(trouble.next[0], "start one with: automagik up");
     assert_eq!(trouble.exit, Exit::Failed);
+}
+
+#[tokio::test]
+async fn a_wrong_address_or_key_says_where_it_was_found() {
+    let server = Canned::new(vec![]).await;
+    let mut target = server.client(Some("k")).target;
+    target.named = Named {
+        server: Some("the profile team".into()),
+        profile: Some("team".into()),
+        key: "the profile team".into(),
+    };
+    let nobody = target.nobody_there("refused".into());
+    assert!(nobody.why[1].starts_with("the profile team names"), "{nobody:?}");
+    assert!(nobody.next[1].contains("config set server URL --profile team"), "{nobody:?}");
+    let problem = json!({"detail": "Invalid API key", "code": "SPK-2002"});
+    let wrong = target.refused(StatusCode::UNAUTHORIZED, Some(&problem));
+    assert_eq!(wrong.why, ["the server does not take the key of the profile team"]);
+}
+
+#[tokio::test]
+async fn a_query_key_is_told_as_the_option_that_it_is() {
+    for (key, option) in [("q", "--search"), ("since", "--since"), ("min_x", "--min-x")] {
+        let message = "must be shorter";
+        let problem = json!({
+            "detail": format!("the query key {key:?} cannot be used: {message}"),
+            "code": "SPK-1003", "errors": [{ "field": key, "message": message }],
+        });
+        let trouble = refusal("422 Unprocessable Content", &problem, Some("k")).await;
+        assert_eq!(trouble.lines(), [format!("error: {option} cannot be used: {message}")]);
+    }
 }
 
 #[tokio::test]

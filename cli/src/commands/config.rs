@@ -20,6 +20,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   automagik config set server https://spark.example.com --profile team
   automagik config set api_key --profile team     asks for it
   automagik config use team               from now on, where no other is named
+  automagik config use --none             no profile any more
   automagik task list --profile team      or for one command
   automagik config list                   what counts, and where it comes from
 Settings: server, api_key, data_dir, output, time. A key of a profile is sent to
@@ -43,7 +44,7 @@ Keys are shown by their last characters."
     Set(Set),
     /// Take a value out of the profile
     Unset(One),
-    /// Make a profile the one that counts where no other is named
+    /// Choose the profile that counts where no other is named
     Use(Use),
     /// Where the configuration file is
     #[command(after_help = "Examples:
@@ -74,7 +75,8 @@ pub(crate) struct One {
 #[command(after_help = "Examples:
   automagik config set output json
   automagik config set api_key --profile team < key.txt
-Without --profile it is the one in use, else `default`, which is then made. A
+Without --profile it is the one in use, else `default`, which counts where none
+was chosen. Setting a value chooses no profile: automagik config use does. A
 key is better not typed where the shell remembers it: leave the value out, and it
 is asked for, or read from standard input.")]
 pub(crate) struct Set {
@@ -88,10 +90,15 @@ pub(crate) struct Set {
 /// Choose a profile.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  automagik config use team")]
+  automagik config use team
+  automagik config use --none             until another is chosen")]
 pub(crate) struct Use {
     /// Its name
-    name: String,
+    #[arg(required_unless_present = "none")]
+    name: Option<String>,
+    /// No profile is to count, not even `default`
+    #[arg(long, conflicts_with = "name")]
+    none: bool,
 }
 
 /// Runs a command of the group.
@@ -123,12 +130,7 @@ pub(crate) fn run(config: Config, global: &Global, out: &Out) -> Result<Exit> {
             })?;
             let name = profile(settings);
             let mut file = settings.config.clone();
-            let is_first = file.profiles.is_empty();
             file.set(name, key, &value)?;
-            // The first profile is the one that is meant; a second one asks to be chosen.
-            if is_first {
-                file.use_profile(name)?;
-            }
             file.write()?;
             changed(&file, name, key, Some(&value), out)?;
         }
@@ -143,10 +145,16 @@ pub(crate) fn run(config: Config, global: &Global, out: &Out) -> Result<Exit> {
         }
         Config::Use(wanted) => {
             let mut file = settings.config.clone();
-            file.use_profile(&wanted.name)?;
+            match &wanted.name {
+                Some(name) => file.use_profile(name)?,
+                None => file.use_none()?,
+            }
             file.write()?;
             out.data(&json!({ "profile": wanted.name }), |_| String::new())?;
-            out.note(&format!("profile {} counts from now on", wanted.name));
+            out.note(&match &wanted.name {
+                Some(name) => format!("profile {name} counts from now on"),
+                None => "no profile counts from now on, where none is named".to_owned(),
+            });
         }
         Config::Path => {
             let path = File::path()?.display().to_string();
@@ -169,7 +177,7 @@ fn changed(file: &File, name: &str, key: Name, value: Option<&str>, out: &Out) -
         Some(shown) => format!("{} of profile {name} is {shown} (in {path})", key.name()),
         None => format!("{} of profile {name} is not set (in {path})", key.name()),
     });
-    if file.current.as_deref() != Some(name) {
+    if file.in_use() != Some(name) {
         out.note(&format!("use it: --profile {name}, or automagik config use {name}"));
     }
     Ok(())

@@ -13,6 +13,7 @@ use crate::views;
 mod alerts;
 mod local;
 mod remote;
+mod workers;
 
 /// Shown below the command's help.
 pub(crate) const EXAMPLES: &str = "Examples:

@@ -10,7 +10,7 @@ use super::common::{ConsentArgs, InputArgs, TweakArgs};
 use super::{Body, Context};
 use crate::args::{ms, parse_duration};
 use crate::client::rows;
-use crate::exit::{Exit, Trouble};
+use crate::exit::Exit;
 use crate::views::{self, short_task_id, text_or_dash};
 use crate::wait::{self, WaitArgs};
 
@@ -272,19 +272,7 @@ async fn remote(list: List, context: &Context<'_>) -> Result<Exit> {
 /// The source that is meant where none is named.
 async fn only_source(context: &Context<'_>) -> Result<String> {
     let sources = context.client.list(&["sources"], &[], usize::MAX).await?;
-    match rows(&sources) {
-        [] => Err(Trouble::new(Exit::NotFound, "there is no source yet")
-            .then("connect one: automagik source add URL")
-            .into()),
-        [only] => Ok(text_or_dash(only, &["id"])),
-        several => {
-            let names: Vec<String> =
-                several.iter().map(|source| text_or_dash(source, &["name", "id"])).collect();
-            Err(Trouble::usage("there are several sources, and none was named")
-                .then(format!("add --source, one of: {}", names.join(", ")))
-                .into())
-        }
-    }
+    Ok(choose::only(&choose::with_flows(&sources))?)
 }
 
 async fn sync(mut sync: Sync, context: &Context<'_>) -> Result<Exit> {

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Context;
 use super::common::ConsentArgs;
-use crate::exit::Exit;
+use crate::exit::{Exit, Trouble};
 use crate::views::{self, text_or_dash};
 
 /// Shown below the group's help.
@@ -64,6 +64,15 @@ pub(crate) struct Skip {
     consent: ConsentArgs,
 }
 
+/// How a read model that stands still gets on; `None` for one that goes.
+fn way_on(row: &Value) -> Option<String> {
+    let (name, position) = (row["name"].as_str()?, row["halted"]["position"].as_u64()?);
+    Some(format!(
+        "look: automagik log show {position}; then: automagik projection retry {name}, or automagik \
+         projection skip {name} --position {position}"
+    ))
+}
+
 /// Runs a command of the group.
 pub(crate) async fn run(projection: Projection, context: &Context<'_>) -> Result<Exit> {
     let Context { client, out } = context;
@@ -72,11 +81,11 @@ pub(crate) async fn run(projection: Projection, context: &Context<'_>) -> Result
             let list = client.get(&["projections"], &[]).await?;
             out.data(&list, |look| views::projection::list(&list, look))?;
             let rows = crate::client::rows(&list);
-            let halted = rows.iter().any(|row| !row["halted"].is_null());
-            if halted {
-                out.note("look: automagik log show POSITION; then: automagik projection retry NAME, or skip NAME --position POSITION");
+            let halted: Vec<String> = rows.iter().filter_map(way_on).collect();
+            for way_on in &halted {
+                out.note(way_on);
             }
-            return Ok(if halted { Exit::Difference } else { Exit::Ok });
+            return Ok(if halted.is_empty() { Exit::Ok } else { Exit::Difference });
         }
         Projection::Rebuild(one) => {
             let row = client.post(&["projections", &one.name, "rebuild"], json!({})).await?;
@@ -87,6 +96,9 @@ pub(crate) async fn run(projection: Projection, context: &Context<'_>) -> Result
             (row, "tries again; watch it: automagik projection list")
         }
         Projection::Skip(skip) => {
+            // A consent to pass over something that is not there would be worth nothing.
+            let list = client.get(&["projections"], &[]).await?;
+            known(&skip.name, crate::client::rows(&list))?;
             skip.consent.ask("projection", &skip.name)?;
             let body = json!({ "position": skip.position });
             let row = client.post(&["projections", &skip.name, "skip"], body).await?;
@@ -97,4 +109,31 @@ pub(crate) async fn run(projection: Projection, context: &Context<'_>) -> Result
     out.data(&row, |look| views::projection::list(&list, look))?;
     out.note(&format!("projection {} {said}", text_or_dash(&row, &["name"])));
     Ok(Exit::Ok)
+}
+
+/// Whether there is a read model of this name.
+fn known(name: &str, rows: &[Value]) -> Result<(), Trouble> {
+    let names: Vec<String> = rows.iter().map(|row| text_or_dash(row, &["name"])).collect();
+    if names.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    Err(Trouble::new(Exit::NotFound, format!("there is no projection {name:?}"))
+        .because(format!("there are {}", names.join(", ")))
+        .then("see them: automagik projection list"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_projection_that_is_not_there_is_told_with_those_that_are() {
+        let rows = [json!({ "name": "tasks" }), json!({ "name": "flows" })];
+        assert!(known("tasks", &rows).is_ok());
+        let trouble = known("task", &rows).unwrap_err();
+        assert_eq!(
+            (trouble.exit, trouble.why),
+            (Exit::NotFound, vec!["there are tasks, flows".into()])
+        );
+    }
 }

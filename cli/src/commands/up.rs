@@ -118,7 +118,7 @@ fn parse_drift_every(text: &str) -> Result<DriftEvery, String> {
 
 /// The silence after which a worker is lost.
 fn worker_lost_after(text: &str) -> Result<Duration, String> {
-    let silence = humantime::parse_duration(text.trim()).map_err(|error| error.to_string())?;
+    let silence = crate::args::parse_duration(text.trim())?;
     let bounds = Duration::from_millis(WORKER_LOST_AFTER_MS_MIN)
         ..=Duration::from_millis(WORKER_LOST_AFTER_MS_MAX);
     if !bounds.contains(&silence) {
@@ -129,7 +129,7 @@ fn worker_lost_after(text: &str) -> Result<Duration, String> {
 
 /// A pause between two probes of a source.
 fn probe_every(text: &str) -> Result<Duration, String> {
-    let every = humantime::parse_duration(text.trim()).map_err(|error| error.to_string())?;
+    let every = crate::args::parse_duration(text.trim())?;
     let bounds =
         Duration::from_millis(PROBE_EVERY_MS_MIN)..=Duration::from_millis(PROBE_EVERY_MS_MAX);
     if !bounds.contains(&every) {

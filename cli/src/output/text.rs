@@ -105,6 +105,11 @@ pub(crate) fn short_id(id: &str, among: &[&str], all: bool) -> String {
     id.get(..length).unwrap_or(id).to_owned()
 }
 
+/// How many of something there are, with the word for one in the plural where it has to be.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A number of bytes as people read it.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -178,6 +183,11 @@ mod tests {
         for (number, expected) in table {
             assert_eq!(bytes(number), expected);
         }
+    }
+
+    #[test]
+    fn one_of_something_is_not_told_in_the_plural() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "event")), ["0 events", "1 event", "2 events"]);
     }
 
     #[test]

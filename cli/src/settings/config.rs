@@ -14,7 +14,7 @@ use crate::exit::{Exit, Trouble};
 use crate::home::write_private;
 use crate::output::text::near_misses;
 
-/// The name of the profile that is meant where none is named.
+/// The name of the profile that is meant where none is named and none was chosen.
 pub(crate) const PROFILE_DEFAULT: &str = "default";
 /// What the file's top level has.
 const TOP: [&str; 2] = ["profile", "profiles"];
@@ -27,7 +27,7 @@ pub(crate) type Profile = BTreeMap<Name, String>;
 pub(crate) struct Config {
     /// Where it is, whether or not it exists.
     pub(crate) path: PathBuf,
-    /// The profile that counts where no other is named.
+    /// The profile that was chosen to count where no other is named; empty: none is to count.
     pub(crate) current: Option<String>,
     /// Every profile by its name.
     pub(crate) profiles: BTreeMap<String, Profile>,
@@ -70,6 +70,18 @@ impl Config {
         Self::parse(path, &text)
     }
 
+    /// A file that was named in `AUTOMAGIK_CONFIG` has to exist: a slip there would otherwise mean
+    /// another server.
+    pub(crate) fn is_there_if_named(&self) -> Result<(), Trouble> {
+        let named = dotenv::find("AUTOMAGIK_CONFIG");
+        let Some(named) = named.filter(|_| !self.path.exists()) else { return Ok(()) };
+        let file = self.path.display();
+        Err(Trouble::usage(format!("there is no configuration file {file}"))
+            .because(format!("AUTOMAGIK_CONFIG names it ({})", named.origin.words()))
+            .then("name another, or unset AUTOMAGIK_CONFIG")
+            .then("or make it: automagik config set server URL"))
+    }
+
     /// Reads a text as the file.
     pub(crate) fn parse(path: PathBuf, text: &str) -> Result<Self, Trouble> {
         let reader = Reader { path: &path, text };
@@ -98,6 +110,16 @@ impl Config {
             }
         }
         Ok(Self { path, current, profiles, text: text.to_owned() })
+    }
+
+    /// The profile that counts where none is named: the one that was chosen, else the usual one
+    /// where there is one.
+    pub(crate) fn in_use(&self) -> Option<&str> {
+        match self.current.as_deref() {
+            Some("") => None,
+            Some(chosen) => Some(chosen),
+            None => self.profiles.contains_key(PROFILE_DEFAULT).then_some(PROFILE_DEFAULT),
+        }
     }
 
     /// Whether there is a profile of this name; a trouble that names the near miss if not.
@@ -152,6 +174,13 @@ impl Config {
         self.known(name)?;
         let mut document = self.document()?;
         put(document.as_table_mut(), "profile", name);
+        self.take(&document)
+    }
+
+    /// Lets no profile count where none is named, not even the usual one.
+    pub(crate) fn use_none(&mut self) -> Result<(), Trouble> {
+        let mut document = self.document()?;
+        put(document.as_table_mut(), "profile", "");
         self.take(&document)
     }
 
@@ -330,6 +359,25 @@ server = \"http://t\"
         assert!(trouble.next.join(" ").contains("prod"), "{trouble:?}");
         assert!(config.set("a b", Name::Output, "json").is_err());
         assert!(config.set("dev", Name::Output, "xml").is_err(), "checked before it is stored");
+    }
+
+    #[test]
+    fn the_chosen_profile_counts_else_the_usual_one_else_none() {
+        let table = [
+            ("", None),
+            ("[profiles.team]\n", None),
+            ("[profiles.default]\n[profiles.team]\n", Some("default")),
+            ("profile = \"team\"\n[profiles.default]\n[profiles.team]\n", Some("team")),
+            ("profile = \"\"\n[profiles.default]\n", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse(text).unwrap().in_use(), expected, "{text}");
+        }
+        let mut config = parse("[profiles.default]\n").unwrap();
+        config.use_none().unwrap();
+        assert_eq!(config.in_use(), None);
+        config.use_profile("default").unwrap();
+        assert_eq!(config.in_use(), Some("default"));
     }
 
     #[cfg(unix)]

@@ -4,7 +4,7 @@
 use reqwest::Url;
 
 use super::{Name, Origin, Setting, Settings};
-use crate::client::Target;
+use crate::client::{Named, Target};
 use crate::exit::{Exit, Trouble};
 use crate::home::Home;
 
@@ -46,7 +46,7 @@ pub(crate) fn choose(
     });
     let no_key = format!("{given}, and {kept}");
     let is_here = is_own(&url, running.as_deref());
-    Ok(Target { server: url, key, no_key, is_here, reason })
+    Ok(Target { server: url, key, no_key, is_here, reason, named: Named::default() })
 }
 
 /// Whether the key of the data directory may go to this address: it is where the directory's own

@@ -135,7 +135,13 @@ impl Link {
         let problem = serde_json::from_slice::<Value>(&body).ok();
         // Every error of Spark has a code, which nobody else's has.
         let is_spark = problem.as_ref().is_some_and(|problem| problem["code"].is_string());
-        let trouble = client.refusal(status, problem.as_ref());
+        let mut trouble = client.refusal(status, problem.as_ref());
+        if status == StatusCode::UNAUTHORIZED {
+            trouble = trouble.then(
+                "a worker on another host has a key of its own: automagik key create NAME --role \
+                 worker, on the server",
+            );
+        }
         Err(match status {
             StatusCode::GONE => Unsaid::Gone(trouble.what),
             // Over other data than it had: it never knew this worker.

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::*;
-use crate::client::Target;
+use crate::client::{Named, Target};
 use crate::exit::{Exit, trouble_of};
 use crate::home::Home;
 
@@ -36,7 +36,14 @@ impl Stage {
         let url = server.url.clone();
         let find = move || {
             let (server, key) = (url.clone(), Some("k".to_owned()));
-            Ok(Target { server, key, no_key: String::new(), is_here: false, reason: None })
+            Ok(Target {
+                server,
+                key,
+                no_key: String::new(),
+                is_here: false,
+                reason: None,
+                named: Named::default(),
+            })
         };
         let (stop, stopped) = watch::channel(false);
         let place = Place::take(&Home::new(Some(dir.path())), "w").unwrap();

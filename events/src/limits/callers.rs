@@ -18,6 +18,8 @@ pub const KEY_HINT_CHARS: usize = 4;
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// How long a connection may stay silent between requests, or take for a request's head.
 pub const CONNECTION_IDLE_MS_MAX: u64 = 75_000;
+/// How long the other side of a connection may take nothing of what it is sent.
+pub const CONNECTION_STALLED_MS_MAX: u64 = 60_000;
 /// The largest head (request line and header fields) of an API request.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long the body of an API request may take to arrive.

@@ -260,11 +260,7 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn delivery(&self, id: Uuid) -> Result<Option<DeliveryRow>, QueryError> {
-        self.read(move |conn| {
-            let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
-            Ok(statement.query_row([blob(id)], read).optional()?)
-        })
-        .await
+        self.one(format!("{SELECT} WHERE id = ?1"), id, read).await
     }
 
     /// The delivery that a text stands for: the id of its message, or the start of that.
@@ -272,7 +268,6 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn find_delivery(&self, text: &str) -> Result<Found<Uuid>, QueryError> {
-        let text = text.to_owned();
-        self.read(move |conn| FINDER.find(conn, &text)).await
+        self.found(&FINDER, text, std::convert::identity).await
     }
 }

@@ -239,11 +239,7 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn schedule(&self, id: ScheduleId) -> Result<Option<ScheduleRow>, QueryError> {
-        self.read(move |conn| {
-            let mut statement = conn.prepare_cached(&format!("{SELECT} WHERE s.id = ?1"))?;
-            Ok(statement.query_row([blob(id.0)], read).optional()?)
-        })
-        .await
+        self.one(format!("{SELECT} WHERE s.id = ?1"), id.0, read).await
     }
 
     /// What a schedule is to do, as its last event says.
@@ -310,7 +306,6 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn find_schedule(&self, text: &str) -> Result<Found<ScheduleId>, QueryError> {
-        let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(ScheduleId))).await
+        self.found(&FINDER, text, ScheduleId).await
     }
 }

@@ -245,7 +245,6 @@ impl Reads {
     /// # Errors
     /// A file that cannot be read.
     pub async fn find_task(&self, text: &str) -> Result<Found<TaskId>, QueryError> {
-        let text = text.to_owned();
-        self.read(move |conn| Ok(FINDER.find(conn, &text)?.map(TaskId))).await
+        self.found(&FINDER, text, TaskId).await
     }
 }

@@ -16,6 +16,7 @@ mod files;
 mod flows;
 mod holding;
 mod http_source;
+mod operations;
 mod original_bugs_schedules;
 mod original_bugs_tasks;
 #[cfg(unix)]

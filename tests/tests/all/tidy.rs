@@ -217,6 +217,29 @@ fn nothing_is_allowed_silently_and_nothing_is_left_to_do() {
 }
 
 #[test]
+fn no_line_of_the_log_has_a_field_that_the_log_itself_writes() {
+    let own = ["message", "timestamp", "level", "target", "spans"];
+    let mut broken = vec![];
+    for (path, text) in code() {
+        for call in text.split("tracing::").skip(1).filter_map(|rest| rest.split_once("!(")) {
+            let (macro_name, rest) = call;
+            if !macro_name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                continue;
+            }
+            let fields = rest.split(['"', ';']).next().unwrap();
+            let name = |field: &str| {
+                let name = field.split('=').next().unwrap().trim();
+                name.trim_start_matches(['%', '?']).to_owned()
+            };
+            let named = fields.split(',').map(name);
+            let named = named.filter(|name| own.contains(&name.as_str()));
+            broken.extend(named.map(|name| format!("{path}: {macro_name}! has the field {name}")));
+        }
+    }
+    none(broken, "a line of JSON would have the key twice");
+}
+
+#[test]
 fn no_test_sleeps() {
     let mut broken = vec![];
     let tests = MEMBERS.iter().flat_map(|member| sources(member)).filter(|(path, _)| is_test(path));

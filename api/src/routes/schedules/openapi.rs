@@ -186,6 +186,7 @@ fn why() -> Value {
         "schedule_id": "0192f0c1-2d3e-7000-8000-000000000003",
         "at": "2026-01-30T08:00:00Z",
         "verdict": "fired",
+        "can_backfill": true,
         "task_id": "0192f0c1-2d3e-7000-8000-000000000004",
         "witness": null,
         "set_by": null,

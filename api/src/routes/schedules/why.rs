@@ -105,6 +105,9 @@ async fn ask(
 pub fn sentence(why: &Why, rival: Option<Timestamp>) -> String {
     let at = short(why.at);
     let by = why.witness.as_ref().map(by).unwrap_or_default();
+    // What was run already, or would not be found, is not offered.
+    let is_open = why.can_backfill && why.backfilled.is_empty();
+    let remedy = if is_open { "; a backfill of that instant runs it" } else { "" };
     let mut text = match &why.verdict {
         Verdict::Fired { task_id } => {
             format!("{at} started task {task_id}{by}; see it: automagik task show {task_id}")
@@ -115,14 +118,12 @@ pub fn sentence(why: &Why, rival: Option<Timestamp>) -> String {
         Verdict::Skipped { why: reason, overlap } => {
             let set = why.set_by.as_ref().map(by_whom).unwrap_or_default();
             let policy = format!("policy {}, set{set}", overlap.as_str());
-            format!("{at} was skipped: {}", skipped(reason, rival, &policy))
+            format!("{at} was skipped: {}", skipped(reason, rival, &policy, remedy))
         }
-        Verdict::GivenUp => format!(
-            "{at} waited for its start and was given up{by}; run it with a backfill of that instant"
-        ),
+        Verdict::GivenUp => format!("{at} waited for its start and was given up{by}{remedy}"),
         Verdict::Paused { since, until } => {
             let until = until.map_or("and still is; resume it".to_owned(), |until| {
-                format!("until {}; what came due meanwhile is only run by a backfill", short(until))
+                format!("until {}{remedy}", short(until))
             });
             format!("at {at} the schedule was paused since {}{by}, {until}", short(*since))
         }
@@ -141,9 +142,7 @@ pub fn sentence(why: &Why, rival: Option<Timestamp>) -> String {
             "{at} was due and nothing is recorded yet: Spark is about to deal with it, or was not \
              running; ask again in a moment, and look at automagik status if it stays so"
         ),
-        Verdict::BeforeCreation => {
-            format!("at {at} the schedule did not exist yet; a backfill can run that instant")
-        }
+        Verdict::BeforeCreation => format!("at {at} the schedule did not exist yet{remedy}"),
         Verdict::AfterCompletion => format!(
             "at {at} nothing came due any more: the schedule had completed{by}; give it a new time \
              or a higher runs_max"
@@ -158,7 +157,7 @@ pub fn sentence(why: &Why, rival: Option<Timestamp>) -> String {
     text
 }
 
-fn skipped(reason: &SkipReason, rival: Option<Timestamp>, policy: &str) -> String {
+fn skipped(reason: &SkipReason, rival: Option<Timestamp>, policy: &str, remedy: &str) -> String {
     match reason {
         SkipReason::Overlap { task_id } => {
             let started = rival.map(|at| format!(" started {}", short(at))).unwrap_or_default();
@@ -177,14 +176,13 @@ fn skipped(reason: &SkipReason, rival: Option<Timestamp>, policy: &str) -> Strin
             "{} starts waited already, and no more may; the tasks take longer than the interval",
             limits::BUFFERED_STARTS_MAX
         ),
-        SkipReason::CatchUpWindow => "it came too late for the catch-up window: Spark was not \
-             running, the log was unavailable, or it waited too long; run it with a backfill"
-            .to_owned(),
-        SkipReason::Drift { remote_hash: Some(_) } => {
-            "the flow was changed at its source, and the \
-             schedule holds then; sync the flow, and run it with a backfill"
-                .to_owned()
-        }
+        SkipReason::CatchUpWindow => format!(
+            "it came too late for the catch-up window: Spark was not running, the log was \
+             unavailable, or it waited too long{remedy}"
+        ),
+        SkipReason::Drift { remote_hash: Some(_) } => format!(
+            "the flow was changed at its source, and the schedule holds then; sync the flow{remedy}"
+        ),
         SkipReason::Drift { remote_hash: None } => {
             "the flow is not at its source any more, and the \
              schedule holds then; put it back or push it"

@@ -11,7 +11,7 @@ use super::Findings;
 use crate::args::Global;
 use crate::commands::db::free_bytes;
 use crate::home::Home;
-use crate::output::text::bytes;
+use crate::output::text::{bytes, counted};
 use crate::settings::Name;
 
 /// Damages of the log that are named.
@@ -69,7 +69,7 @@ fn log(home: &Home, findings: &mut Findings) {
         return;
     }
     let looked = LogFile::open(&home.events()).and_then(|file| {
-        let size = std::fs::metadata(home.events()).map_or(0, |data| data.len());
+        let size = size_with_tail(&home.events());
         // A large file takes minutes; that is what `log verify` is for.
         let is_small = size <= DOCTOR_CHECKED_BYTES_MAX;
         let damage = if is_small { file.damage(DAMAGES_MAX)? } else { Vec::new() };
@@ -84,10 +84,19 @@ fn log(home: &Home, findings: &mut Findings) {
         }
         Ok((facts, size, is_small, _)) => {
             let checked = if is_small { "" } else { "; its inside: automagik log verify" };
-            let what = format!("{} events, {}{checked}", facts.events, bytes(size));
+            let what = format!("{}, {}{checked}", counted(facts.events, "event"), bytes(size));
             findings.ok("event log", what);
         }
     }
+}
+
+/// The size of the log on disk: what was written last stands in the file beside it, and stays
+/// there until SQLite moves it, so the log's own file may be the smaller one.
+fn size_with_tail(events: &Path) -> u64 {
+    let mut tail = events.as_os_str().to_owned();
+    tail.push("-wal");
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+    size(events) + size(Path::new(&tail))
 }
 
 /// A file that only its owner should be able to read.
@@ -114,4 +123,19 @@ fn open_to_others(path: &Path) -> Option<String> {
 #[cfg(not(unix))]
 fn open_to_others(_path: &Path) -> Option<String> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_the_log_counts_what_was_written_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = dir.path().join("events.db");
+        std::fs::write(&events, [0; 8]).unwrap();
+        assert_eq!(size_with_tail(&events), 8);
+        std::fs::write(dir.path().join("events.db-wal"), [0; 300]).unwrap();
+        assert_eq!(size_with_tail(&events), 308);
+    }
 }

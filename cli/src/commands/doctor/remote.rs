@@ -8,6 +8,7 @@ use spark_events::{Clock, SystemClock, Timestamp};
 use super::Findings;
 use crate::client::{Client, rows};
 use crate::exit::trouble_of;
+use crate::output::text::counted;
 use crate::views::{text, text_or_dash};
 
 /// Things of one kind that are named one by one.
@@ -121,7 +122,11 @@ async fn projections(client: &Client, findings: &mut Findings) {
         } else if let Some(lag) = row["lag"].as_u64().filter(|lag| *lag > DOCTOR_LAG_MAX) {
             is_fine = false;
             let next = "wait; watch it: automagik projection list";
-            findings.warn("read models", format!("{name} is {lag} events behind"), next);
+            findings.warn(
+                "read models",
+                format!("{name} is {} behind", counted(lag, "event")),
+                next,
+            );
         }
     }
     if is_fine {
@@ -167,28 +172,10 @@ async fn workers(client: &Client, findings: &mut Findings) {
         Ok(list) => list,
         Err(error) => return unasked("workers", &error, findings),
     };
-    let named = |status: &str| -> Vec<String> {
-        let these = rows(&list).iter().filter(|row| row["status"] == status);
-        these.map(|row| text_or_dash(row, &["name", "hostname", "id"])).collect()
-    };
-    let (active, paused) = (named("active"), named("paused"));
-    match (active.len(), paused.len()) {
-        (0, 0) => findings.fail(
-            "workers",
-            "none is there, so nothing runs",
-            "start one: automagik worker start, or a server with its own: automagik up",
-        ),
-        (0, _) => findings.fail(
-            "workers",
-            format!("all are paused: {}", some_of(&paused)),
-            "automagik worker resume NAME",
-        ),
-        (n, 0) => findings.ok("workers", format!("{n} active")),
-        (n, _) => findings.warn(
-            "workers",
-            format!("{n} active; paused: {}", some_of(&paused)),
-            "automagik worker resume NAME",
-        ),
+    super::workers::there(rows(&list), findings);
+    // Without the server's own view nothing is known; why it is missing is told under health.
+    if let Ok(health) = client.health().await {
+        super::workers::fitting(&health, findings);
     }
 }
 
@@ -219,7 +206,7 @@ async fn schedules(client: &Client, now: Timestamp, findings: &mut Findings) {
     );
 }
 
-fn some_of(names: &[String]) -> String {
+pub(super) fn some_of(names: &[String]) -> String {
     let shown = names.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED_MAX) {
         0 => shown,

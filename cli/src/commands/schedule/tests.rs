@@ -366,7 +366,7 @@ async fn a_trigger_that_must_wait_is_told_apart_from_a_task() {
 
 #[tokio::test(start_paused = true)]
 async fn a_trigger_that_waits_is_waited_for_until_it_is_there_and_has_ended() {
-    let missing = json!({"detail": "no task has the id t1"});
+    let missing = json!({"detail": "no task has the id t1", "code": "SPK-3001"});
     let task = json!({"id": "t1", "status": "completed", "output": "done"});
     let ran = run(
         &["schedule", "trigger", "nightly", "--wait"],
@@ -468,7 +468,10 @@ async fn a_question_is_asked_in_the_schedules_zone() {
     assert_eq!(ran.asked[1].0, "GET /schedules/s1/why?at=2026-07-01T08%3A00%3A00Z");
     let unknown = run(
         &["why", "nihgtly", "--at", "09:00"],
-        vec![("404 Not Found", json!({"detail": "no schedule", "suggestions": ["nightly"]}))],
+        vec![(
+            "404 Not Found",
+            json!({"detail": "no schedule", "code": "SPK-3001", "suggestions": ["nightly"]}),
+        )],
     )
     .await;
     assert_eq!(unknown.trouble().exit, Exit::NotFound);

@@ -119,11 +119,22 @@ pub(super) async fn run(mut add: Add, context: &Context<'_>) -> Result<Exit> {
         body = body.with("kind", Some("http")).with("http", Some(http.json()));
         body = body.with("request", request);
     }
-    let row = context.client.post(&["sources"], body.json()).await?;
+    let row = context.client.post(&["sources"], body.json()).await.map_err(of_no_source)?;
     if !is_http {
         return super::done("added", &row, context);
     }
     added(&row, context)
+}
+
+/// A source that was not added has no name that its key could be changed under.
+fn of_no_source(error: anyhow::Error) -> anyhow::Error {
+    let Some(trouble) = error.downcast_ref::<Trouble>() else { return error };
+    let mut trouble = trouble.clone();
+    let Some(remedy) = trouble.next.iter_mut().find(|next| next.contains("source update")) else {
+        return error;
+    };
+    *remedy = "nothing was added; give the right key: --api-key KEY".to_owned();
+    trouble.into()
 }
 
 /// Asks for the address and the key.
@@ -158,4 +169,21 @@ fn agents() -> Trouble {
             "connect it with --type http and say what to send: --path, --body and --output-path \
              (automagik source add --help)",
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_key_of_a_source_that_is_not_there_is_not_to_be_updated() {
+        let trouble = Trouble::new(Exit::Auth, "it refused the key")
+            .then("give it another: automagik source update NAME --api-key KEY");
+        let told = of_no_source(trouble.into());
+        let told = told.downcast_ref::<Trouble>().unwrap();
+        assert_eq!(told.exit, Exit::Auth);
+        assert_eq!(told.next, ["nothing was added; give the right key: --api-key KEY"]);
+        let other = of_no_source(Trouble::failed("away").then("start it").into());
+        assert_eq!(other.downcast_ref::<Trouble>().unwrap().next, ["start it"]);
+    }
 }

@@ -69,7 +69,7 @@ impl Banner {
                 Some("  LangFlow  none yet; `up --with-langflow` installs one".to_owned())
             }
             LangFlowPlan::Given { url, .. } => {
-                Some(format!("  LangFlow  {url}   trying to connect, as source langflow"))
+                Some(format!("  LangFlow  {url}   is being connected, see below"))
             }
             LangFlowPlan::Own { .. } => Some(match super::langflow_folder(&self.home).is_dir() {
                 true => "  LangFlow  is starting, see below".to_owned(),
@@ -273,7 +273,7 @@ mod tests {
         let given = LangFlowPlan::Given { url, api_key: None };
         let mut banner = banner("/home/ana/.automagik", given);
         let text = banner.text_for(&places());
-        assert!(text.contains("7860   trying to connect, as source langflow"), "{text}");
+        assert!(text.contains("7860   is being connected, see below"), "{text}");
         assert!(!text.contains("worker"), "{text}");
         banner.has_worker = false;
         let text = banner.text_for(&places());

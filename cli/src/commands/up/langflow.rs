@@ -136,9 +136,8 @@ impl Connection {
                 Ok(hello) => return self.tell(url, hello),
                 Err(error) if !comes_back(&error) => {
                     self.out.note(&format!("langflow: {error}"));
-                    self.out.note(
-                        "langflow: it is not connected; mend this, then: automagik source add",
-                    );
+                    let known = self.known_name(url).await;
+                    self.out.note(&remedy(url, known.as_deref()));
                     return;
                 }
                 Err(error) if pause_ms == LANGFLOW_BACKOFF_MS_MIN => {
@@ -149,6 +148,12 @@ impl Connection {
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             pause_ms = (pause_ms * 2).min(LANGFLOW_BACKOFF_MS_MAX);
         }
+    }
+
+    /// The name of the source of that URL, where there is one.
+    async fn known_name(&self, url: &str) -> Option<String> {
+        let id = self.known(url).await.ok().flatten()?;
+        Some(self.projections.reads().source(id).await.ok().flatten()?.name)
     }
 
     fn tell(&self, url: &str, hello: bool) {
@@ -262,6 +267,20 @@ impl Connection {
     }
 }
 
+/// What to do where it makes no sense to try again. A source that is there is not added again.
+fn remedy(url: &str, known: Option<&str>) -> String {
+    match known {
+        Some(name) => format!(
+            "langflow: source {name} is as it was; mend this, then: automagik source update {name} \
+             --api-key KEY"
+        ),
+        None => format!(
+            "langflow: it is not connected; mend this, then: automagik source add {url} --api-key \
+             KEY"
+        ),
+    }
+}
+
 fn digest(id: SourceId, url: &str, key: Option<&str>) -> String {
     use sha2::Digest;
     // As JSON, so that no part can be taken for another.
@@ -315,6 +334,14 @@ mod tests {
             digest(id, "http://a", None),
         ];
         assert!(others.iter().all(|other| *other != mark));
+    }
+
+    #[test]
+    fn a_source_that_is_there_is_to_be_updated_and_not_added_again() {
+        let known = remedy("http://a", Some("local"));
+        assert!(known.ends_with("automagik source update local --api-key KEY"), "{known}");
+        let new = remedy("http://a", None);
+        assert!(new.ends_with("automagik source add http://a --api-key KEY"), "{new}");
     }
 
     #[test]

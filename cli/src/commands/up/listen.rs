@@ -7,30 +7,44 @@ use tokio::net::TcpListener;
 
 use crate::exit::{Exit, Trouble};
 
+/// How many ports are tried for one to propose.
+const PORTS_TRIED: u16 = 20;
+
 /// Listens, or says what is in the way.
 pub(crate) async fn listen(host: &str, port: u16) -> Result<TcpListener> {
-    TcpListener::bind((host, port)).await.map_err(|error| {
-        let trouble = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                Trouble::new(Exit::Conflict, format!("port {port} on {host} is in use"))
-                    .because("another program listens there; it may be another `automagik up`")
-                    .then(format!(
-                        "choose another: automagik up --port {}",
-                        port.wrapping_add(1).max(1024)
-                    ))
-                    .then("or see what is there: automagik status")
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                Trouble::new(Exit::Failed, format!("port {port} on {host} may not be used"))
-                    .because(error.to_string())
-                    .then("choose one above 1023: automagik up --port 8888")
-            }
-            _ => Trouble::usage(format!("cannot listen on {host} port {port}"))
+    let error = match TcpListener::bind((host, port)).await {
+        Ok(listener) => return Ok(listener),
+        Err(error) => error,
+    };
+    let trouble = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            let free = free_after(host, port).await;
+            let port_named = free.map_or_else(|| "PORT".to_owned(), |port| port.to_string());
+            Trouble::new(Exit::Conflict, format!("port {port} on {host} is in use"))
+                .because("another program listens there; it may be another `automagik up`")
+                .then(format!("choose another: automagik up --port {port_named}"))
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            Trouble::new(Exit::Failed, format!("port {port} on {host} may not be used"))
                 .because(error.to_string())
-                .then("name an address of this machine: --host 127.0.0.1, or 0.0.0.0 for all"),
-        };
-        trouble.into()
-    })
+                .then("choose one above 1023: automagik up --port 8888")
+        }
+        _ => Trouble::usage(format!("cannot listen on {host} port {port}"))
+            .because(error.to_string())
+            .then("name an address of this machine: --host 127.0.0.1, or 0.0.0.0 for all"),
+    };
+    Err(trouble.into())
+}
+
+/// A port above this one that nobody has at the moment, among the next few.
+async fn free_after(host: &str, port: u16) -> Option<u16> {
+    let first = port.checked_add(1)?.max(1024);
+    for port in first..=first.saturating_add(PORTS_TRIED) {
+        if TcpListener::bind((host, port)).await.is_ok() {
+            return Some(port);
+        }
+    }
+    None
 }
 
 /// The address as a client on this machine writes it.
@@ -69,6 +83,9 @@ mod tests {
         let error = listen("127.0.0.1", port).await.unwrap_err();
         let trouble = error.downcast_ref::<Trouble>().unwrap();
         assert_eq!(trouble.exit, Exit::Conflict);
-        assert!(trouble.next[0].contains("--port"), "{trouble:?}");
+        let proposed = trouble.next[0].rsplit(' ').next().unwrap().parse::<u16>();
+        let proposed = proposed.expect("there is a free one");
+        assert!(TcpListener::bind(("127.0.0.1", proposed)).await.is_ok(), "{proposed} is free");
+        assert_eq!(trouble.next.len(), 1, "{trouble:?}");
     }
 }

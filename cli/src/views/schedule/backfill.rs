@@ -33,7 +33,9 @@ pub(crate) fn line(found: &Value) -> String {
     let count = found.get("count").and_then(Value::as_u64).unwrap_or(0);
     let shown = entries(found, &["items"]).len() as u64;
     match count {
-        0 => "no instant fits; nothing was started. --only failed and --only all take more".into(),
+        0 => "no instant fits; nothing was started. Taken are those that lack a task, with --only \
+              failed also those that failed, with --only all also those that completed"
+            .into(),
         count if shown < count => {
             format!("the first {shown} of {count} instants; dry run: nothing was started")
         }

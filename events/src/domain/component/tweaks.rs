@@ -12,7 +12,9 @@ pub enum BadTweaks {
     #[error("tweaks must be a JSON object: {{\"component id\": {{\"field\": value}}}}")]
     NotAnObject,
     /// The flow has no such component, and no component has such a field.
-    #[error("the flow has no component {asked:?}{hint}; see its components: automagik flow show")]
+    #[error(
+        "the flow has no component {asked:?}{hint}; see its components: automagik flow show FLOW --components"
+    )]
     UnknownComponent {
         /// What was named.
         asked: String,

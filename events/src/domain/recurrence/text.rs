@@ -55,7 +55,16 @@ fn parse_duration(text: &str) -> Result<u64, RecurrenceError> {
     if text.split(|c: char| !c.is_alphabetic()).any(months_or_years) {
         return Err(unreadable("months and years have no fixed length, use a cron expression"));
     }
-    let every = humantime::parse_duration(text).map_err(|error| unreadable(&error.to_string()))?;
+    let every = humantime::parse_duration(text).map_err(|error| match error {
+        // Of which the parser only tells the place.
+        humantime::DurationError::NumberExpected(_)
+        | humantime::DurationError::InvalidCharacter(_) => {
+            unreadable("a number and a unit are expected")
+        }
+        error @ (humantime::DurationError::UnknownUnit { .. }
+        | humantime::DurationError::NumberOverflow
+        | humantime::DurationError::Empty) => unreadable(&error.to_string()),
+    })?;
     if every.subsec_nanos() % 1_000_000 != 0 {
         return Err(unreadable("whole milliseconds are the finest"));
     }

@@ -78,7 +78,7 @@ impl Live {
             return Err(ScheduleRejection::BackfillActive(active_max));
         }
         if due.is_empty() {
-            return Err(ScheduleRejection::NothingToBackfill);
+            return Err(ScheduleRejection::NothingToBackfill(only));
         }
         if due.len() > limits::BACKFILL_INSTANTS_MAX {
             return Err(ScheduleRejection::BackfillTooLong(due.len() as u64));

@@ -1,6 +1,6 @@
 //! What can be asked of a schedule, and why it refuses.
 
-use super::{BackfillRequest, SchedulePatch, ScheduleSpec};
+use super::{BackfillOnly, BackfillRequest, SchedulePatch, ScheduleSpec};
 use crate::domain::overlap::Overlap;
 use crate::domain::recurrence::RecurrenceError;
 use crate::domain::retry::BadRetryPolicy;
@@ -144,8 +144,8 @@ pub enum ScheduleRejection {
     )]
     BufferFull,
     /// A backfill of nothing.
-    #[error("no instant of this span is left to run; see which there are with --dry-run")]
-    NothingToBackfill,
+    #[error("no due instant of this span {}", nothing_left(*.0))]
+    NothingToBackfill(BackfillOnly),
     /// A backfill of too much.
     #[error(
         "the span has {0} instants to run, over the bound of {max} for one backfill; choose a \
@@ -165,4 +165,18 @@ pub enum ScheduleRejection {
     /// There is no such backfill under way.
     #[error("no backfill {0} of the schedule is under way")]
     NoSuchBackfill(u32),
+}
+
+/// Why a backfill of these instants has nothing to run.
+fn nothing_left(only: BackfillOnly) -> &'static str {
+    match only {
+        BackfillOnly::Missing => {
+            "lacks a task; those that failed are run again with --only failed, all but the open \
+             ones with --only all"
+        }
+        BackfillOnly::Failed => {
+            "failed or lacks a task; those that completed are run again with --only all"
+        }
+        BackfillOnly::All => "can be run: there is none, or its task is open",
+    }
 }

@@ -114,6 +114,9 @@ pub struct Why {
     /// Tasks that backfills made for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backfilled: Vec<TaskId>,
+    /// Whether a backfill could run it now: the schedule is there, and the instant has passed and
+    /// is due by the timetable of now.
+    pub can_backfill: bool,
 }
 
 /// What applies at the instant, as far as the events read so far say.
@@ -131,6 +134,8 @@ pub struct Inquiry {
     id: ScheduleId,
     at: Timestamp,
     spec: Option<(ScheduleSpec, Witness)>,
+    /// What holds now; none where the schedule is deleted.
+    present: Option<ScheduleSpec>,
     stage: Stage,
     stage_witness: Option<Witness>,
     /// When a pause that covers the instant ended.
@@ -148,6 +153,7 @@ impl Inquiry {
             id,
             at,
             spec: None,
+            present: None,
             stage: Stage::Active,
             stage_witness: None,
             resumed_at: None,
@@ -160,6 +166,12 @@ impl Inquiry {
     /// Takes the next event of the schedule into account.
     pub fn take(&mut self, event: &ScheduleEvent, witness: Witness) {
         self.evidence(event, &witness);
+        match event {
+            ScheduleEvent::Created(e) => self.present = Some(e.spec.clone()),
+            ScheduleEvent::Edited(e) => self.present = Some(e.spec.clone()),
+            ScheduleEvent::Deleted(_) => self.present = None,
+            _ => {}
+        }
         if witness.recorded_at > self.at {
             if let (Stage::Paused { .. }, ScheduleEvent::Resumed(e)) = (&self.stage, event) {
                 self.resumed_at.get_or_insert(e.at);
@@ -236,9 +248,18 @@ impl Inquiry {
 
     /// Whether the instant is due by the timetable in force so far.
     fn is_due(&self) -> bool {
+        self.planner().is_some_and(|planner| self.is_due_by(&planner))
+    }
+
+    fn is_due_by(&self, planner: &TimetablePlanner) -> bool {
         let before = self.at - chrono::TimeDelta::microseconds(1);
-        let due = self.planner().and_then(|planner| planner.next_after(before));
-        due.is_some_and(|due| due.due_at == self.at)
+        planner.next_after(before).is_some_and(|due| due.due_at == self.at)
+    }
+
+    /// Whether the instant is one of those that a backfill finds.
+    fn can_backfill(&self, now: Timestamp) -> bool {
+        let planner = self.present.as_ref().and_then(|spec| spec.timetable.planner(self.id).ok());
+        self.at <= now && planner.is_some_and(|planner| self.is_due_by(&planner))
     }
 
     /// The answer, as of `now`.
@@ -248,8 +269,9 @@ impl Inquiry {
             Some((verdict, witness)) => (verdict, Some(witness)),
             None => self.unsettled(now),
         };
+        let can_backfill = self.can_backfill(now);
         let set_by = self.spec.map(|(_, witness)| witness);
-        Why { at: self.at, verdict, witness, set_by, backfilled: self.backfilled }
+        Why { at: self.at, verdict, witness, set_by, backfilled: self.backfilled, can_backfill }
     }
 
     /// What can be said where no event names the instant.

@@ -27,6 +27,7 @@ fn said(verdict: Verdict) -> String {
         witness: Some(witness("schedule.paused", "user:ana", "09:30")),
         set_by: Some(witness("schedule.created", "user:bo", "07:00")),
         backfilled: vec![],
+        can_backfill: true,
     };
     sentence(&why, Some(at("08:10")))
 }
@@ -59,7 +60,7 @@ fn every_verdict_says_what_who_and_what_next() {
         (skip(SkipReason::Drift { remote_hash: None }), ["not at its source", "push it"]),
         (Verdict::GivenUp, ["was given up, by user:ana", "backfill"]),
         (Verdict::Paused { since, until: None }, ["by user:ana on", "(holiday), and still is"]),
-        (Verdict::Paused { since, until }, ["until 2026-05-05T11:00:00Z", "by a backfill"]),
+        (Verdict::Paused { since, until }, ["until 2026-05-05T11:00:00Z", "a backfill of that"]),
         (
             Verdict::NotDue { previous, next },
             ["no due instant by the timetable set by user:bo", "the next one after it is"],
@@ -82,11 +83,16 @@ fn every_verdict_says_what_who_and_what_next() {
 fn a_backfill_of_the_instant_is_told_too() {
     let (at, verdict) = (at("10:00"), Verdict::BeforeCreation);
     let backfilled = vec![TaskId(Uuid::from_u128(9))];
-    let why = Why { at, verdict, witness: None, set_by: None, backfilled };
+    let mut why = Why { at, verdict, witness: None, set_by: None, backfilled, can_backfill: true };
+    let told = sentence(&why, None);
+    assert!(told.ends_with("A backfill ran it: task 00000000-0000-0000-0000-000000000009"));
+    assert!(!told.contains("a backfill of that instant"), "it is not offered again: {told}");
+    why.backfilled.clear();
     assert!(
-        sentence(&why, None)
-            .ends_with("A backfill ran it: task 00000000-0000-0000-0000-000000000009")
+        sentence(&why, None).ends_with("did not exist yet; a backfill of that instant runs it")
     );
+    why.can_backfill = false;
+    assert!(sentence(&why, None).ends_with("did not exist yet"), "nor where none would find it");
 }
 
 #[test]
@@ -97,6 +103,7 @@ fn a_question_about_a_second_means_the_instant_within_it() {
         witness: None,
         set_by: None,
         backfilled: vec![],
+        can_backfill: false,
     };
     let second = "2026-11-24T13:44:40Z";
     let due = "2026-11-24T13:44:40.840Z";

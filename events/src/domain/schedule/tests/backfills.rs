@@ -100,7 +100,10 @@ fn what_cannot_work_is_refused_with_its_bound() {
         refused(request(&too_many, Overlap::BufferAll, 1)),
         ScheduleRejection::BackfillTooLong(count)
     );
-    assert_eq!(refused(request(&[], Overlap::BufferAll, 1)), ScheduleRejection::NothingToBackfill);
+    assert_eq!(
+        refused(request(&[], Overlap::BufferAll, 1)),
+        ScheduleRejection::NothingToBackfill(BackfillOnly::Missing)
+    );
     assert_eq!(
         refused(request(&[-1], Overlap::Skip, 1)),
         ScheduleRejection::BackfillOverlap(Overlap::Skip)

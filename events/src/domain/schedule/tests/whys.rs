@@ -1,6 +1,6 @@
 //! What became of one instant.
 
-use super::super::why::{Inquiry, Verdict, Witness};
+use super::super::why::{Inquiry, Verdict, Why, Witness};
 use super::*;
 
 fn witness(second: i64) -> Witness {
@@ -16,6 +16,11 @@ fn witness(second: i64) -> Witness {
 /// Lives through the commands and asks at the end, at second `now`.
 #[track_caller]
 fn asked(commands: &[(i64, ScheduleCommand)], about: i64, now: i64) -> Verdict {
+    answered(commands, about, now).verdict
+}
+
+#[track_caller]
+fn answered(commands: &[(i64, ScheduleCommand)], about: i64, now: i64) -> Why {
     let mut schedule = Schedule::Absent;
     let mut inquiry = Inquiry::new(id(), at(about));
     for (second, command) in commands {
@@ -25,7 +30,7 @@ fn asked(commands: &[(i64, ScheduleCommand)], about: i64, now: i64) -> Verdict {
         }
         schedule = fold(schedule, &events);
     }
-    inquiry.answer(at(now)).verdict
+    inquiry.answer(at(now))
 }
 
 fn base() -> Vec<(i64, ScheduleCommand)> {
@@ -74,4 +79,17 @@ fn an_instant_is_judged_by_the_timetable_of_its_time() {
     assert!(matches!(asked(&life, 20, 30), Verdict::NotDue { .. }), "20 is due no more");
     assert_eq!(asked(&life, 21, 20), Verdict::Ahead);
     assert!(matches!(asked(&life, 7, 30), Verdict::NotDue { .. }), "7 was not due then");
+}
+
+#[test]
+fn a_backfill_can_run_what_is_due_by_the_timetable_of_now() {
+    let can = |life: &[_], about| answered(life, about, 30).can_backfill;
+    let mut life = base();
+    assert!(can(&life, 10) && !can(&life, 13), "13 is due never");
+    assert!(!can(&life, 40), "40 lies ahead");
+    let specs = Some(vec![Recurrence::interval(7_000, at(0))]);
+    life.push((15, edit(SchedulePatch { specs, ..SchedulePatch::default() })));
+    assert!(!can(&life, 10) && can(&life, 14), "by the timetable of then and of now");
+    life.push((25, ScheduleCommand::Delete));
+    assert!(!can(&life, 14), "nothing is run for a deleted schedule");
 }

@@ -1,0 +1,126 @@
+//! Whether there are workers that take work, and whether they fit what the sources ask for. Judges
+//! what was read; asks nobody.
+
+use serde_json::Value;
+
+use super::Findings;
+use super::remote::some_of;
+use crate::views::{entries, text_or_dash};
+
+/// Who of those that are there takes work.
+pub(super) fn there(workers: &[Value], findings: &mut Findings) {
+    let names = |status: &str| -> Vec<String> {
+        let these = workers.iter().filter(|row| row["status"] == status);
+        these.map(|row| text_or_dash(row, &["name", "hostname", "id"])).collect()
+    };
+    let (active, paused, draining) = (names("active").len(), names("paused"), names("draining"));
+    let mut resting = Vec::new();
+    for (names, what) in [(&paused, "paused"), (&draining, "draining")] {
+        if !names.is_empty() {
+            resting.push(format!("{what}: {}", some_of(names)));
+        }
+    }
+    let resume = match paused.iter().chain(&draining).collect::<Vec<_>>()[..] {
+        [] if active > 0 => return findings.ok("workers", format!("{active} active")),
+        [] => {
+            let next = "start one: automagik worker start, or a server with its own: automagik up";
+            return findings.fail("workers", "none is there, so nothing runs", next);
+        }
+        [one] => format!("let it take work again: automagik worker resume {one}"),
+        [first, ..] => format!("let each take work again: automagik worker resume {first}"),
+    };
+    let resting = resting.join("; ");
+    match active {
+        0 => findings.fail("workers", format!("none takes work; {resting}"), resume),
+        n => findings.warn("workers", format!("{n} active; {resting}"), resume),
+    }
+}
+
+/// Sources that ask for labels which no worker has that takes work. Where none takes work at all,
+/// that is the finding, and this would only repeat it.
+pub(super) fn fitting(health: &Value, findings: &mut Findings) {
+    if health["actors"]["accepting_workers"].as_u64().unwrap_or(0) == 0 {
+        return;
+    }
+    for source in entries(health, &["actors.unserved_sources"]) {
+        let name = text_or_dash(source, &["name"]);
+        let labels = entries(source, &["worker_labels"]).iter().filter_map(Value::as_str);
+        let labels = labels.collect::<Vec<_>>().join(",");
+        findings.warn(
+            "workers",
+            format!("none has the labels that {name} asks for ({labels}), so no task of it starts"),
+            format!(
+                "automagik worker start --labels {labels}; or ask for none: automagik source \
+                 update {name} --no-worker-label"
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(look: impl FnOnce(&mut Findings)) -> Vec<(&'static str, String, String)> {
+        let mut findings = Findings::default();
+        look(&mut findings);
+        let told = findings.0.into_iter();
+        told.map(|one| (one.verdict.as_str(), one.what, one.next.unwrap_or_default())).collect()
+    }
+
+    fn workers(list: &[(&str, &str)]) -> Vec<Value> {
+        list.iter().map(|(name, status)| json!({ "name": name, "status": status })).collect()
+    }
+
+    #[test]
+    fn a_worker_that_rests_is_named_with_the_way_to_wake_it() {
+        let table: [(&[(&str, &str)], &str, &str, &str); 6] = [
+            (&[("a", "active"), ("b", "lost")], "ok", "1 active", ""),
+            (&[("b", "lost"), ("c", "stopped")], "fail", "none is there", "worker start"),
+            (
+                &[("built-in", "draining")],
+                "fail",
+                "none takes work; draining: built-in",
+                "worker resume built-in",
+            ),
+            (&[("built-in", "paused")], "fail", "paused: built-in", "worker resume built-in"),
+            (&[("a", "active"), ("b", "paused")], "warn", "1 active; paused: b", "resume b"),
+            (
+                &[("a", "draining"), ("b", "paused")],
+                "fail",
+                "paused: b; draining: a",
+                "let each take work again: automagik worker resume b",
+            ),
+        ];
+        for (list, verdict, what, next) in table {
+            let told = told(|findings| there(&workers(list), findings));
+            let [(told_verdict, told_what, told_next)] = &told[..] else { panic!("{told:?}") };
+            assert_eq!(*told_verdict, verdict, "{list:?}");
+            assert!(told_what.contains(what), "{told_what}");
+            assert!(told_next.contains(next), "{told_next}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_no_worker_fits_is_named_with_what_to_do() {
+        let health = |accepting: u64| {
+            json!({ "actors": {
+                "accepting_workers": accepting,
+                "unserved_sources": [{ "name": "local", "worker_labels": ["big", "gpu"] }],
+            } })
+        };
+        let told_of = |accepting| told(|found| fitting(&health(accepting), found));
+        let told = told_of(1);
+        let [(verdict, what, next)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(*verdict, "warn");
+        assert_eq!(
+            what,
+            "none has the labels that local asks for (big,gpu), so no task of it starts"
+        );
+        assert!(next.contains("worker start --labels big,gpu"), "{next}");
+        assert!(next.contains("source update local --no-worker-label"), "{next}");
+        assert!(told_of(0).is_empty(), "nobody takes work at all, which is told already");
+    }
+}
