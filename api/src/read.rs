@@ -21,6 +21,10 @@ use crate::query::invalid;
 use crate::reply::Reply;
 use crate::routes::history::Kind;
 
+mod deleted;
+
+pub(crate) use deleted::explained;
+
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         match error {
