@@ -26,9 +26,9 @@ pub(crate) const EXAMPLES: &str = "Examples:
   automagik db status
   automagik db backup /backups/spark-monday      while the server runs
   automagik db restore /backups/spark-monday
-The event log (events.db) is everything; read models (reads.db) and index.bin are
-made from it. There is no schema to migrate: each version reads what earlier ones
-wrote.";
+The event log (events.db) is everything; read models (reads.db) and index.bin
+are made from it. There is no schema to migrate: each version reads what
+earlier ones wrote.";
 
 /// What to do with the files.
 #[derive(Debug, Subcommand)]
