@@ -25,7 +25,6 @@ pub(crate) struct Logs {
     lines: usize,
     /// The original's word for what is done anyway: the end is shown, and not the whole.
     #[arg(short, long, hide = true)]
-    #[expect(dead_code, reason = "it is taken and changes nothing")]
     tail: bool,
     /// Go on as it is written, until ctrl-c
     #[arg(short, long)]
