@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response};
-use spark_events::domain::component::MASK;
 use spark_events::domain::failure::{Failure, FailureClass};
 use spark_events::domain::source::KeyHeader;
 use spark_events::domain::trace::TraceParent;
 use spark_events::limits;
 
 use crate::langflow::{BadUrl, Secret};
+
+mod mask;
 
 /// The header by which a server is told for which run it works (W3C Trace Context).
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -205,19 +206,9 @@ impl Connection {
     /// Replaces the key in what the server said, should it repeat it.
     pub(crate) fn mask_key(&self, body: &mut Vec<u8>) {
         let Some(key) = &self.key else { return };
-        let key = key.secret.expose().as_bytes();
-        if !body.windows(key.len()).any(|window| window == key) {
-            return;
+        if let Some(masked) = mask::masked(body, key.secret.expose().as_bytes()) {
+            *body = masked;
         }
-        let mut masked = Vec::with_capacity(body.len());
-        let mut rest = body.as_slice();
-        while let Some(at) = rest.windows(key.len()).position(|window| window == key) {
-            masked.extend_from_slice(&rest[..at]);
-            masked.extend_from_slice(MASK.as_bytes());
-            rest = &rest[at + key.len()..];
-        }
-        masked.extend_from_slice(rest);
-        *body = masked;
     }
 
     pub(crate) fn too_large(&self) -> CallError {

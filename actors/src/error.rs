@@ -137,12 +137,14 @@ pub enum DispatchError {
     },
     /// The worker is gone: it was lost, stopped or replaced, or was never here.
     #[error(
-        "worker {id} is gone here (lost, stopped or replaced); drop what it runs, without stopping \
-         it at the source, and register anew"
+        "worker {id} is gone here ({why}); drop what it runs, without stopping it at the source, and \
+         register anew"
     )]
     WorkerGone {
         /// Its id.
         id: WorkerId,
+        /// How it ended, and when.
+        why: String,
     },
     /// The server is stopping.
     #[error("the server is stopping; try again when it runs again")]

@@ -44,7 +44,7 @@ pub struct Registration {
     pub labels: Vec<String>,
     /// The version of its program.
     pub version: String,
-    /// Its [`PROTOCOL`].
+    /// The version of the protocol that it speaks.
     pub protocol: u32,
     /// The time of its clock.
     #[schema(value_type = String, format = DateTime)]
@@ -76,7 +76,7 @@ pub struct Poll {
     pub session: Uuid,
     /// The number of the last delivery it has; 0 for none.
     pub after: u64,
-    /// All attempts it has, said once after [`Polled::resync`].
+    /// All attempts it has, said once after an answer with `resync`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holding: Option<Vec<Held>>,
     /// Whether it is about to leave: it takes no new work, and asks only to be heard and to learn what
@@ -133,7 +133,7 @@ pub struct Delivery {
     pub what: Delivered,
 }
 
-/// See [`Delivery`].
+/// What is handed to a worker, or taken away from it.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivered {
@@ -164,7 +164,7 @@ pub struct Report {
     pub what: News,
 }
 
-/// See [`Report`].
+/// What a worker says of one attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum News {

@@ -40,7 +40,7 @@ mod alerts;
 mod projections;
 mod schedules;
 mod tasks;
-mod workers;
+pub(crate) mod workers;
 
 pub use workers::{WorkerPulse, WorkerWish};
 

@@ -20,6 +20,7 @@ use crate::error::{DispatchError, Rejection};
 use crate::remote::{PROTOCOL, Registered, Registration};
 use crate::remote_worker::{RemoteArguments, RemoteMessage, RemoteWorker, Times};
 use crate::requests::{Done, Terms, Who};
+use crate::spark::workers::gone;
 use crate::supervision::Children;
 use crate::tasks::TasksMessage;
 use crate::workforce::{Member, Pulse, Reach};
@@ -230,7 +231,7 @@ impl WorkersState {
             Ok((_, position)) => position,
             // It was here and is gone: its process is to take a new id.
             Err(DispatchError::Rejected(Rejection::Worker(WorkerRejection::Exists))) => {
-                return Err(DispatchError::WorkerGone { id });
+                return Err(gone(&self.context, id).await);
             }
             Err(error) => return Err(error),
         };
@@ -335,7 +336,7 @@ impl WorkersState {
         metadata: &Metadata,
     ) -> Result<Done<()>, DispatchError> {
         if self.context.workers.remote(id).is_none() {
-            return Err(DispatchError::WorkerGone { id });
+            return Err(gone(&self.context, id).await);
         }
         let (_, position) = record(&self.context, id, command, &metadata.clone().into()).await?;
         self.context.workers.remove(id);

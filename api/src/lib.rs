@@ -28,7 +28,7 @@ pub mod error;
 pub mod live;
 pub mod metrics;
 mod old;
-mod openapi;
+pub mod openapi;
 pub mod options;
 pub mod query;
 pub mod rates;

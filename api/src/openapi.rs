@@ -36,8 +36,13 @@ const ABOUT: &str = "Spark runs LangFlow flows on time, every time, and can prov
 Every request but those of probes and of this document needs an API key in the `X-API-Key` header. \
 A thing is named by its id, the start of its id, or its name. A write answers with the position \
 that it reached in the log (`X-Spark-Position`); a read that is given it (`X-Spark-Min-Position`) \
-shows at least that much. Every answer has an `X-Request-Id`, which also stands in the events that \
+shows at least that much; `min_position` in the query says the same, and is taken by every endpoint, \
+though only reads wait for it. A key of the query with an empty value is the same as none. Every answer has an `X-Request-Id`, which also stands in the events that \
 the request led to. What is no result is `application/problem+json` (RFC 9457) with a stable code.";
+
+const WHERE_THE_KEY_IS: &str = "A key that the server knows. The first one is in the file `api-key` \
+of its data directory (`~/.automagik/api-key`, unless it was started with another directory or with \
+`AUTOMAGIK_API_KEY`); others are made with `automagik key create NAME --role ROLE`.";
 
 /// The resources, in the order in which they are shown.
 const TAGS: &[(&str, &str)] = &[
@@ -76,7 +81,7 @@ pub(crate) fn document(version: &str) -> Value {
     let mut components = Components::new();
     components.schemas = schemas.into_iter().collect();
     components.examples = errors::examples();
-    let key = ApiKeyValue::with_description("X-API-Key", "A key that the server knows.");
+    let key = ApiKeyValue::with_description("X-API-Key", WHERE_THE_KEY_IS);
     components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(key)));
     let license = LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build();
     let info = InfoBuilder::new()
@@ -95,6 +100,7 @@ pub(crate) fn document(version: &str) -> Value {
     // It consists of texts, numbers and maps with texts as keys, which always have a JSON form.
     let mut document = serde_json::to_value(document).unwrap_or_default();
     schemas::bound_integers(&mut document);
+    schemas::lift_descriptions(&mut document);
     document
 }
 

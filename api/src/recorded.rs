@@ -24,21 +24,33 @@ const HIDDEN: &str = "hidden";
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(crate) struct EventRow<'a> {
+    /// Its place in the whole log.
     position: Position,
+    /// The thing that it happened to.
     #[schema(value_type = StreamName)]
     stream: &'a StreamName,
+    /// Its place among the events of that thing, from 0.
     revision: Revision,
+    /// Its own id.
     id: Uuid,
+    /// What happened, such as `task.failed`.
     #[serde(rename = "type")]
     event_type: &'a str,
+    /// The version of the form of `data`.
     version: u16,
+    /// When it became durable.
     #[serde(serialize_with = "rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     recorded_at: Timestamp,
+    /// Who or what led to it, such as `user:local` or `system`.
     actor: &'a str,
+    /// Why, where somebody said so.
     reason: Option<&'a str>,
+    /// The same for everything that one request or one due instant led to.
     correlation_id: Uuid,
+    /// The event or the request that led to it at once.
     causation_id: Uuid,
+    /// What there is to know of it, by its type and version.
     #[schema(value_type = serde_json::Value)]
     data: Box<RawValue>,
 }

@@ -18,7 +18,7 @@ use crate::home::Home;
 use crate::output::time::TimeStyle;
 use crate::output::{ColorWhen, Format, Out};
 pub(crate) use crate::settings::dotenv::env;
-use crate::settings::{Name, Origin, Setting, Settings, dotenv, target};
+use crate::settings::{Name, Origin, Setting, Settings, dotenv, old as old_settings, target};
 
 mod old;
 
@@ -275,6 +275,10 @@ impl Global {
                 |found| place(Name::ApiKey, &found),
             ),
         };
+        if target.key.is_none() && old_settings::has_key() {
+            let old = old_settings::KEY;
+            target.no_key.push_str(&format!("; {old} is set, but it is AUTOMAGIK_API_KEY here"));
+        }
         Ok(target)
     }
 }
@@ -283,7 +287,11 @@ impl Global {
 /// own to take; `source add` and `source update` do, so there it stands before the verb. Clap's
 /// global options cannot say that, hence the walk.
 pub(crate) fn command() -> clap::Command {
-    with_dotenv(with_key(Cli::command()))
+    let command = Cli::command().mut_subcommands(|group| match group.get_name() {
+        "api" => api::without_worker_options(group),
+        _ => group,
+    });
+    with_dotenv(with_key(command))
 }
 
 /// Options with a variable of the environment take it from `.env` where the environment lacks it.

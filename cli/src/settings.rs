@@ -11,6 +11,7 @@ use crate::output::time::TimeStyle;
 
 pub(crate) mod config;
 pub(crate) mod dotenv;
+pub(crate) mod old;
 pub(crate) mod target;
 
 use config::Config;

@@ -110,6 +110,46 @@ mod process {
     }
 
     #[test]
+    fn a_server_tells_of_old_variables_and_of_a_missing_worker() {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = automagik(home.path(), "api start --port 0");
+        command.env("AUTOMAGIK_SPARK_API_KEY", "sk-old").env("AUTOMAGIK_LOG_LEVEL", "LOUD");
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let mut server = Server { child, said };
+        server.wait_for("AUTOMAGIK_LOG_LEVEL=LOUD was passed over");
+        server.wait_for("AUTOMAGIK_SPARK_API_KEY is not read: use AUTOMAGIK_API_KEY");
+        server.wait_for("Worker    none in here");
+    }
+
+    #[test]
+    fn an_old_variable_with_a_key_is_named_where_no_key_was_sent() {
+        let home = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let mut server = Server::start(home.path());
+        let file = std::fs::read_to_string(home.path().join("server.json")).unwrap();
+        let url = file.split('"').find(|part| part.starts_with("http")).unwrap();
+        let mut command = automagik(other.path(), &format!("task list --server {url}"));
+        let output = command.env("AUTOMAGIK_SPARK_API_KEY", "sk-old").output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(code(&output), 4, "{said}");
+        assert!(said.contains("AUTOMAGIK_SPARK_API_KEY is set, but"), "{said}");
+        assert!(!said.contains("sk-old"), "{said}");
+        server.child.kill().unwrap();
+    }
+
+    #[test]
+    fn an_old_spelling_is_a_usage_error_that_says_what_to_type() {
+        let home = tempfile::tempdir().unwrap();
+        let output = run(home.path(), "tasks list --show-logs");
+        assert_eq!(code(&output), 2);
+        let said = text(&output.stderr);
+        assert!(output.stdout.is_empty() && said.contains("type: automagik task log"), "{said}");
+        assert!(!said.contains("tip:"), "{said}");
+    }
+
+    #[test]
     fn help_is_data_and_a_wrong_word_is_a_usage_error() {
         let home = tempfile::tempdir().unwrap();
         let help = run(home.path(), "flow run --help");

@@ -164,8 +164,7 @@ pub fn new_secret() -> String {
 }
 
 /// The name of a stream: `category-id`, with the first dash as the border. The category is
-/// lower-case letters; the whole has at most [`crate::limits::STREAM_NAME_BYTES_MAX`] bytes of
-/// printable ASCII without spaces.
+/// lower-case letters; the whole has at most 200 bytes of printable ASCII without spaces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct StreamName(String);

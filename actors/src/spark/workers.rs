@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ractor::ActorRef;
+use spark_events::codec::DomainEvent;
 use spark_events::domain::labels::Labels;
-use spark_events::domain::worker::WorkerCommand;
+use spark_events::domain::worker::{WorkerCommand, WorkerEvent};
 use spark_events::limits::WORKER_RECEIPT_MS_MAX;
-use spark_events::{Position, SourceId, Timestamp, WorkerId, limits};
+use spark_events::log::Direction;
+use spark_events::{LogError, Position, SourceId, Timestamp, WorkerId, limits};
 use tokio::sync::oneshot;
 
 use super::Spark;
+use crate::context::Context;
 use crate::error::DispatchError;
 use crate::remote::{Poll, Receipt, Registered, Registration, Reported, Reports};
 use crate::remote_worker::RemoteMessage;
@@ -81,15 +84,20 @@ impl Spark {
     /// # Errors
     /// `WorkerGone`, `ShuttingDown`.
     pub async fn worker_poll(&self, id: WorkerId, poll: Poll) -> Result<Bytes, DispatchError> {
-        let actor = self.remote_worker(id)?;
+        let actor = self.remote_worker(id).await?;
         let number = self.0.context.workers.next_poll();
         let (reply, answer) = oneshot::channel();
         let message = RemoteMessage::Poll { number, poll, reply };
-        actor.cast(message).map_err(|_| self.worker_away(id))?;
+        if actor.cast(message).is_err() {
+            return Err(self.worker_away(id).await);
+        }
         let mut waiting = Waiting { actor, number, answered: false };
         let answer = answer.await;
         waiting.answered = true;
-        answer.map_err(|_| self.worker_away(id))
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(self.worker_away(id).await),
+        }
     }
 
     /// Takes what a worker says of its attempts. What is `recorded` is durable. A receipt that does
@@ -110,14 +118,17 @@ impl Spark {
                 limits::WORKER_REPORTS_MAX
             )));
         }
-        let actor = self.remote_worker(id)?;
+        let actor = self.remote_worker(id).await?;
         let count = items.len();
         let (sender, receipts) = oneshot::channel();
         let message = RemoteMessage::Reports { items, reply: sender.into() };
-        actor.cast(message).map_err(|_| self.worker_away(id))?;
+        if actor.cast(message).is_err() {
+            return Err(self.worker_away(id).await);
+        }
         let until = tokio::time::Instant::now() + Duration::from_millis(WORKER_RECEIPT_MS_MAX);
         let mut answers = Vec::with_capacity(count);
-        for receipt in receipts.await.map_err(|_| self.worker_away(id))? {
+        let Ok(receipts) = receipts.await else { return Err(self.worker_away(id).await) };
+        for receipt in receipts {
             let receipt = tokio::time::timeout_at(until, receipt).await;
             answers.push(receipt.ok().and_then(Result::ok).unwrap_or(Receipt::Retry));
         }
@@ -130,7 +141,7 @@ impl Spark {
     /// `WorkerGone`, `Unavailable`, `ShuttingDown`, `Timeout`.
     pub async fn worker_leaves(&self, id: WorkerId, who: &Who) -> Result<Done<()>, DispatchError> {
         let _permit = self.admit()?;
-        self.remote_worker(id)?;
+        self.remote_worker(id).await?;
         let metadata = who.metadata();
         let message = |reply| WorkersMessage::Leave { id, metadata, reply };
         self.ask(&self.0.tree.workers, message).await
@@ -179,14 +190,36 @@ impl Spark {
 
     /// Why the actor of a worker does not answer. A worker that is told `WorkerGone` drops what it
     /// runs, so one that only meets the end of this process must not be.
-    fn worker_away(&self, id: WorkerId) -> DispatchError {
+    async fn worker_away(&self, id: WorkerId) -> DispatchError {
         match self.0.context.workers.remote(id) {
             Some(_) => DispatchError::ShuttingDown,
-            None => DispatchError::WorkerGone { id },
+            None => gone(&self.0.context, id).await,
         }
     }
 
-    fn remote_worker(&self, id: WorkerId) -> Result<ActorRef<RemoteMessage>, DispatchError> {
-        self.0.context.workers.remote(id).ok_or(DispatchError::WorkerGone { id })
+    async fn remote_worker(&self, id: WorkerId) -> Result<ActorRef<RemoteMessage>, DispatchError> {
+        match self.0.context.workers.remote(id) {
+            Some(actor) => Ok(actor),
+            None => Err(gone(&self.0.context, id).await),
+        }
     }
+}
+
+/// That a worker is gone, with what the log says of its end.
+pub(crate) async fn gone(context: &Context, id: WorkerId) -> DispatchError {
+    let last = context.log.read_stream(&id.stream(), None, Direction::Backward, 1).await;
+    let why = match &last {
+        Ok(events) => events.first().and_then(|event| {
+            let at = event.recorded_at.format("%Y-%m-%dT%H:%M:%SZ");
+            match WorkerEvent::from_recorded(event).ok()? {
+                WorkerEvent::Lost(lost) => Some(format!("lost at {at}: {}", lost.reason)),
+                WorkerEvent::Stopped(_) => Some(format!("it left at {at}")),
+                _ => None,
+            }
+        }),
+        Err(LogError::StreamNotFound(_)) => Some("it never was".to_owned()),
+        Err(_) => None,
+    };
+    let why = why.unwrap_or_else(|| "lost, stopped or replaced".to_owned());
+    DispatchError::WorkerGone { id, why }
 }

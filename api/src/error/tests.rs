@@ -138,7 +138,7 @@ fn workers() -> Vec<(ApiError, u16, &'static str)> {
     };
     let protocol = NotAdmitted::Protocol { worker: 2, server: 1, server_version: "0.1".into() };
     let clock = NotAdmitted::Clock { off_ms: 3_600_000 };
-    let gone = DispatchError::WorkerGone { id: WorkerId(uuid::Uuid::nil()) };
+    let gone = DispatchError::WorkerGone { id: WorkerId(uuid::Uuid::nil()), why: "it left".into() };
     vec![
         (taken.into(), 409, "SPK-6001"),
         (DispatchError::from(protocol).into(), 422, "SPK-6002"),

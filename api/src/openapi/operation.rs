@@ -173,7 +173,6 @@ impl Operation {
         description: &'static str,
         schema: impl Into<RefOr<Schema>>,
     ) -> Self {
-        let schema = schemas::or_empty(schema.into());
         self.parameters.push(parameter(name, ParameterIn::Query, required, description, schema));
         self
     }

@@ -18,7 +18,7 @@ pub(crate) struct Known {
     detail: String,
 }
 
-/// The schema of a thing that was removed.
+/// A thing that was removed.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes what `read::removed` writes")]
 pub(crate) struct Removed {
@@ -46,16 +46,6 @@ pub(crate) fn is_any_text(schema: &RefOr<Schema>) -> bool {
         }
         _ => false,
     }
-}
-
-/// A key of the query may be empty, which is the same as absent; so it takes no word as well.
-pub(crate) fn or_empty(mut schema: RefOr<Schema>) -> RefOr<Schema> {
-    if let RefOr::T(Schema::Object(one)) = &mut schema
-        && let Some(words) = &mut one.enum_values
-    {
-        words.push(Value::from(""));
-    }
-    schema
 }
 
 /// One of several words.
@@ -161,6 +151,29 @@ pub(crate) fn reference<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>)
     }
     schemas.push((name.to_string(), schema));
     Ref::from_schema_name(name).into()
+}
+
+/// Lets what is said of a value that may be null stand at the value. It is written beside the
+/// reference to the type, one level further down, where pages for people do not show it.
+pub(crate) fn lift_descriptions(document: &mut Value) {
+    match document {
+        Value::Array(items) => items.iter_mut().for_each(lift_descriptions),
+        Value::Object(fields) => {
+            if let Some(either) = fields.get_mut("oneOf").and_then(Value::as_array_mut)
+                && either.iter().any(|one| one["type"] == "null")
+            {
+                let said = either.iter_mut().find_map(|one| {
+                    one.get("$ref")?;
+                    one.as_object_mut()?.remove("description")
+                });
+                if let Some(said) = said {
+                    fields.entry("description").or_insert(said);
+                }
+            }
+            fields.values_mut().for_each(lift_descriptions);
+        }
+        _ => {}
+    }
 }
 
 /// Gives whole numbers the bounds that their types have.

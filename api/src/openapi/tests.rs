@@ -229,3 +229,41 @@ fn errors_come_from_the_table() {
         assert_eq!(example["status"], row.status.as_u16());
     }
 }
+
+/// Readers of the document know neither Rust nor the names of our modules.
+#[test]
+fn no_description_speaks_of_the_code() {
+    let document = document("0.0.0");
+    let mut wrong = Vec::new();
+    walk(&document, "#", &mut |value, place| {
+        if let Some(text) = value.get("description").and_then(Value::as_str)
+            && ["[`", "::", "`Debug`", "The schema of"].iter().any(|part| text.contains(part))
+        {
+            wrong.push(format!("{place}: {text}"));
+        }
+    });
+    assert!(wrong.is_empty(), "descriptions that speak of the code:\n{}", wrong.join("\n"));
+}
+
+/// An empty value stands for none everywhere, so it is no choice among words.
+#[test]
+fn no_choice_is_empty() {
+    let document = document("0.0.0");
+    walk(&document, "#", &mut |value, place| {
+        if let Some(words) = value.get("enum").and_then(Value::as_array) {
+            assert!(words.iter().all(|word| word != ""), "{place} offers an empty word");
+        }
+    });
+}
+
+#[test]
+fn every_property_of_what_is_read_first_is_described() {
+    let document = document("0.0.0");
+    for name in ["About", "NewTask", "Event", "WhoAmI"] {
+        let schema = &document["components"]["schemas"][name];
+        let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("{name}"));
+        for (property, schema) in properties {
+            assert!(schema["description"].is_string(), "{name}.{property} is not described");
+        }
+    }
+}

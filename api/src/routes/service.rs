@@ -102,12 +102,17 @@ const LINKS: &[(&str, &str)] = &[
 
 #[derive(Serialize, ToSchema)]
 struct About {
+    /// Always `automagik`.
     name: &'static str,
+    /// Always `online`; how it is doing is in `/health`.
     status: &'static str,
+    /// The version of the program.
     version: &'static str,
+    /// The time of its clock.
     #[serde(serialize_with = "rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     server_time: Timestamp,
+    /// Paths of what there is, by name.
     #[schema(value_type = BTreeMap<String, String>)]
     links: BTreeMap<&'static str, String>,
 }
@@ -115,10 +120,13 @@ struct About {
 /// The key that asks.
 #[derive(Serialize, ToSchema)]
 struct WhoAmI<'a> {
+    /// The key's name.
     name: Option<&'a str>,
+    /// What it may do.
     role: Option<Role>,
-    /// `None` for the key in the data directory.
+    /// Null for the key in the data directory.
     id: Option<KeyId>,
+    /// What stands in events as the actor of what is done with it.
     actor: &'a str,
 }
 

@@ -84,7 +84,8 @@ pub(crate) fn route<'a>(
     }))
 }
 
-/// Connect a source. Has no `Debug`, because of the key.
+// No `Debug`, because of the key.
+/// Connect a source.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewSource)]
@@ -109,7 +110,8 @@ pub struct AddBody {
     pub reason: Option<String>,
 }
 
-/// Change a source. What is absent stays. Has no `Debug`, because of the key.
+// No `Debug`, because of the key.
+/// Change a source. What is absent stays.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SourceChanges)]

@@ -158,16 +158,24 @@ impl TryFrom<RunBody> for RunOptions {
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[schema(as = NewTask)]
 pub(crate) struct NewTaskRow {
+    /// Its id.
     id: TaskId,
+    /// The flow that it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     flow_id: Option<FlowId>,
+    /// The schedule that it was made for.
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule_id: Option<ScheduleId>,
+    /// Why it was made.
     trigger: &'static str,
+    /// The task that it repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_of: Option<TaskId>,
+    /// How far it is.
     status: TaskStatus,
+    /// How many attempts were begun.
     attempts: u32,
+    /// When it was made.
     #[serde(serialize_with = "rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

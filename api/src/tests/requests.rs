@@ -335,3 +335,16 @@ async fn words_of_the_original_are_answered_with_todays() {
     assert!(again.json["remedy"].as_str().unwrap().contains("/retry"), "{}", again.json);
     assert_eq!(again.code(409), "SPK-3004");
 }
+
+#[tokio::test]
+async fn the_documented_flow_can_be_made_as_it_stands() {
+    let world = world().await;
+    let document = world.get("/openapi.json").await.expect(200);
+    let body = |path: &str| {
+        let example = format!("/paths/{path}/post/requestBody/content/application~1json/examples");
+        let examples = document.pointer(&example).unwrap().as_object().unwrap();
+        examples.values().next().unwrap()["value"].clone()
+    };
+    world.post("/flows", body("~1flows")).await.expect(201);
+    assert!(body("~1tasks")["flow"].is_string(), "a task needs a flow");
+}

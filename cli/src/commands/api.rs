@@ -15,6 +15,16 @@ pub(crate) const EXAMPLES: &str = "Examples:
 It is `automagik up --no-worker`: it plans, records and answers; tasks run in
 workers of their own. `automagik up` is both in one process.";
 
+/// The group without the options that say whether there is a worker in it: they are taken, because
+/// they are those of `up`, but there is nothing to choose.
+pub(crate) fn without_worker_options(group: clap::Command) -> clap::Command {
+    let hidden = |command: clap::Command| {
+        let hide = |arg: clap::Arg| arg.hide(true);
+        command.mut_arg("slots", hide).mut_arg("no_worker", hide)
+    };
+    hidden(group).mut_subcommands(hidden)
+}
+
 /// Serve without a worker.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]

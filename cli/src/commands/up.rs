@@ -26,6 +26,7 @@ use crate::exit::{Exit, Trouble};
 use crate::home::{Home, ServerFile};
 use crate::logs::LogOptions;
 use crate::output::Out;
+use crate::settings;
 
 mod banner;
 mod langflow;
@@ -180,6 +181,7 @@ struct Server {
 pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let begun = Instant::now();
     up.logs.start(out);
+    settings::old::notes().iter().for_each(|note| out.note(note));
     private_files();
     let home = global.home();
     home.create()?;
@@ -191,6 +193,7 @@ pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
     let plan = up.plan();
     let given_key = global.given_key();
     let drift_every = up.drift_every;
+    let has_worker = !up.no_worker;
     let server = start(up, home, lock, listener, given_key.clone()).await?;
     match OtlpConfig::from_env(env, env!("CARGO_PKG_VERSION")) {
         Ok(Some(traces)) => server.spark.export_traces(traces),
@@ -206,6 +209,7 @@ pub(crate) async fn run(up: Up, global: &Global, out: &Out) -> Result<Exit> {
         home: server.home.clone(),
         key_given: given_key.is_some(),
         langflow: plan.clone(),
+        has_worker,
         took: begun.elapsed(),
     };
     out.note(&banner.text());

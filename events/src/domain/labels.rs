@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{LABEL_BYTES_MAX, LABELS_MAX};
 
-/// A set of labels, in order. Each is 1 to [`LABEL_BYTES_MAX`] lower-case letters, digits, `-`,
-/// `_`, `.` or `/`; at most [`LABELS_MAX`] of them.
+/// A set of labels, in order. Each is 1 to 63 lower-case letters, digits, `-`, `_`, `.` or `/`; at
+/// most 32 of them.
 #[derive(
     Debug,
     Clone,

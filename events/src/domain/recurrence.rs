@@ -48,7 +48,8 @@ pub const fn zone_data_version() -> &'static str {
     chrono_tz::IANA_TZDB_VERSION
 }
 
-/// When a schedule is due. Stored in events as it is; parse it once with [`Recurrence::planner`].
+// Stored in events as it is; parse it once with `Recurrence::planner`.
+/// When a schedule is due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Recurrence {

@@ -33,7 +33,7 @@ pub struct Outcome {
     pub note: Option<String>,
 }
 
-/// See [`Outcome`].
+/// What became of an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {

@@ -70,14 +70,13 @@ async fn an_interrupt_while_a_key_is_typed_leaves_the_terminal_as_it_was() {
 #[tokio::test]
 async fn without_a_terminal_what_is_missing_is_a_usage_error_that_names_it() {
     let automagik = Automagik::new();
-    for (args, part) in [
-        (&["source", "add"][..], "<URL>"),
-        (&["flow", "sync"], "<FLOW>"),
-        (&["schedule", "create"], "FLOW"),
-        (&["schedule", "create", "x"], "EXPR"),
-        (&["schedule", "delete"], "<SCHEDULE>"),
+    for (args, parts) in [
+        (&["source", "add"][..], ["required", "<URL>"]),
+        (&["flow", "sync"], ["which flow", "flow list --remote"]),
+        (&["schedule", "create"], ["required", "FLOW"]),
+        (&["schedule", "create", "x"], ["required", "EXPR"]),
+        (&["schedule", "delete"], ["required", "<SCHEDULE>"]),
     ] {
-        let output = automagik.ends(2, args).await;
-        output.says(&["required", part]);
+        automagik.ends(2, args).await.says(&parts);
     }
 }

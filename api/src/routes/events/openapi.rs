@@ -12,7 +12,9 @@ pub(crate) fn operations() -> Vec<Operation> {
                 "Server-sent events. `id` is the position in the log, `event` the type, `data` the \
                  event as in histories. A listener that was cut off sends the last `id` it saw as \
                  `Last-Event-ID` and misses nothing. What is filtered by several keys fits all of \
-                 them; several values of one key are separated by commas.",
+                 them; several values of one key are separated by commas. The answer never ends, so \
+                 a page that waits for the whole of it shows nothing; from a terminal: \
+                 `curl -N -H \"X-API-Key: $KEY\" http://127.0.0.1:8888/api/v1/events`.",
             )
             .query(
                 "after",

@@ -13,7 +13,8 @@ use crate::read;
 use crate::reply::Reply;
 use crate::shown;
 
-/// Make a flow here. Has no `Debug`, because a definition may hold secrets.
+// No `Debug`, because a definition may hold secrets.
+/// Make a flow here.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewFlow)]
@@ -44,7 +45,8 @@ impl From<CreateBody> for CreateFlow {
     }
 }
 
-/// Change a flow. What is absent stays. Has no `Debug`, because a definition may hold secrets.
+// No `Debug`, because a definition may hold secrets.
+/// Change a flow. What is absent stays.
 #[derive(Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FlowEdit)]

@@ -83,7 +83,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .optional_body::<ActionBody>("A reason", json!({ "reason": "not needed any more" }))
             .answers::<Removed>("It is forgotten.", examples::removed())
             .fails(&[Row::CONFLICT]),
-        tasks::openapi::run("runFlow", "/flows/{flow}/run", "Run a flow once").names("flow", FLOW),
+        tasks::openapi::run("runFlow", "/flows/{flow}/run", "Run a flow once", json!({})).names("flow", FLOW),
         Operation::post("pushFlow", "/flows/{flow}/push", "Send a flow to its source")
             .names("flow", FLOW)
             .commands()
@@ -144,7 +144,22 @@ pub(crate) fn operations() -> Vec<Operation> {
 }
 
 fn definition() -> Value {
-    json!({ "nodes": [], "edges": [] })
+    let node = |kind: &str, name: &str| {
+        let text = json!({ "type": "str", "value": "" });
+        let template = json!({ "input_value": text });
+        json!({
+            "id": format!("{kind}-00001"),
+            "data": {
+                "id": format!("{kind}-00001"),
+                "type": kind,
+                "node": { "display_name": name, "template": template },
+            },
+        })
+    };
+    json!({
+        "nodes": [node("ChatInput", "Chat Input"), node("ChatOutput", "Chat Output")],
+        "edges": [{ "source": "ChatInput-00001", "target": "ChatOutput-00001" }],
+    })
 }
 
 fn component() -> Value {

@@ -50,8 +50,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .reads()
             .answers_page::<TaskRow>("A page of tasks.", examples::task())
             .fails(&[Row::NOT_FOUND, Row::AMBIGUOUS]),
-        run("createTask", "/tasks", "Run a flow once")
-            .example("A flow", json!({ "flow": "nightly report", "input": "yesterday" })),
+        run("createTask", "/tasks", "Run a flow once", json!({ "flow": "nightly report" })),
         Operation::post("changeTasks", "/tasks/bulk", "Retry, cancel or delete many tasks")
             .about("Each by the command that it would get alone; one that fails does not stop the others.")
             .commands()
@@ -112,8 +111,13 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// Running a flow, by whichever path.
-pub(crate) fn run(id: &'static str, path: &'static str, summary: &'static str) -> Operation {
+/// Running a flow, by whichever path; `which` is what the body says of the flow.
+pub(crate) fn run(
+    id: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    which: Value,
+) -> Operation {
     let new = json!({
         "id": "0192f0c1-2d3e-7000-8000-000000000004",
         "flow_id": "0192f0c1-2d3e-7000-8000-000000000002",
@@ -132,7 +136,10 @@ pub(crate) fn run(id: &'static str, path: &'static str, summary: &'static str) -
         .idempotent()
         .optional_body::<RunBody>(
             "An input",
-            json!({ "input": "yesterday", "max_retries": 3, "timeout": "10m" }),
+            examples::with(
+                which,
+                json!({ "input": "yesterday", "max_retries": 3, "timeout": "10m" }),
+            ),
         )
         .answers_either::<NewTaskRow, TaskDetail>(
             "The task that was made before under the same key.",

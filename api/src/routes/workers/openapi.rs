@@ -45,7 +45,9 @@ pub(crate) fn operations() -> Vec<Operation> {
         Operation::post("registerWorker", "/workers", "A worker says that it is there")
             .about(
                 "Spoken by `automagik worker start`, as are its polls and reports. The same \
-                 registration again gives the same answer, with 200. Unknown fields are passed over.",
+                 registration again gives the same answer, with 200. Unknown fields are passed over. \
+                 `clock` is the present instant: one over 5 minutes off is refused, so the example \
+                 must be given another.",
             )
             .commands()
             .body::<Registration>("A worker", registration())

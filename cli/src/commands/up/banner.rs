@@ -40,6 +40,8 @@ pub(crate) struct Banner {
     pub(crate) key_given: bool,
     /// LangFlow.
     pub(crate) langflow: LangFlowPlan,
+    /// Whether this process makes calls.
+    pub(crate) has_worker: bool,
     /// From the start of the process.
     pub(crate) took: Duration,
 }
@@ -75,8 +77,11 @@ impl Banner {
                     .to_owned(),
             }),
         });
+        if !self.has_worker {
+            lines.push("  Worker    none in here; tasks wait until one is started".to_owned());
+        }
         lines.push("\nNext, in another terminal:".to_owned());
-        let next = self.exports(places).into_iter().chain(commands(self.next(), places));
+        let next = self.exports(places).into_iter().chain(commands(&self.next(), places));
         lines.extend(next.map(|line| format!("  {line}")));
         lines.push(
             "\nctrl-c stops it; nothing is lost, and schedules go on at the next start.\n"
@@ -99,15 +104,17 @@ impl Banner {
         lines
     }
 
-    fn next(&self) -> &'static [&'static str] {
-        match self.langflow {
+    fn next(&self) -> Vec<&'static str> {
+        let next: &[&str] = match self.langflow {
             LangFlowPlan::None => {
                 &["source add http://localhost:7860 --name dev", "flow list --remote", "status"]
             }
             LangFlowPlan::Given { .. } => &["flow list --remote", "flow list", "status"],
             // The hello flow is there only when LangFlow is; what to try then is said then.
             LangFlowPlan::Own { .. } => &["status", "task list --watch"],
-        }
+        };
+        let worker: &[&str] = if self.has_worker { &[] } else { &["worker start"] };
+        [worker, next].concat()
     }
 }
 
@@ -225,6 +232,7 @@ mod tests {
             home: Home::new(Some(Path::new(dir))),
             key_given: false,
             langflow,
+            has_worker: true,
             took: Duration::from_millis(84),
         }
     }
@@ -257,6 +265,21 @@ mod tests {
         assert!(text.contains("  export AUTOMAGIK_HOME='/srv/my data'\n"), "{text}");
         assert!(text.contains("  export AUTOMAGIK_API_KEY=..."), "{text}");
         assert!(text.contains("other machines can reach it"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_not_said_to_be_there() {
+        let url = "http://localhost:7860".to_owned();
+        let given = LangFlowPlan::Given { url, api_key: None };
+        let mut banner = banner("/home/ana/.automagik", given);
+        let text = banner.text_for(&places());
+        assert!(text.contains("7860   is being connected, see below"), "{text}");
+        assert!(!text.contains("worker"), "{text}");
+        banner.has_worker = false;
+        let text = banner.text_for(&places());
+        assert!(text.contains("  Worker    none in here"), "{text}");
+        assert!(text.contains("\n  target/release/automagik worker start\n"), "{text}");
+        assert!(text.lines().all(|line| width(line) <= 80), "{text}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::commands::up::{hostname, private_files, signals};
 use crate::exit::{Exit, Trouble};
 use crate::logs::LogOptions;
 use crate::output::Out;
+use crate::settings;
 use crate::worker_process::state::Place;
 use crate::worker_process::{End, Link, Plan, Process};
 
@@ -77,6 +78,9 @@ pub(super) fn name_of_host() -> String {
 /// Works until it is told to stop.
 pub(super) async fn run(start: Start, global: &Global, out: &Out) -> Result<Exit> {
     let home = global.home();
+    if !background::is_child() {
+        settings::old::notes().iter().for_each(|note| out.note(note));
+    }
     private_files();
     home.create()?;
     let labels = Labels::new(start.labels).map_err(|error| Trouble::usage(error.to_string()))?;

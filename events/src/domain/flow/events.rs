@@ -153,7 +153,7 @@ impl RunsLimit {
     }
 }
 
-/// See [`FlowEvent::DriftDetected`].
+/// What a source has in place of what was synced, since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Drift {
     /// What the source has instead.
@@ -181,7 +181,7 @@ impl Drift {
 pub enum RemoteDrift {
     /// Another definition.
     Changed {
-        /// The hash of its content (see [`super::canonical::content_hash`]).
+        /// The hash of its content.
         remote_hash: String,
         /// What is different about it, a line for each component.
         summary: Vec<String>,

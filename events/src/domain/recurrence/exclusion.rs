@@ -17,7 +17,7 @@ pub enum Exclusion {
     /// All instants whose wall-clock time a cron expression matches. One of five fields covers
     /// whole minutes.
     Cron {
-        /// As in [`super::Recurrence::Cron`].
+        /// The cron expression, as those of schedules are written.
         expression: String,
         /// The IANA name of the time zone.
         timezone: String,

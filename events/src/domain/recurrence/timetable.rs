@@ -11,7 +11,8 @@ use crate::clock::Timestamp;
 use crate::ids::ScheduleId;
 use crate::limits;
 
-/// When a schedule is due. Stored in events as it is; parse it once with [`Timetable::planner`].
+// Stored in events as it is; parse it once with `Timetable::planner`.
+/// When a schedule is due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Timetable {
     /// Due is every instant of any of these; at least one.

@@ -67,5 +67,6 @@ async fn a_worker_that_is_not_known_is_told_so() {
     let server = server(true, &[]).await;
     let mut worker = server.worker("one").await;
     worker.id = WorkerId::random();
-    assert!(matches!(worker.ask(None).await, Err(DispatchError::WorkerGone { .. })));
+    let told = worker.ask(None).await.unwrap_err().to_string();
+    assert!(told.contains("(it never was)"), "{told}");
 }
