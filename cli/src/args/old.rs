@@ -203,7 +203,7 @@ mod tests {
         for old in TABLE {
             for line in old.next.split("automagik ").skip(1) {
                 let line = line.split(&[',', '"'][..]).next().unwrap_or_default();
-                let words = line.trim().split_whitespace().collect::<Vec<_>>();
+                let words = line.split_whitespace().collect::<Vec<_>>();
                 let is_typed = !place(&command(), &{
                     let mut argv = vec!["automagik".to_owned()];
                     argv.extend(words.iter().map(|word| (*word).to_owned()));

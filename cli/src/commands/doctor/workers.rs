@@ -76,7 +76,9 @@ mod tests {
 
     #[test]
     fn a_worker_that_rests_is_named_with_the_way_to_wake_it() {
-        let table: [(&[(&str, &str)], &str, &str, &str); 6] = [
+        type Row =
+            (&'static [(&'static str, &'static str)], &'static str, &'static str, &'static str);
+        let table: [Row; 6] = [
             (&[("a", "active"), ("b", "lost")], "ok", "1 active", ""),
             (&[("b", "lost"), ("c", "stopped")], "fail", "none is there", "worker start"),
             (
