@@ -50,7 +50,7 @@ pub(super) fn only(sources: &[Value]) -> Result<String, Trouble> {
 }
 
 fn no_source() -> Trouble {
-    Trouble::new(Exit::NotFound, "there is no LangFlow source yet")
+    Trouble::new(Exit::NotFound, "there is no source with flows yet")
         .then("connect one: automagik source add URL")
 }
 
