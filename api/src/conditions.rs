@@ -29,9 +29,16 @@ pub(crate) fn tag(revision: Revision, json: &[u8]) -> String {
     format!("\"{}-{:016x}\"", revision.0, hasher.finish())
 }
 
+/// The tag of a row that also shows what is another at each look, such as how long ago a worker was
+/// heard: made of the answer without that, and weak, because the bytes differ under the same tag.
+pub(crate) fn weak_tag(revision: Revision, lasting: &[u8]) -> String {
+    format!("W/{}", tag(revision, lasting))
+}
+
 /// Whether the caller has what has this tag already.
 pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let fields = headers.get_all(IF_NONE_MATCH).iter().filter_map(|field| field.to_str().ok());
+    let tag = tag.strip_prefix("W/").unwrap_or(tag);
     let mut tags = fields.flat_map(|field| field.split(',')).map(str::trim);
     tags.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }

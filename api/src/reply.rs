@@ -208,6 +208,15 @@ impl Reply {
         self
     }
 
+    /// The answer is a row at this revision, and shows what is another at each look; `lasting` is
+    /// the answer without that.
+    #[must_use]
+    pub fn of_lasting(mut self, revision: Revision, lasting: &impl Serialize) -> Self {
+        let lasting = serde_json::to_vec(lasting).ok();
+        self.etag = lasting.map(|lasting| conditions::weak_tag(revision, &lasting));
+        self
+    }
+
     /// What is remembered of it, for whoever asks for the same again.
     #[must_use]
     pub fn remembered(&self) -> RequestAnswered {

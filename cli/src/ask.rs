@@ -135,8 +135,9 @@ fn hidden(question: &str) -> anyhow::Result<String> {
 fn hidden(question: &str) -> anyhow::Result<String> {
     use std::io::Read;
 
-    tell(&format!("{question} (not shown): "));
+    // Before the question is seen: who types at once must not be shown either.
     let quiet = Quiet::new()?;
+    tell(&format!("{question} (not shown): "));
     let mut typed: Vec<u8> = Vec::new();
     let mut bytes = std::io::stdin().lock().bytes();
     let ended = loop {

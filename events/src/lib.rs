@@ -16,6 +16,7 @@ pub mod ids;
 pub mod limits;
 pub mod log;
 pub mod payload;
+pub mod spoken;
 
 pub use clock::{Clock, SharedClock, SimClock, SystemClock, Timestamp};
 pub use codec::{CodecError, DomainEvent};

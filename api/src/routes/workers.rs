@@ -141,7 +141,10 @@ pub(crate) async fn handle(route: WorkerRoute<'_>, call: &Call<'_>) -> Result<Re
             let mut worker = shown(call.app, read::worker(call.app, id).await?);
             worker.tasks = Some(tasks_of(call.app, id).await?);
             let revision = worker.row.revision;
-            Ok(Reply::ok(&worker)?.of(revision))
+            let answer = Reply::ok(&worker)?;
+            // When it was heard is another instant at each look, and no change of the worker.
+            (worker.last_seen_at, worker.silent_ms) = (None, None);
+            Ok(answer.of_lasting(revision, &worker))
         }
         WorkerRoute::Pause(id) => change(call, &id, WorkerWish::Pause).await,
         WorkerRoute::Resume(id) => change(call, &id, WorkerWish::Resume).await,

@@ -67,6 +67,24 @@ async fn a_row_has_a_tag_and_is_not_sent_twice() {
 }
 
 #[tokio::test]
+async fn when_a_worker_was_heard_does_not_change_its_tag() {
+    let world = world().await;
+    let path = "/workers/built-in";
+    let first = world.get(path).await;
+    let tag = etag(&first);
+    assert!(tag.starts_with("W/\""), "the bytes differ: {tag}");
+    let later = world.get(path).await;
+    assert_ne!(first.json["last_seen_at"], later.json["last_seen_at"]);
+    assert_eq!(etag(&later), tag);
+    let known = send(&world, "GET", path, ("if-none-match", &tag), &Value::Null).await;
+    assert_eq!((known.status, etag(&known)), (304, tag.clone()));
+    let pause = format!("{path}/pause");
+    send(&world, "POST", &pause, ("if-match", &tag), &json!({})).await.expect(200);
+    let changed = send(&world, "GET", path, ("if-none-match", &tag), &Value::Null).await;
+    assert_ne!(etag(&changed), tag);
+}
+
+#[tokio::test]
 async fn a_change_of_what_has_changed_since_is_refused() {
     let world = world().await;
     schedule(&world, "nightly").await;

@@ -216,8 +216,11 @@ pub(crate) async fn run(flow: Flow, context: &Context<'_>) -> Result<Exit> {
                 keys.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
             let list = client.list(&["flows"], &query, usize::MAX).await?;
             out.data(&list, |look| views::flow::list(&list, look))?;
-            if rows(&list).is_empty() && query.is_empty() {
-                out.note("no flows are synced; see what there is: automagik flow list --remote");
+            if rows(&list).is_empty() {
+                out.note(match query.is_empty() {
+                    true => "no flows are synced; see what there is: automagik flow list --remote",
+                    false => "no flow fits; see all: automagik flow list",
+                });
             }
             Ok(Exit::Ok)
         }
@@ -225,6 +228,9 @@ pub(crate) async fn run(flow: Flow, context: &Context<'_>) -> Result<Exit> {
         Flow::Show(show) if show.components => {
             let list = client.get(&["flows", &show.flow, "components"], &[]).await?;
             out.data(&list, |look| views::flow::components(&list, look))?;
+            if rows(&list).is_empty() {
+                out.note("the flow has no components, so --tweak can set nothing");
+            }
             Ok(Exit::Ok)
         }
         Flow::Show(show) => {

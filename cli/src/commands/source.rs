@@ -127,8 +127,11 @@ pub(crate) async fn run(source: Source, context: &Context<'_>) -> Result<Exit> {
             let query: Vec<_> = wanted.status.into_iter().map(|one| ("status", one)).collect();
             let list = client.list(&["sources"], &query, usize::MAX).await?;
             out.data(&list, |look| views::source::list(&list, look))?;
-            if crate::client::rows(&list).is_empty() && query.is_empty() {
-                out.note("no sources yet; connect one: automagik source add URL");
+            if crate::client::rows(&list).is_empty() {
+                out.note(match query.is_empty() {
+                    true => "no sources yet; connect one: automagik source add URL",
+                    false => "no source fits; see all: automagik source list",
+                });
             }
             Ok(Exit::Ok)
         }

@@ -8,7 +8,7 @@ use spark_events::domain::overlap::Overlap;
 use spark_events::domain::recurrence::{Count, TimetablePlanner};
 use spark_events::domain::schedule::{BackfillOnly, BackfillRequest};
 use spark_events::domain::task::TaskStatus;
-use spark_events::{ScheduleId, TaskId, Timestamp, limits};
+use spark_events::{ScheduleId, TaskId, Timestamp, limits, spoken};
 
 use super::when::instant;
 use crate::app::App;
@@ -77,10 +77,13 @@ impl TryFrom<(BackfillBody, Timestamp)> for Span {
             if to > now {
                 let remedy =
                     "the schedule itself runs what lies ahead; give an earlier instant, or `now`";
-                wrong.push("to", format!("is in the future (it is {now}): {remedy}"));
+                wrong.push(
+                    "to",
+                    format!("is in the future (it is {}): {remedy}", spoken::instant(now)),
+                );
             }
             if from > to {
-                wrong.push("from", format!("is after to ({to}): swap them"));
+                wrong.push("from", format!("is after to ({}): swap them", spoken::instant(to)));
             }
         }
         let overlap = body.overlap.unwrap_or(Overlap::BufferAll);

@@ -137,9 +137,9 @@ pub(super) fn notes(timetable: &Timetable) -> Vec<String> {
     let mut notes: Vec<String> = timetable.specs.iter().flat_map(spec_notes).collect();
     if timetable.jitter_ms > 0 {
         notes.push(format!(
-            "jitter: each start comes up to {} ms after its instant, but before the next one; by \
+            "jitter: each start comes up to {} after its instant, but before the next one; by \
              how much follows from the schedule and the instant",
-            timetable.jitter_ms
+            spark_events::spoken::duration(timetable.jitter_ms)
         ));
     }
     notes

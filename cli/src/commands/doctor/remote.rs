@@ -27,7 +27,7 @@ pub(super) async fn server(client: &Client, findings: &mut Findings) {
     health(client, findings).await;
     projections(client, findings).await;
     sources(client, findings).await;
-    workers(client, findings).await;
+    workers(client, &text_or_dash(&about, &["version"]), findings).await;
     schedules(client, after, findings).await;
 }
 
@@ -167,12 +167,13 @@ fn row_of<'a>(list: &'a Value, id: &str) -> &'a Value {
     found.unwrap_or(&Value::Null)
 }
 
-async fn workers(client: &Client, findings: &mut Findings) {
+async fn workers(client: &Client, server_version: &str, findings: &mut Findings) {
     let list = match client.list(&["workers"], &[], usize::MAX).await {
         Ok(list) => list,
         Err(error) => return unasked("workers", &error, findings),
     };
     super::workers::there(rows(&list), findings);
+    super::workers::versions(rows(&list), server_version, findings);
     // Without the server's own view nothing is known; why it is missing is told under health.
     if let Ok(health) = client.health().await {
         super::workers::fitting(&health, findings);

@@ -36,6 +36,28 @@ pub(super) fn there(workers: &[Value], findings: &mut Findings) {
     }
 }
 
+/// Those that an upgrade of the server has left behind.
+pub(super) fn versions(workers: &[Value], server: &str, findings: &mut Findings) {
+    let is_there = |row: &&Value| {
+        ["active", "paused", "draining"].iter().any(|status| row["status"] == *status)
+    };
+    let others = workers.iter().filter(is_there).filter(|row| row["version"] != server);
+    let others: Vec<(String, String)> = others
+        .map(|row| (text_or_dash(row, &["name", "id"]), text_or_dash(row, &["version"])))
+        .collect();
+    let Some((first, _)) = others.first() else { return };
+    let each: Vec<String> =
+        others.iter().map(|(name, version)| format!("{name} ({version})")).collect();
+    findings.warn(
+        "workers",
+        format!("of another version than the server ({server}): {}", some_of(&each)),
+        format!(
+            "one after the other: automagik worker drain {first}, then start it with the server's \
+             version"
+        ),
+    );
+}
+
 /// Sources that ask for labels which no worker has that takes work. Where none takes work at all,
 /// that is the finding, and this would only repeat it.
 pub(super) fn fitting(health: &Value, findings: &mut Findings) {
@@ -75,8 +97,22 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_an_upgrade_left_behind_is_named() {
+        let one = |name: &str, status: &str, version: &str| json!({ "name": name, "status": status, "version": version });
+        let list = [one("a", "active", "2.0.0"), one("gone", "stopped", "1.0.0")];
+        assert_eq!(told(|findings| versions(&list, "2.0.0", findings)), []);
+        let list = [one("a", "active", "2.0.0"), one("b", "paused", "1.0.0")];
+        let told = told(|findings| versions(&list, "2.0.0", findings));
+        let [("warn", what, next)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(what, "of another version than the server (2.0.0): b (1.0.0)");
+        assert!(next.contains("automagik worker drain b"), "{next}");
+    }
+
+    #[test]
     fn a_worker_that_rests_is_named_with_the_way_to_wake_it() {
-        let table: [(&[(&str, &str)], &str, &str, &str); 6] = [
+        type Row =
+            (&'static [(&'static str, &'static str)], &'static str, &'static str, &'static str);
+        let table: [Row; 6] = [
             (&[("a", "active"), ("b", "lost")], "ok", "1 active", ""),
             (&[("b", "lost"), ("c", "stopped")], "fail", "none is there", "worker start"),
             (

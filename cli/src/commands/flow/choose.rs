@@ -50,7 +50,7 @@ pub(super) fn only(sources: &[Value]) -> Result<String, Trouble> {
 }
 
 fn no_source() -> Trouble {
-    Trouble::new(Exit::NotFound, "there is no LangFlow source yet")
+    Trouble::new(Exit::NotFound, "there is no source with flows yet")
         .then("connect one: automagik source add URL")
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let all = |sources: &[Value]| only(&with_flows(&json!({ "items": sources })));
         let (local, agents) = (source("local", "langflow"), source("agents", "http"));
         assert_eq!(all(&[local.clone(), agents.clone()]).unwrap(), "local");
-        assert_eq!(all(&[agents.clone()]).unwrap_err().exit, Exit::NotFound);
+        assert_eq!(all(std::slice::from_ref(&agents)).unwrap_err().exit, Exit::NotFound);
         let trouble = all(&[local, agents, source("dev", "langflow")]).unwrap_err();
         assert_eq!(trouble.next, ["add --source, one of: local, dev"]);
     }

@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::limits;
+use crate::spoken::{duration, instant};
 
 /// Why a recurrence was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +106,7 @@ pub enum RecurrenceError {
         count: usize,
     },
     /// The jitter is too long.
-    #[error("the jitter of {jitter_ms} ms is too long: the longest is {max} ms", max = limits::JITTER_MS_MAX)]
+    #[error("the jitter of {} is too long: the longest is {}", duration(*.jitter_ms), duration(limits::JITTER_MS_MAX))]
     JitterTooLong {
         /// What was given.
         jitter_ms: u64,
@@ -164,13 +165,13 @@ pub enum RecurrenceError {
         timezone: String,
     },
     /// The interval is too short.
-    #[error("the interval of {every_ms} ms is too short: the shortest is {min} ms, because a run takes longer than that", min = limits::INTERVAL_MS_MIN)]
+    #[error("the interval of {} is too short: the shortest is {}, because a run takes longer than that", duration(*.every_ms), duration(limits::INTERVAL_MS_MIN))]
     IntervalTooShort {
         /// What was given.
         every_ms: u64,
     },
     /// The interval is too long.
-    #[error("the interval of {every_ms} ms is too long: the longest is {max} ms; use a single instant", max = limits::INTERVAL_MS_MAX)]
+    #[error("the interval of {} is too long: the longest is {}; use a single instant", duration(*.every_ms), duration(limits::INTERVAL_MS_MAX))]
     IntervalTooLong {
         /// What was given.
         every_ms: u64,
@@ -204,7 +205,7 @@ pub enum RecurrenceError {
         problem: String,
     },
     /// The instant is over.
-    #[error("the instant {at} is in the past (it is {now}): give a later one, or `now`")]
+    #[error("the instant {} is in the past (it is {}): give a later one, or `now`", instant(*.at), instant(*.now))]
     InstantPast {
         /// What was given.
         at: Timestamp,

@@ -113,10 +113,10 @@ pub enum ScheduleRejection {
     #[error(transparent)]
     BadRetryPolicy(#[from] BadRetryPolicy),
     /// The catch-up window is out of bounds.
-    #[error("the catch-up window must be from 10 s to 365 days, got {0} ms")]
+    #[error("the catch-up window must be from 10 s to 365 days, got {}", crate::spoken::duration(*.0))]
     BadCatchUp(u64),
     /// The time of one attempt is out of bounds.
-    #[error("the timeout of an attempt must be from 1 s to 24 h, got {0} ms")]
+    #[error("the timeout of an attempt must be from 1 s to 24 h, got {}", crate::spoken::duration(*.0))]
     BadTimeout(u64),
     /// A schedule that may never start.
     #[error("a schedule must be allowed at least one run; leave the limit out for no end")]

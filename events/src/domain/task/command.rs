@@ -118,13 +118,13 @@ pub enum TaskRejection {
     )]
     BadPriority(i32),
     /// The queue timeout is out of bounds.
-    #[error("the queue timeout must be from 1 s to 30 days, got {0} ms")]
+    #[error("the queue timeout must be from 1 s to 30 days, got {}", crate::spoken::duration(*.0))]
     BadQueueTimeout(u64),
     /// The total timeout is out of bounds.
-    #[error("the total timeout must be from 1 s to 30 days, got {0} ms")]
+    #[error("the total timeout must be from 1 s to 30 days, got {}", crate::spoken::duration(*.0))]
     BadTotalTimeout(u64),
     /// The time of one attempt is out of bounds.
-    #[error("the timeout of an attempt must be from 1 s to 24 h, got {0} ms")]
+    #[error("the timeout of an attempt must be from 1 s to 24 h, got {}", crate::spoken::duration(*.0))]
     BadTimeout(u64),
 }
 

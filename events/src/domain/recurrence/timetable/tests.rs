@@ -149,7 +149,7 @@ fn what_cannot_be_a_timetable_is_refused_with_the_remedy() {
         (Timetable { specs: vec![], ..hourly() }, "at least one"),
         (Timetable { specs: vec![cron("@daily", "UTC"); 17], ..hourly() }, "at most 16"),
         (of(vec![cron("@hourly", "UTC")], &["2026-12-24"; 65]), "at most 64"),
-        (Timetable { jitter_ms: 86_400_001, ..hourly() }, "the longest is 86400000 ms"),
+        (Timetable { jitter_ms: 86_400_001, ..hourly() }, "the longest is 1day"),
         (Timetable { start_at: Some(now), end_at: Some(now), ..hourly() }, "must be later"),
         (Timetable { end_at: Some(at(NEW_YEAR)), ..hourly() }, "give a later end"),
         (of(vec![cron("@hourly", "UTC")], &["0 * * * *"]), "remove or narrow an exclusion"),
