@@ -145,7 +145,7 @@ mod process {
         let output = run(home.path(), "tasks list --show-logs");
         assert_eq!(code(&output), 2);
         let said = text(&output.stderr);
-        assert!(output.stdout.is_empty() && said.contains("type: automagik task log"), "{said}");
+        assert!(output.stdout.is_empty() && said.contains("next: automagik task log"), "{said}");
         assert!(!said.contains("tip:"), "{said}");
     }
 

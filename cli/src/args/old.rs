@@ -51,8 +51,8 @@ const TABLE: &[Old] = &[
     ),
     old("source update", "--status", OF_ITSELF, "automagik source probe SOURCE"),
     old("source update", "-s", OF_ITSELF, "automagik source probe SOURCE"),
-    old("source add", "--status", OF_ITSELF, "the same without --status"),
-    old("source add", "-s", OF_ITSELF, "the same without -s"),
+    old("source add", "--status", OF_ITSELF, "leave --status out"),
+    old("source add", "-s", OF_ITSELF, "leave -s out"),
     old("source list", "active", UP_OR_DOWN, "automagik source list --status up"),
     old("source list", "inactive", UP_OR_DOWN, "automagik source list --status down"),
     old(
@@ -93,9 +93,9 @@ const TABLE: &[Old] = &[
         "automagik schedule create FLOW \"0 9 * * *\"",
     ),
     old("", "--debug", LEVEL, "AUTOMAGIK_LOG_LEVEL=debug automagik up"),
-    old("", "--no-debug", LEVEL, "the same without --no-debug"),
-    old("", "--no-telemetry", NO_TELEMETRY, "the same without --no-telemetry"),
-    old("", "telemetry", NO_TELEMETRY, "nothing in its place"),
+    old("", "--no-debug", LEVEL, "leave --no-debug out"),
+    old("", "--no-telemetry", NO_TELEMETRY, "leave --no-telemetry out"),
+    old("", "telemetry", NO_TELEMETRY, "leave the command out"),
 ];
 
 /// What to type, where what was refused is a spelling of the original.
@@ -111,9 +111,9 @@ pub(super) fn meant(
         .find(|old| at.starts_with(old.at) && words.iter().any(|word| word == old.word))?;
     let what = match found.word.starts_with('<') {
         true => format!("`automagik {at}` needs to be told which flow"),
-        false => format!("{} is not known here", found.word),
+        false => format!("`{}` is not known here", found.word),
     };
-    Some(Trouble::usage(what).because(found.why).then(format!("type: {}", found.next)))
+    Some(Trouble::usage(what).because(found.why).then(found.next))
 }
 
 /// The words that clap does not take, or misses.
@@ -169,8 +169,8 @@ mod tests {
             ("flows delete x --force", "flow delete FLOW --yes"),
             ("sources update http://a --status active", "source probe SOURCE"),
             ("sources update http://a -s active", "source probe SOURCE"),
-            ("sources add -u http://a -s active", "the same without -s"),
-            ("sources add -u http://a --status=active", "the same without --status"),
+            ("sources add -u http://a -s active", "leave -s out"),
+            ("sources add -u http://a --status=active", "leave --status out"),
             ("sources list --status active", "source list --status up"),
             ("sources list -s inactive", "source list --status down"),
             ("sources run-agent a b -i hello", "source add-request SOURCE FLOW"),
@@ -180,8 +180,8 @@ mod tests {
             ("schedule create x --input-value hi", "--input TEXT"),
             ("schedules create x --cron @daily", "schedule create FLOW \"0 9 * * *\""),
             ("--debug tasks list", "AUTOMAGIK_LOG_LEVEL=debug"),
-            ("tasks list --no-debug", "without --no-debug"),
-            ("--no-telemetry flow list", "without --no-telemetry"),
+            ("tasks list --no-debug", "leave --no-debug out"),
+            ("--no-telemetry flow list", "leave --no-telemetry out"),
             ("telemetry status", "sends nothing"),
         ];
         for (line, expected) in table {
