@@ -121,9 +121,13 @@ pub(super) struct SyncedFlow {
 /// A flow that could not be synced, and why.
 #[derive(Serialize, ToSchema)]
 struct NotSynced {
+    /// Its name, or what it was called in the request.
     name: String,
+    /// Its id at the source, where it was found there.
     remote_id: Option<String>,
+    /// The stable code.
     code: &'static str,
+    /// What happened.
     detail: String,
 }
 
@@ -133,6 +137,7 @@ pub(super) struct Synced {
     /// The flows, each with what changed since the sync before.
     #[schema(value_type = Vec<SyncedFlow>)]
     items: Vec<Box<RawValue>>,
+    /// How many they are.
     total: usize,
     /// What could not be synced.
     failed: Vec<NotSynced>,

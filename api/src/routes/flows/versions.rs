@@ -18,17 +18,27 @@ use crate::reply::{Page, Reply, rfc3339};
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = FlowVersion)]
 pub(super) struct VersionRow<'a> {
+    /// Its number, from 1.
     number: u64,
+    /// The hash of its definition.
     hash: &'a str,
+    /// What made it: `synced`, `edited` or the like.
     how: &'static str,
+    /// The flow's name then.
     name: &'a str,
+    /// The flow's description then.
     description: &'a str,
+    /// How many components it has.
     components: usize,
+    /// When it was made.
     #[serde(serialize_with = "rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
+    /// Who made it.
     by: &'a str,
+    /// Why, where somebody said so.
     reason: Option<&'a str>,
+    /// The whole of it, with secrets masked, where it is asked for alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     definition: Option<Value>,
 }
@@ -40,6 +50,7 @@ pub(super) struct Comparison {
     from: String,
     /// The other side.
     to: String,
+    /// Whether anything differs.
     differs: bool,
     #[serde(flatten)]
     diff: FlowDiff,

@@ -66,24 +66,34 @@ pub struct BulkBody {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = BulkDone)]
 pub(super) struct Done {
+    /// What was asked for.
     action: &'static str,
+    /// Whether nothing was done, and only looked.
     dry_run: bool,
+    /// How many tasks fit.
     matched: u64,
+    /// Whether there are more than `matched`: they were not counted to their end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     matched_is_capped: bool,
+    /// How many it was done to.
     done: usize,
+    /// How many refused it.
     failed: usize,
+    /// What became of each.
     items: Vec<Item>,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = BulkItem)]
 struct Item {
+    /// The task.
     task_id: TaskId,
     /// `done`, `failed`, or in a dry run `matched`.
     outcome: &'static str,
+    /// The task that repeats it, after a retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     new_task_id: Option<TaskId>,
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ItemError>,
 }
@@ -91,7 +101,9 @@ struct Item {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = BulkError)]
 struct ItemError {
+    /// The stable code.
     code: &'static str,
+    /// What happened.
     detail: String,
 }
 
