@@ -26,6 +26,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::query::Query;
 use crate::rates::Rates;
+use crate::read;
 use crate::repeats;
 use crate::reply::{Reply, error_response};
 use crate::routes::service::ServiceRoute;
@@ -193,8 +194,10 @@ impl App {
         let expects = conditions::expected(&route, headers)?;
         let call =
             Call { app: self, caller, request_id: id, query: parsed, headers, expects, body };
-        let reply = repeats::once(method, path, query, route, &call).await?;
-        Ok(reply.unless_known(headers))
+        match repeats::once(method, path, query, route, &call).await {
+            Ok(reply) => Ok(reply.unless_known(headers)),
+            Err(error) => Err(read::explained(self, error).await),
+        }
     }
 }
 

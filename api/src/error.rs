@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use spark_actors::{DispatchError, Rejection};
 use spark_events::domain::alert::AlertRejection;
 use spark_events::domain::api_key::{ApiKeyRejection, Role};
@@ -20,33 +19,7 @@ use warp::http::StatusCode;
 
 mod problem;
 
-pub use problem::Problem;
-
-/// One field of a request that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct FieldError {
-    /// Its name as the caller wrote it, with dots into objects: `retry.attempts_max`.
-    pub field: String,
-    /// What is wrong with it and what it may hold.
-    pub message: String,
-}
-
-impl FieldError {
-    /// A field and what is wrong with it.
-    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
-    }
-}
-
-/// One of several things that a text may mean.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Candidate {
-    /// Its full id.
-    pub id: String,
-    /// Its name, where it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-}
+pub use problem::{Candidate, FieldError, Problem};
 
 /// Why a request has no result.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +132,16 @@ pub enum ApiError {
         /// Near misses.
         suggestions: Vec<String>,
     },
+    /// It was there once.
+    #[error("{kind} {name:?} was deleted")]
+    Deleted {
+        /// `flow`, `source` or `alert`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Its id, to which its history answers.
+        id: String,
+    },
     /// Several things have this prefix or name.
     #[error("{text:?} could be any of {} {kind}s", .candidates.len())]
     Ambiguous {
@@ -230,7 +213,7 @@ impl ApiError {
             Self::TooMany { .. } => R::TOO_MANY,
             Self::RoleTooLow { .. } => R::ROLE_TOO_LOW,
             Self::KeyRevoked { .. } => R::KEY_REVOKED,
-            Self::NotFound { .. } => R::NOT_FOUND,
+            Self::NotFound { .. } | Self::Deleted { .. } => R::NOT_FOUND,
             Self::Ambiguous { .. } => R::AMBIGUOUS,
             Self::Dispatch(error) => dispatch_row(error),
             Self::Behind { .. } => R::BEHIND,

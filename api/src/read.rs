@@ -21,6 +21,12 @@ use crate::query::invalid;
 use crate::reply::Reply;
 use crate::routes::history::Kind;
 
+mod deleted;
+mod unused;
+
+pub(crate) use deleted::explained;
+pub use unused::flow_is_unused;
+
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         match error {
@@ -92,25 +98,6 @@ pub async fn delivery_of(app: &App, alert: AlertId, text: &str) -> Result<Delive
     let id = delivery_id(app, text).await?;
     let row = delivery(app, id).await?;
     if row.alert_id == alert { Ok(row) } else { Err(missing("delivery", &text)) }
-}
-
-/// Refuses to let a flow go that a schedule would still run.
-pub async fn flow_is_unused(app: &App, flow_id: FlowId) -> Result<(), ApiError> {
-    for status in [ScheduleStatus::Active, ScheduleStatus::Paused] {
-        let (flow_id, statuses) = (Some(flow_id), vec![status]);
-        let filter = ScheduleFilter { flow_id, statuses, ..ScheduleFilter::default() };
-        let page = Page { limit: 1, ..Page::default() };
-        let used = app.reads().list_schedules(filter, page).await?;
-        if let Some(first) = used.items.first() {
-            let why = format!(
-                "schedules still run this flow, {} among them; delete them first: automagik \
-                 schedule delete",
-                first.name.clone().unwrap_or_else(|| first.id.to_string())
-            );
-            return Err(DispatchError::Conflict(why).into());
-        }
-    }
-    Ok(())
 }
 
 /// How the projections are doing, and whether all of them go on.

@@ -395,6 +395,15 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
+/// A count of what is to be shown: none is no answer to anything.
+pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be 1 or more".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("a whole number is expected, such as 10".to_owned()),
+    }
+}
+
 /// Milliseconds of a duration.
 pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

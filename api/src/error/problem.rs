@@ -12,8 +12,34 @@ use spark_events::domain::source::SourceRejection;
 use spark_events::domain::task::TaskRejection;
 use spark_events::domain::worker::NotAdmitted;
 
-use super::{ApiError, Candidate, FieldError, Row};
+use super::{ApiError, Row};
 use crate::old;
+
+/// One field of a request that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// Its name as the caller wrote it, with dots into objects: `retry.attempts_max`.
+    pub field: String,
+    /// What is wrong with it and what it may hold.
+    pub message: String,
+}
+
+impl FieldError {
+    /// A field and what is wrong with it.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// One of several things that a text may mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Candidate {
+    /// Its full id.
+    pub id: String,
+    /// Its name, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
 
 /// An error as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -118,6 +144,7 @@ impl ApiError {
                 return Some(format!("did you mean {}?", suggestions.join(" or ")).into());
             }
             Self::NotFound { kind, .. } => return Some(list_command(kind)),
+            Self::Deleted { kind, id, .. } => return Some(after_deletion(kind, id)),
             Self::Ambiguous { .. } => "give the full id, or more of it",
             Self::Behind { .. } => "read again in a moment; GET /health shows how far it is behind",
             Self::TooManyListeners(..) => "end some of them, or let several share one connection",
@@ -182,6 +209,16 @@ fn role_command(needed: Role) -> Cow<'static, str> {
          --role {needed}"
     )
     .into()
+}
+
+/// How to get a thing back that was deleted, and where its history is.
+fn after_deletion(kind: &str, id: &str) -> Cow<'static, str> {
+    let again = match kind {
+        "flow" => "take it from its source again: automagik flow sync FLOW",
+        "source" => "connect it again: automagik source add URL",
+        _ => "make it again: automagik alert create URL",
+    };
+    format!("{again}; its history stays: automagik history {kind} {id}").into()
 }
 
 fn list_command(kind: &str) -> Cow<'static, str> {

@@ -46,6 +46,7 @@ fn requests() -> Vec<(ApiError, u16, &'static str)> {
             "SPK-2004",
         ),
         (E::NotFound { kind: "flow", text: text(), suggestions: vec![] }, 404, "SPK-3001"),
+        (E::Deleted { kind: "flow", name: text(), id: text() }, 404, "SPK-3001"),
         (E::Ambiguous { kind: "flow", text: text(), candidates: vec![] }, 409, "SPK-3002"),
         (E::Behind { position: Position(9), waited_ms: 1 }, 503, "SPK-5005"),
         (E::ReadModel(text()), 503, "SPK-5006"),

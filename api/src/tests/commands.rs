@@ -277,4 +277,11 @@ async fn a_flow_is_made_here_changed_and_compared() {
     let history = world.get("/history/flow/mine").await.expect(200);
     let last = history["items"].as_array().unwrap().last().unwrap();
     assert_eq!(last["type"], "flow.deleted", "a deleted flow answers to its name");
+    let body = json!({ "flow": "mine", "every": "1h" });
+    for (path, body) in [("/flows/mine/run", json!({ "input": "x" })), ("/schedules", body)] {
+        let run = world.post(path, body).await;
+        assert_eq!(run.json["detail"], "flow \"mine\" was deleted", "{path}: {}", run.json);
+        assert!(run.json["remedy"].as_str().unwrap().contains("flow sync"), "{}", run.json);
+        assert_eq!(run.code(404), "SPK-3001");
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::common::{ConsentArgs, shows_secrets};
 use super::{Body, Context};
-use crate::args::{ms, parse_duration};
+use crate::args::{ms, parse_count, parse_duration};
 use crate::client::rows;
 use crate::exit::{Exit, Trouble};
 use crate::views::{self, text_or_dash};
@@ -163,7 +163,7 @@ pub(crate) struct Deliveries {
           hide_possible_values = true)]
     status: Option<String>,
     /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", value_parser = parse_count, default_value_t = 20)]
     limit: usize,
 }
 

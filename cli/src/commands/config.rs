@@ -77,8 +77,8 @@ pub(crate) struct One {
   automagik config set api_key --profile team < key.txt
 Without --profile it is the one in use, else `default`, which counts where none
 was chosen. Setting a value chooses no profile: automagik config use does. A
-key is better not typed where the shell remembers it: leave the value out, and it
-is asked for, or read from standard input.")]
+key is better not typed where the shell remembers it: leave the value out, and
+it is asked for, or read from standard input.")]
 pub(crate) struct Set {
     /// server, api_key, data_dir, output or time
     setting: String,

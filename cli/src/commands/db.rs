@@ -26,9 +26,9 @@ pub(crate) const EXAMPLES: &str = "Examples:
   automagik db status
   automagik db backup /backups/spark-monday      while the server runs
   automagik db restore /backups/spark-monday
-The event log (events.db) is everything; read models (reads.db) and index.bin are
-made from it. There is no schema to migrate: each version reads what earlier ones
-wrote.";
+The event log (events.db) is everything; read models (reads.db) and index.bin
+are made from it. There is no schema to migrate: each version reads what
+earlier ones wrote.";
 
 /// What to do with the files.
 #[derive(Debug, Subcommand)]
@@ -91,8 +91,8 @@ pub(crate) struct Downgrade {
 #[command(after_help = "Examples:
   automagik db clear --dry-run
   automagik db clear
-Deletes the event log, what is made from it, and the sealing key. The API key and
-the LangFlow of --with-langflow stay. Not while a server runs.")]
+Deletes the event log, what is made from it, and the sealing key. The API key
+and the LangFlow of --with-langflow stay. Not while a server runs.")]
 pub(crate) struct Clear {
     /// Name the files that would go, delete nothing
     #[arg(long)]
@@ -106,9 +106,9 @@ pub(crate) struct Clear {
 #[command(after_help = "Examples:
   automagik db backup /backups/spark-monday
   automagik db backup ./b --data-dir /var/lib/spark -o json
-The directory holds the log as it is at one moment, the sealing key, the API key,
-and backup.json with what each of them must be. It is checked before the command
-ends. It holds keys: keep it where only you can read it.")]
+The directory holds the log as it is at one moment, the sealing key, the API
+key, and backup.json with what each of them must be. It is checked before the
+command ends. It holds keys: keep it where only you can read it.")]
 pub(crate) struct Backup {
     /// A directory that does not exist yet, or is empty
     dir: PathBuf,

@@ -10,7 +10,8 @@ use super::common::{ConsentArgs, InputArgs, TweakArgs};
 use super::{Body, Context};
 use crate::args::{ms, parse_duration};
 use crate::client::rows;
-use crate::exit::Exit;
+use crate::exit::{Exit, Trouble};
+use crate::output::text::quoted;
 use crate::views::{self, short_task_id, text_or_dash};
 use crate::wait::{self, WaitArgs};
 
@@ -288,6 +289,7 @@ async fn sync(mut sync: Sync, context: &Context<'_>) -> Result<Exit> {
     }
     let one = (sync.flows.len() == 1).then(|| sync.flows.remove(0));
     let single = one.is_some();
+    let source = sync.source.clone();
     let body = Body::default()
         .with("source", sync.source)
         .with("flow", one)
@@ -297,7 +299,8 @@ async fn sync(mut sync: Sync, context: &Context<'_>) -> Result<Exit> {
         .with("force", sync.force.then_some(true))
         .with("input_component", sync.input_component)
         .with("output_component", sync.output_component);
-    let answer = client.post(&["flows", "sync"], body.json()).await?;
+    let answer = client.post(&["flows", "sync"], body.json()).await;
+    let answer = answer.map_err(|error| at_source(error, source.as_deref()))?;
     if single {
         out.data(&answer, |look| views::flow::synced(&answer, look))?;
         let name = text_or_dash(&answer, &["name", "id"]);
@@ -308,6 +311,21 @@ async fn sync(mut sync: Sync, context: &Context<'_>) -> Result<Exit> {
     let failed = views::source::not_synced(&answer);
     failed.iter().for_each(|line| out.note(line));
     Ok(if failed.is_empty() { Exit::Ok } else { Exit::Failed })
+}
+
+/// An error whose next step asks the source that was named, and not any.
+fn at_source(error: anyhow::Error, source: Option<&str>) -> anyhow::Error {
+    const REMOTE: &str = "automagik flow list --remote";
+    match (error.downcast::<Trouble>(), source) {
+        (Ok(mut trouble), Some(source)) => {
+            for next in trouble.next.iter_mut().filter(|next| next.ends_with(REMOTE)) {
+                next.push_str(&format!(" --source {}", quoted(source)));
+            }
+            trouble.into()
+        }
+        (Ok(trouble), None) => trouble.into(),
+        (Err(error), _) => error,
+    }
 }
 
 /// Runs a flow, and waits for its end where that is wished.
@@ -345,4 +363,20 @@ pub(crate) async fn started(task: &Value, args: &WaitArgs, context: &Context<'_>
     out.data(task, |_| format!("{id}\n"))?;
     out.note(&format!("the task is made; wait for it: automagik task wait {}", short_task_id(&id)));
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_step_of_a_sync_asks_the_source_that_was_named() {
+        let refused = || Trouble::failed("x").then("see what: automagik flow list --remote").into();
+        let next = |source| {
+            let error = at_source(refused(), source).downcast::<Trouble>().unwrap();
+            error.next.concat()
+        };
+        assert_eq!(next(Some("a b")), "see what: automagik flow list --remote --source 'a b'");
+        assert_eq!(next(None), "see what: automagik flow list --remote");
+    }
 }

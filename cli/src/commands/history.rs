@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::Context;
+use crate::args::parse_count;
 use crate::client::rows;
 use crate::exit::Exit;
 use crate::views;
@@ -47,7 +48,7 @@ pub(crate) struct History {
     /// Its name, its id, or the start of its id
     id: String,
     /// How many events at most [default: all]
-    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    #[arg(long, value_name = "N", value_parser = parse_count, default_value_t = usize::MAX, hide_default_value = true)]
     limit: usize,
 }
 

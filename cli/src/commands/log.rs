@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use spark_events::limits::LOG_PAGE_MAX;
 
 use super::Context;
-use crate::args::Global;
+use crate::args::{Global, parse_count};
 use crate::client::rows;
 use crate::exit::{Exit, Trouble};
 use crate::output::{Format, Out};
@@ -146,7 +146,7 @@ pub(crate) struct List {
     #[command(flatten)]
     span: Span,
     /// How many at most
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count, default_value_t = 50)]
     limit: usize,
     /// Oldest first
     #[arg(long)]

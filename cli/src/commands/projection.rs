@@ -52,8 +52,8 @@ pub(crate) struct One {
 #[command(after_help = "Examples:
   automagik log show 4711
   automagik projection skip tasks --position 4711 --reason \"written by a test\"
-The read model is without what the event says from then on, also when it is built
-anew. The event itself stays in the log.")]
+The read model is without what the event says from then on, also when it is
+built anew. The event itself stays in the log.")]
 pub(crate) struct Skip {
     /// The projection's name
     name: String,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::common::ConsentArgs;
+use crate::args::parse_count;
 use crate::client::rows;
 use crate::exit::Exit;
 use crate::views::{self, text_or_dash};
@@ -104,7 +105,7 @@ pub(crate) struct Next {
     /// Its name, its id, or the start of its id
     schedule: String,
     /// How many
-    #[arg(short = 'n', long, default_value_t = 5)]
+    #[arg(short = 'n', long, value_parser = parse_count, default_value_t = 5)]
     count: usize,
 }
 

@@ -91,7 +91,7 @@ pub(crate) struct Update {
     #[arg(short, long)]
     url: Option<String>,
     /// New API key of the server
-    #[arg(short = 'k', long, value_name = "KEY")]
+    #[arg(short = 'k', long, value_name = "KEY", value_parser = new_key)]
     api_key: Option<String>,
     /// Send no key any more
     #[arg(long, conflicts_with = "api_key")]
@@ -105,6 +105,16 @@ pub(crate) struct Update {
     /// Any worker makes its calls from now on
     #[arg(long, conflicts_with = "worker_labels")]
     no_worker_label: bool,
+}
+
+/// A key that takes the place of another one.
+fn new_key(text: &str) -> Result<String, String> {
+    match text.is_empty() {
+        true => Err("it is empty; --no-api-key takes the key away, and without either of them it \
+                     stays as it is"
+            .to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// Runs a command of the group.

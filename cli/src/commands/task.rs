@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{Context, watch};
+use crate::args::parse_count;
 use crate::client::rows;
 use crate::exit::Exit;
 use crate::views;
@@ -78,7 +79,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
     /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", value_parser = parse_count, default_value_t = 50)]
     pub(crate) limit: usize,
     /// Keep looking, and show what changes; ctrl-c ends it
     #[arg(short, long, visible_alias = "follow")]

@@ -140,6 +140,16 @@ pub(crate) fn near_misses<'a>(typed: &str, known: &[&'a str]) -> Vec<&'a str> {
     near.into_iter().map(|(_, name)| name).take(3).collect()
 }
 
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,5 +225,12 @@ mod tests {
         assert_eq!(short_id(c, &[a, b, c], false), "0193a7b5-1c2d");
         assert_eq!(short_id(a, &[a, b, c], true), "0193a7b4-1c2d-7e3f-8");
         assert_eq!(short_id("abc", &["abc"], true), "abc");
+    }
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_split_it() {
+        assert_eq!(quoted("/a/b-c.d"), "/a/b-c.d");
+        assert_eq!(quoted("/a b"), "'/a b'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
     }
 }

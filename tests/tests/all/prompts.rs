@@ -29,11 +29,14 @@ async fn a_person_is_asked_for_what_is_missing() {
     let mut create = automagik.on_terminal(&["schedule", "create", "--name", "asked"]);
     create.sees("When: ").await;
     create.types("every day");
-    create.sees("Time zone [UTC]: ").await;
-    create.types("");
     create.sees("cron").await;
     create.sees("When: ").await;
     create.types("0 9 * * *");
+    create.sees("Time zone [UTC]: ").await;
+    create.types("Nowhere/Land");
+    create.sees("Nowhere/Land").await;
+    create.sees("Time zone [UTC]: ").await;
+    create.types("");
     create.sees("Input text: ").await;
     create.types("hello");
     create.sees("Make it? [Y/n]: ").await;

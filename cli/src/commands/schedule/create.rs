@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use serde_json::Value;
 
 use super::plan::{RunArgs, WhenArgs, spec_of};
 use crate::ask;
@@ -76,6 +77,13 @@ pub(super) async fn run(mut create: Create, context: &Context<'_>) -> Result<Exi
     Ok(Exit::Ok)
 }
 
+/// When it would run, as far as it is known by now.
+async fn previewed(create: &Create, context: &Context<'_>) -> Result<Value> {
+    let zone = zone_named(create.when.timezone.as_deref())?;
+    let when = create.when.add_to(Body::default(), &create.exprs, zone)?;
+    context.client.post(&["schedules", "preview"], when.json()).await
+}
+
 /// Asks for what is missing, shows when it would run, and asks whether that is meant.
 async fn ask_for(create: &mut Create, context: &Context<'_>) -> Result<bool> {
     if create.flow.is_none() {
@@ -84,26 +92,30 @@ async fn ask_for(create: &mut Create, context: &Context<'_>) -> Result<bool> {
     let was_given =
         !create.exprs.is_empty() || !create.when.every.is_empty() || !create.when.at.is_empty();
     let mut tries = 3;
-    let preview = loop {
+    let mut preview = loop {
         if !was_given {
             ask::tell(
                 "When? A cron expression (0 9 * * *, @daily), an interval (30m) or an instant (now).\n",
             );
             create.exprs = vec![ask::value("When", false)?];
         }
-        let is_clock = create.exprs.iter().any(|text| spec_of(text).0 == "cron");
-        if is_clock && create.when.timezone.is_none() {
-            create.when.timezone = Some(ask::value_or("Time zone", "UTC")?);
-        }
-        let zone = zone_named(create.when.timezone.as_deref())?;
-        let when = create.when.add_to(Body::default(), &create.exprs, zone)?;
         tries -= 1;
-        match context.client.post(&["schedules", "preview"], when.json()).await {
+        // Before the zone is asked for: what cannot be read needs none.
+        match previewed(create, context).await {
             Ok(preview) => break preview,
             Err(error) if tries > 0 && !was_given => ask::tell(&format!("  {error}\n")),
             Err(error) => return Err(error),
         }
     };
+    let is_clock = create.exprs.iter().any(|text| spec_of(text).0 == "cron");
+    if is_clock && create.when.timezone.is_none() {
+        let zone = ask::until("Time zone [UTC]", |answer| match answer {
+            "" => Ok("UTC".to_owned()),
+            name => zone_named(Some(name)).map(|zone| zone.to_string()).map_err(|no| no.what),
+        });
+        create.when.timezone = Some(zone?);
+        preview = previewed(create, context).await?;
+    }
     if let Some(input) = create.run.missing_input() {
         *input = Some(ask::value_or("Input text", "")?).filter(|text| !text.is_empty());
     }

@@ -177,7 +177,9 @@ type Spec = (&'static str, String);
 /// What an expression is, by its look: an interval, an instant, else a cron expression.
 pub(super) fn spec_of(text: &str) -> Spec {
     let text = text.trim();
-    let is_interval = parse_duration(text).is_ok();
+    // With a large unit too, so that it is told how to write it and not that it is no cron.
+    let is_interval = parse_duration(text).is_ok()
+        || parse_duration(&text.to_ascii_lowercase()).is_ok_and(|_| !text.contains(' '));
     let is_instant =
         text.eq_ignore_ascii_case("now") || chrono::DateTime::parse_from_rfc3339(text).is_ok();
     let form = match (is_interval, is_instant) {

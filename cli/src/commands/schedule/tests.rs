@@ -322,6 +322,7 @@ async fn the_short_forms_change_one_thing() {
     assert_eq!(ran.asked[1].1, json!({"input": "-v"}));
     assert_eq!(spec_of("now").0, "at");
     assert_eq!(spec_of("@daily").0, "cron");
+    assert_eq!(spec_of("10H"), ("every", "10H".to_owned()), "the server says how to write it");
 }
 
 #[tokio::test]

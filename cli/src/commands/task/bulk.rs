@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::super::common::ConsentArgs;
 use super::super::{Body, Context};
 use super::filter::FilterArgs;
+use crate::args::parse_count;
 use crate::exit::{Exit, Trouble};
 use crate::views;
 
@@ -16,7 +17,7 @@ pub(crate) struct BulkArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// The newest of them, at most N
-    #[arg(long, value_name = "N", help_heading = super::filter::WHICH)]
+    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = super::filter::WHICH)]
     limit: Option<usize>,
     /// Show which they are, do nothing
     #[arg(long)]

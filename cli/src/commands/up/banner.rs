@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::args::ms;
 use crate::home::Home;
-use crate::output::text::width;
+use crate::output::text::{quoted, width};
 use crate::output::time;
 
 /// Which LangFlow belongs to the server.
@@ -202,16 +202,6 @@ fn call_of(exe: &Path, folders: &[PathBuf], here: Option<&Path>) -> String {
     quoted(&path)
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,12 +299,5 @@ mod tests {
         std::fs::create_dir_all(&other).unwrap();
         std::fs::write(other.join("automagik"), "").unwrap();
         assert_eq!(call_of(&exe, &[other, folder.clone()], None), exe.display().to_string());
-    }
-
-    #[test]
-    fn a_word_is_quoted_where_a_shell_would_split_it() {
-        assert_eq!(quoted("/a/b-c.d"), "/a/b-c.d");
-        assert_eq!(quoted("/a b"), "'/a b'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
     }
 }

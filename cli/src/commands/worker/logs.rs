@@ -21,9 +21,11 @@ pub(crate) struct Logs {
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Lines from the end
-    #[arg(short = 'n', long, visible_aliases = ["tail"], short_alias = 't', value_name = "N",
-          default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     lines: usize,
+    /// The original's word for what is done anyway: the end is shown, and not the whole.
+    #[arg(short, long, hide = true)]
+    tail: bool,
     /// Go on as it is written, until ctrl-c
     #[arg(short, long)]
     follow: bool,

@@ -109,14 +109,17 @@ fn field_of(name: &str) -> &str {
 
 /// The next instants before and after a change.
 fn instants(before: &Value, after: &Value, answer: &Value, look: &Look) -> String {
-    let mut page = String::new();
-    for ((place, title), row) in INSTANTS.iter().zip([before, after]) {
-        let items = entries(answer, &[*place]);
-        let lines = next::instants(items, text_zone(row).as_deref(), look);
-        page += &headline(look, title);
-        page += if lines.is_empty() { "nothing comes due\n" } else { &lines };
+    let lines = |place: &str, row: &Value| {
+        let lines = next::instants(entries(answer, &[place]), text_zone(row).as_deref(), look);
+        if lines.is_empty() { "nothing comes due\n".to_owned() } else { lines }
+    };
+    let [(place_before, was), (place_after, is)] = INSTANTS;
+    let (lines_before, lines_after) = (lines(place_before, before), lines(place_after, after));
+    // Most changes are not about when; then there is one table to read, and not two to compare.
+    if lines_before == lines_after {
+        return headline(look, "Next runs, before and after") + &lines_after;
     }
-    page
+    headline(look, was) + &lines_before + &headline(look, is) + &lines_after
 }
 
 fn text_zone(row: &Value) -> Option<String> {

@@ -36,6 +36,14 @@ pub(super) const fn check_phase(every_ms: u64, phase_ms: u64) -> Result<(), Recu
     Ok(())
 }
 
+/// An interval whose unit is a single large letter, as the Python original took it, in small ones.
+/// A large M would be months.
+fn in_small_letters(text: &str) -> Option<String> {
+    let number = text.strip_suffix(['S', 'M', 'H', 'D', 'W'])?;
+    let is_number = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+    is_number.then(|| text.to_ascii_lowercase())
+}
+
 /// A duration with its unit, in milliseconds.
 fn parse_duration(text: &str) -> Result<u64, RecurrenceError> {
     let text = text.trim();
@@ -49,6 +57,10 @@ fn parse_duration(text: &str) -> Result<u64, RecurrenceError> {
     // `humantime` overflows in a corner of the very large numbers; nothing that long is meant.
     if text.len() > 64 || text.split(|c: char| !c.is_ascii_digit()).any(|n| n.len() > 13) {
         return Err(unreadable("it is too long"));
+    }
+    if let Some(small) = in_small_letters(text) {
+        let months = if small.ends_with('m') { "; for months use a cron expression" } else { "" };
+        return Err(unreadable(&format!("units are small letters, write {small}{months}")));
     }
     let months_or_years =
         |unit: &str| unit == "M" || unit.starts_with("month") || unit.starts_with('y');
@@ -140,6 +152,9 @@ mod tests {
             ("5 parsecs", "unknown time unit"),
             ("-5m", "write for example"),
             ("1M", "use a cron expression"),
+            ("10M", "write 10m"),
+            ("10H", "write 10h"),
+            ("2D", "write 2d"),
             ("2years", "use a cron expression"),
             ("999ms", "the shortest is 1s"),
             ("0s", "the shortest is 1s"),
