@@ -133,6 +133,7 @@ impl Actor for TasksSupervisor {
             TasksMessage::Boot { id, at } => {
                 if let Some((worker, queued)) = at {
                     state.queue.adopt(id, queued, worker);
+                    state.count_running();
                 }
                 state.spawn(&myself, id, Start::Boot).await;
             }
@@ -265,6 +266,10 @@ impl TasksState {
         }
     }
 
+    fn count_running(&self) {
+        self.context.running_tasks.store(self.queue.running() as u64, Ordering::Relaxed);
+    }
+
     /// Gives free slots to the tasks whose turn it is, and arms the timer for the next ripe one
     /// and the next that expires.
     async fn pump(&mut self, myself: &ActorRef<TasksMessage>) {
@@ -282,7 +287,7 @@ impl TasksState {
                 None => self.spawn(myself, id, Start::Granted { worker }).await,
             }
         }
-        self.context.running_tasks.store(self.queue.running() as u64, Ordering::Relaxed);
+        self.count_running();
         if let Some(timer) = self.timer.take() {
             timer.abort();
         }

@@ -63,7 +63,7 @@ fn ids(rows: &[Value]) -> Vec<&str> {
 
 /// A task's id as it is shown where no other task is in sight.
 pub(crate) fn short_task_id(id: &str) -> String {
-    texts::short_id(id, &[], false)
+    texts::lone_id(id)
 }
 
 /// A value in one line: text as it is, all else as JSON.

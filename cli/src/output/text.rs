@@ -105,6 +105,12 @@ pub(crate) fn short_id(id: &str, among: &[&str], all: bool) -> String {
     id.get(..length).unwrap_or(id).to_owned()
 }
 
+/// An id as it is shown where others like it are not in sight: with its whole time stamp, where it
+/// has one, because ids of the same minute begin alike.
+pub(crate) fn lone_id(id: &str) -> String {
+    short_id(id, &[], false)
+}
+
 /// How many of something there are, with the word for one in the plural where it has to be.
 pub(crate) fn counted(count: u64, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })

@@ -29,6 +29,14 @@ pub(crate) fn show(raw: &str, style: TimeStyle, now: Timestamp) -> String {
     }
 }
 
+/// The time of day of an instant of today (UTC), else the whole instant.
+pub(crate) fn clock(raw: &str, now: Timestamp) -> String {
+    match DateTime::parse_from_rfc3339(raw).map(|at| at.with_timezone(&Utc)) {
+        Ok(at) if at.date_naive() == now.date_naive() => at.format("%H:%M:%SZ").to_string(),
+        _ => show(raw, TimeStyle::Iso, now),
+    }
+}
+
 /// An instant as seen from now. What is far away is shown by its date.
 pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     let seconds = (at - now).as_seconds_f64().round();

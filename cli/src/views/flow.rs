@@ -6,7 +6,7 @@ use super::{entries, headline, ids, pick, text, text_or_dash};
 use crate::client::rows;
 use crate::output::look::Look;
 use crate::output::table::{Cell, Column, Details, Table};
-use crate::output::text::short_id;
+use crate::output::text::{lone_id, short_id};
 
 mod changes;
 
@@ -50,7 +50,7 @@ fn state(row: &Value) -> &'static str {
 }
 
 fn source(row: &Value) -> String {
-    let short = || text(row, &["source_id"]).map(|id| short_id(&id, &[], true));
+    let short = || text(row, &["source_id"]).map(|id| lone_id(&id));
     text(row, &["source_name", "source.name", "source"])
         .or_else(short)
         .unwrap_or_else(|| "-".into())

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{inline, pick, text, text_or_dash};
 use crate::client::rows;
 use crate::output::look::{Look, Paint};
-use crate::output::text::{cut, pad, short_id, width};
+use crate::output::text::{cut, lone_id, pad, width};
 use crate::output::time;
 
 /// Fields that say what the line above says, or that are shown in another way.
@@ -45,7 +45,7 @@ fn cells(event: &Value, look: &Look) -> [String; 4] {
     let who = text_or_dash(event, &["actor", "who", "metadata.actor"]);
     // A worker's id is long and says little; its start is enough to tell two apart.
     let who = match who.split_once(':') {
-        Some(("worker", id)) => format!("worker:{}", short_id(id, &[], true)),
+        Some(("worker", id)) => format!("worker:{}", lone_id(id)),
         _ => who,
     };
     [
@@ -117,11 +117,9 @@ fn part(name: &str, value: &Value, look: &Look) -> Option<String> {
         Value::String(text) if name.ends_with("_at") || name == "not_before" => {
             Some(format!("{label} {}", time::show(text, moment(look), look.now)))
         }
-        Value::String(text) if name.ends_with("_id") => Some(format!(
-            "{} {}",
-            label.trim_end_matches(" id"),
-            short_id(text, &[], name != "task_id")
-        )),
+        Value::String(text) if name.ends_with("_id") => {
+            Some(format!("{} {}", label.trim_end_matches(" id"), lone_id(text)))
+        }
         Value::String(text) => Some(format!("{label} {}", cut(text, 60))),
         Value::Number(number) if name.ends_with("_ms") => {
             let shown = number.as_u64().map_or_else(|| number.to_string(), time::duration);
@@ -153,7 +151,7 @@ fn schedules(name: &str, value: &Value, look: &Look) -> Option<String> {
         }
         "reason" => {
             let kind = text(value, &["kind"])?;
-            let task = text(value, &["task_id"]).map(|id| short_id(&id, &[], false));
+            let task = text(value, &["task_id"]).map(|id| lone_id(&id));
             let words = super::schedule::reason_words(&kind);
             Some(task.map_or(words.clone(), |task| format!("{words} (task {task})")))
         }

@@ -6,8 +6,11 @@ use super::{entries, pick, text, text_or_dash};
 use crate::client::rows;
 use crate::output::look::{Look, Paint};
 use crate::output::table::{Cell, Column, Details, Table};
-use crate::output::text::{cut, one_line, pad, short_id};
+use crate::output::text::{cut, lone_id, one_line, pad, width};
 use crate::output::time;
+
+/// The fewest columns in which it is said who did something.
+const WHO_MIN: usize = 8;
 
 /// A list of events.
 pub(crate) fn list(list: &Value, look: &Look) -> String {
@@ -33,17 +36,22 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
 /// One event as a line of a row that goes on; its columns do not know those that come.
 pub(crate) fn line(event: &Value, look: &Look) -> String {
     let kind = text_or_dash(event, &["type"]);
-    let style = match look.time {
-        time::TimeStyle::Relative => time::TimeStyle::Iso,
-        other => other,
-    };
-    let at = text(event, &["recorded_at"]).map(|at| time::show(&at, style, look.now));
+    let at = text(event, &["recorded_at"]).map(|at| match look.time {
+        time::TimeStyle::Relative => time::clock(&at, look.now),
+        other => time::show(&at, other, look.now),
+    });
+    let position = pad(&text_or_dash(event, &["position"]), 7, true);
+    let at = at.unwrap_or_else(|| "-".to_owned());
+    let (kind_cell, stream) = (pad(&kind, 22, false), pad(&stream(event), 22, false));
+    let taken = [&position, &at, &kind_cell, &stream].map(|cell| width(cell) + 2);
+    // Who did it is what a narrow terminal can spare.
+    let room = look.width.saturating_sub(taken.iter().sum()).max(WHO_MIN);
     let line = [
-        look.paint(Paint::Faint, &pad(&text_or_dash(event, &["position"]), 7, true)),
-        at.unwrap_or_else(|| "-".to_owned()),
-        look.paint(super::history::paint_of(&kind), &pad(&kind, 22, false)),
-        pad(&stream(event), 22, false),
-        who(event),
+        look.paint(Paint::Faint, &position),
+        at,
+        look.paint(super::history::paint_of(&kind), &kind_cell),
+        stream,
+        cut(&who(event), room),
     ];
     line.join("  ").trim_end().to_owned()
 }
@@ -131,7 +139,7 @@ fn stream(event: &Value) -> String {
     let name = text_or_dash(event, &["stream"]);
     match name.split_once('-') {
         Some((category, id)) if id.len() == 36 => {
-            format!("{category}-{}", short_id(id, &[], category != "task"))
+            format!("{category}-{}", lone_id(id))
         }
         _ => cut(&one_line(&name), 40),
     }
@@ -140,7 +148,7 @@ fn stream(event: &Value) -> String {
 fn who(event: &Value) -> String {
     let who = text_or_dash(event, &["actor"]);
     match who.split_once(':') {
-        Some(("worker", id)) => format!("worker:{}", short_id(id, &[], true)),
+        Some(("worker", id)) => format!("worker:{}", lone_id(id)),
         _ => cut(&one_line(&who), 24),
     }
 }

@@ -6,7 +6,7 @@ use super::{headline, ids, inline, payload, pick, short_task_id, text, text_or_d
 use crate::client::rows;
 use crate::output::look::Look;
 use crate::output::table::{Cell, Column, Details, Table};
-use crate::output::text::short_id;
+use crate::output::text::{lone_id, short_id};
 use crate::output::time;
 
 pub(crate) mod backfill;
@@ -52,7 +52,7 @@ pub(crate) fn list(list: &Value, look: &Look) -> String {
 
 /// The flow's name, or the start of its id.
 pub(crate) fn flow(row: &Value) -> String {
-    let short = || text(row, &["flow_id"]).map(|id| short_id(&id, &[], true));
+    let short = || text(row, &["flow_id"]).map(|id| lone_id(&id));
     text(row, &["flow_name", "flow.name", "flow"]).or_else(short).unwrap_or_else(|| "-".into())
 }
 

@@ -6,7 +6,7 @@ use super::{entries, ids, pick, text, text_or_dash};
 use crate::client::rows;
 use crate::output::look::Look;
 use crate::output::table::{Cell, Column, Details, Table};
-use crate::output::text::short_id;
+use crate::output::text::{lone_id, short_id};
 
 /// A list of sources.
 pub(crate) fn list(list: &Value, look: &Look) -> String {
@@ -117,8 +117,7 @@ pub(crate) fn remote(list: &Value, look: &Look) -> String {
     for row in rows {
         let drifted = row.get("drifted").and_then(Value::as_bool) == Some(true);
         let mark = if drifted { " drifted" } else { "" };
-        let synced =
-            text(row, &["synced_as"]).map(|id| format!("{}{mark}", short_id(&id, &[], true)));
+        let synced = text(row, &["synced_as"]).map(|id| format!("{}{mark}", lone_id(&id)));
         table.row(vec![
             text_or_dash(row, &["name"]).into(),
             text_or_dash(row, &["folder"]).into(),

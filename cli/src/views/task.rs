@@ -9,7 +9,7 @@ use super::{
 use crate::client::rows;
 use crate::output::look::{Look, Paint};
 use crate::output::table::{Cell, Column, Details, Table};
-use crate::output::text::{harmless, one_line, pad, short_id, wrap};
+use crate::output::text::{harmless, lone_id, one_line, pad, short_id, wrap};
 
 /// The narrowest column of an attempt; with more attempts than fit, the rest goes below.
 const ATTEMPT_WIDTH_MIN: usize = 20;
@@ -77,15 +77,15 @@ fn is_held(row: &Value) -> bool {
 
 /// Who or what asked for it.
 fn by(row: &Value) -> String {
-    let short = |places: &[&str], all| text(row, places).map(|id| short_id(&id, &[], all));
-    let unnamed = || short(&["schedule_id"], true).map(|id| format!("schedule {id}"));
+    let short = |places: &[&str]| text(row, places).map(|id| lone_id(&id));
+    let unnamed = || short(&["schedule_id"]).map(|id| format!("schedule {id}"));
     let schedule = text(row, &["schedule_name", "schedule.name"]).or_else(unnamed);
     match (schedule, text(row, &["backfill"])) {
         (Some(schedule), Some(number)) => return format!("backfill {number} of {schedule}"),
         (Some(schedule), None) => return schedule,
         (None, _) => {}
     }
-    match short(&["retry_of"], false) {
+    match short(&["retry_of"]) {
         Some(id) => format!("retry of {id}"),
         None => text(row, &["trigger.kind", "trigger"]).unwrap_or_else(|| "-".into()),
     }
@@ -269,7 +269,7 @@ const ATTEMPT_ROWS: [(&str, AttemptCell); 13] = [
 
 /// An id of a thing whose ids begin alike only by chance.
 fn short(attempt: &Value, name: &str) -> String {
-    text(attempt, &[name]).map_or_else(|| "-".to_owned(), |id| short_id(&id, &[], true))
+    text(attempt, &[name]).map_or_else(|| "-".to_owned(), |id| lone_id(&id))
 }
 
 fn definition(attempt: &Value) -> String {

@@ -25,6 +25,7 @@ async fn a_worker_goes_on_over_a_restart_of_the_server() {
         assert!(matches!(early, Err(DispatchError::ShuttingDown)), "{early:?}");
         let polled = worker.comes_back(&server, vec![held(&order)]).await;
         assert!(polled.items.is_empty(), "{polled:?}");
+        assert_eq!(server.spark.health().running_tasks, 1, "it runs there all the while");
         assert_eq!(worker.completes(&order).await, Receipt::Recorded);
         let expected = ["task.created", "task.started", "task.completed"];
         assert_eq!(types(&server.events(task).await), expected, "background: {background}");
