@@ -144,6 +144,12 @@ impl Operation {
         if is_any_text { this } else { this.fails(&[Row::PATH_UNKNOWN]) }
     }
 
+    /// What several operations have in common.
+    #[must_use]
+    pub fn with(self, more: impl FnOnce(Self) -> Self) -> Self {
+        more(self)
+    }
+
     /// A key of the query.
     #[must_use]
     pub fn query(

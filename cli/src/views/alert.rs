@@ -52,7 +52,7 @@ fn about(row: &Value) -> String {
 pub(crate) fn show(row: &Value, look: &Look) -> String {
     let kinds: Vec<&str> = entries(row, &["kinds"]).iter().filter_map(Value::as_str).collect();
     let at = |place: &str| pick(row, &[place]).map(|at| look.when_exact(Some(at)));
-    let before = at("previous_secret_until").map(|at| format!("signed with too, until {at}"));
+    let before = at("previous_secret_until").map(|at| format!("signed with too; ends {at}"));
     let mut details = Details::default();
     details
         .add("name", text_or_dash(row, &["name"]))

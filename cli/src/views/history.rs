@@ -131,9 +131,18 @@ fn part(name: &str, value: &Value, look: &Look) -> Option<String> {
             let names: Vec<String> = names.iter().map(inline).collect();
             Some(format!("changed {}", names.join(" and ").replace('_', " ")))
         }
-        Value::Array(list) if list.is_empty() => None,
-        Value::Array(list) => Some(format!("{} {label}", list.len())),
-        Value::Object(fields) => schedules(name, value, look).or_else(|| object(&label, fields)),
+        Value::Array(list) => {
+            let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+            let told = texts.map(|texts| texts.join(", ")).filter(|told| width(told) <= 40);
+            Some(told.map_or_else(
+                || format!("{} {label}", list.len()),
+                |told| format!("{label} {told}"),
+            ))
+        }
+        Value::Object(fields) => schedules(name, value, look)
+            .or_else(|| object(&label, fields))
+            // An empty text has a label and nothing more.
+            .filter(|told| told.trim_end() != label),
     }
 }
 

@@ -5,7 +5,6 @@ use crate::live;
 use crate::openapi::{Operation, schemas};
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let name = || schemas::text(0, None);
     vec![
         Operation::get("listenToEvents", "/events", "Events as they happen")
             .about(
@@ -26,19 +25,26 @@ pub(crate) fn operations() -> Vec<Operation> {
                 "The same as `after`, which it outweighs.",
                 schemas::number(0, None),
             )
-            .query("category", "Events of these categories.", schemas::some_of(live::categories()))
-            .query("type", "Events of these types.", schemas::some_of(live::types()))
-            .query("stream", "Events of these streams, by their names.", name())
-            .query("actor", "Events that this one led to.", name())
-            .query("task", "Events of this task.", name())
-            .query("schedule", "Events of this schedule.", name())
-            .query("flow", "Events of this flow.", name())
-            .query("source", "Events of this source.", name())
-            .query("worker", "Events of this worker.", name())
-            .query("alert", "Events of this alert.", name())
-            .query("key", "Events of this API key; only an admin may ask.", name())
+            .with(filters)
             .reads()
             .answers_text("text/event-stream", "The events, until the listener leaves.")
             .fails(&[Row::NOT_FOUND, Row::AMBIGUOUS, Row::LOG_UNAVAILABLE, Row::OVERLOADED]),
     ]
+}
+
+/// What narrows events, wherever they are asked for.
+pub(in crate::routes) fn filters(operation: Operation) -> Operation {
+    let name = || schemas::text(0, None);
+    operation
+        .query("category", "Events of these categories.", schemas::some_of(live::categories()))
+        .query("type", "Events of these types.", schemas::some_of(live::types()))
+        .query("stream", "Events of these streams, by their names.", name())
+        .query("actor", "Events that this one led to.", name())
+        .query("task", "Events of this task.", name())
+        .query("schedule", "Events of this schedule.", name())
+        .query("flow", "Events of this flow.", name())
+        .query("source", "Events of this source.", name())
+        .query("worker", "Events of this worker.", name())
+        .query("alert", "Events of this alert.", name())
+        .query("key", "Events of this API key; only an admin may ask.", name())
 }

@@ -5,9 +5,9 @@ use spark_events::limits;
 
 use super::{Head, LogPage, SORTS};
 use crate::error::Row;
-use crate::live;
 use crate::openapi::{Operation, schemas};
 use crate::recorded::EventRow;
+use crate::routes::events::openapi::filters;
 use crate::routes::history::openapi::event;
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -30,17 +30,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 name(),
             )
             .query("until", "Recorded before this.", name())
-            .query("category", "Events of these categories.", schemas::some_of(live::categories()))
-            .query("type", "Events of these types.", schemas::some_of(live::types()))
-            .query("stream", "Events of these streams, by their names.", name())
-            .query("actor", "Events that this one led to.", name())
-            .query("task", "Events of this task.", name())
-            .query("schedule", "Events of this schedule.", name())
-            .query("flow", "Events of this flow.", name())
-            .query("source", "Events of this source.", name())
-            .query("worker", "Events of this worker.", name())
-            .query("alert", "Events of this alert.", name())
-            .query("key", "Events of this API key; only an admin may ask.", name())
+            .with(filters)
             .query("sort", "The order.", schemas::words(SORTS))
             .query(
                 "limit",
