@@ -93,7 +93,7 @@ CREATE TABLE alerts (
     seq INTEGER PRIMARY KEY,        -- position of the first event: the order of creation
     id BLOB NOT NULL UNIQUE,
     name TEXT NOT NULL,
-    url TEXT NOT NULL,              -- without its query
+    url TEXT NOT NULL,              -- scheme and host, as it is shown
     kinds TEXT NOT NULL,            -- JSON
     flow_id BLOB,
     schedule_id BLOB,

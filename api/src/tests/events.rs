@@ -92,6 +92,8 @@ async fn a_key_that_is_taken_back_hears_nothing_more() {
     let key = server.world.post("/keys", key).await.expect(201);
     let secret = key["secret"].as_str().unwrap();
     let mut client = Client::open_with(secret, &server, "?category=schedule", "").await;
+    // It hears what happens from its greeting on.
+    client.until("retry: ").await;
     let schedule =
         |name: &str| serde_json::json!({ "flow": "hourly", "every": "1h", "name": name });
     server.world.post("/schedules", schedule("heard")).await.expect(201);
