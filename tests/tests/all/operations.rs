@@ -98,6 +98,10 @@ async fn a_read_model_is_told_to_pass_over_an_event_that_it_cannot_read() {
     })
     .await;
     assert_eq!(halted["halted"]["position"], position, "{halted}");
+    let stranger = automagik.http_with("GET", "/api/v1/health", &[], "").await.json().to_string();
+    assert!(stranger.contains("\"halted\":{") && !stranger.contains("missing field"), "{stranger}");
+    let told = automagik.http("GET", "/api/v1/health", "").await.json().to_string();
+    assert!(told.contains("missing field"), "{told}");
     automagik.ends(3, &["projection", "list"]).await.says(&["projection skip tasks"]);
     let (verdict, says) = found(&doctor(&automagik, 3).await, "read models");
     assert!(verdict == "fail" && says.contains("tasks"), "{verdict} {says}");
