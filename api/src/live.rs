@@ -2,8 +2,9 @@
 //! event into its form once, and gives it to those who want it; who is behind reads the log by
 //! itself, at low priority. Stores nothing, and never holds up the log or a command.
 //!
-//! - `seats.rs`: how many may listen. `filter.rs`: what a listener wants. `hub.rs`: from the log to the listeners that are up to
-//!   date. `listener.rs`: one listener, from its first position to its end.
+//! - `seats.rs`: how many may listen. `filter.rs`: what a listener wants. `hub.rs`: from the log to
+//!   the listeners that are up to date. `listener.rs`: one listener, from its first position to its
+//!   end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

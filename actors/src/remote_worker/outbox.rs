@@ -1,7 +1,7 @@
 //! What is on its way to a worker in another process: numbered, and sent again until the worker says
 //! that it has it. Kept as the JSON that is sent, so that an order is written once and copied never.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -79,9 +79,9 @@ impl Outbox {
         self.items.iter().any(|item| item.held == held && item.seq > self.sent)
     }
 
-    /// Whether nothing about an attempt waits for the worker to say that it has it.
-    pub(super) fn is_empty_of(&self, held: Held) -> bool {
-        self.items.iter().all(|item| item.held != held)
+    /// The attempts of which something waits for the worker to say that it has it.
+    pub(super) fn attempts(&self) -> HashSet<Held> {
+        self.items.iter().map(|item| item.held).collect()
     }
 
     /// A [`Polled`] as JSON, with what is to be sent, within its bounds.

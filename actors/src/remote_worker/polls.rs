@@ -54,6 +54,7 @@ impl RemoteState {
     fn compare(&mut self, holding: &[Held]) {
         self.synced = true;
         let held: HashSet<Held> = holding.iter().copied().collect();
+        let told = self.outbox.attempts();
         for &one in &held {
             let entry = self.handed.get_mut(&one.task_id);
             match entry.filter(|entry| entry.attempt == one.attempt) {
@@ -66,10 +67,8 @@ impl RemoteState {
                     }
                 }
                 // Said once, however often it asks before it has heard.
-                None if self.outbox.is_empty_of(one) => {
-                    self.outbox.tell(one, Delivered::Abort(one));
-                }
-                None => {}
+                None if told.contains(&one) => {}
+                None => self.outbox.tell(one, Delivered::Abort(one)),
             }
         }
         // What it does not have never arrived there, because it keeps everything until its report

@@ -15,6 +15,16 @@ impl Script {
     }
 }
 
+impl Server {
+    /// A task that a worker is given between two polls, so that it is on its way there.
+    async fn task_between_polls(&self, worker: &mut Script) -> TaskId {
+        worker.poll().await;
+        let task = self.task().await;
+        self.last_is(task.stream(), "task.started").await;
+        task
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_kept_until_it_is_durable() {
     let server = server(false, &[]).await;
@@ -116,10 +126,7 @@ async fn what_the_server_could_not_hear_while_it_stood_still_is_no_silence() {
 async fn a_call_that_never_reached_its_worker_costs_no_attempt() {
     let server = server(false, &[]).await;
     let mut worker = server.worker("one").await;
-    worker.poll().await;
-    // It is given this one between two polls, and does not come for it.
-    let task = server.task().await;
-    server.last_is(task.stream(), "task.started").await;
+    let task = server.task_between_polls(&mut worker).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     server.spark.worker_leaves(worker.id, &who()).await.unwrap();
     let mut other = server.worker("other").await;
@@ -134,9 +141,7 @@ async fn a_call_that_never_reached_its_worker_costs_no_attempt() {
 async fn one_that_drains_gets_what_is_on_its_way_before_it_may_leave() {
     let server = server(false, &[]).await;
     let mut worker = server.worker("one").await;
-    worker.poll().await;
-    let task = server.task().await;
-    server.last_is(task.stream(), "task.started").await;
+    server.task_between_polls(&mut worker).await;
     server.spark.command_worker(worker.id, WorkerWish::Drain, &who()).await.unwrap();
     let polled = worker.poll().await;
     assert_eq!((polled.items.len(), polled.status), (1, WorkerStatus::Paused));
